@@ -211,6 +211,7 @@ MAY_READ_ORDERS = {
     "webapp/sync/settling.py:settle": "a job takes the locks of the orders whose updates it settles",
     "webapp/sync/recovery.py:_doubt": "the same, of those that may have left since a backup",
     "webapp/updates/ending.py:_lock": "the same, for a kind that is told their end",
+    "webapp/billing/attention.py:compare": "the import marks orders that it holds, and nobody looks",
     "webapp/sync/call_log.py:_orders_of": "a job ties the calls that a channel reported to their orders",
     "webapp/sync/denials.py:no_longer_owed": "numbers of orders whose updates ended; nobody reads them",
 }

@@ -35,8 +35,8 @@ READ = {
 }  # fmt: skip
 # What the desk builds and plugins read:
 TOLD = {
-    "Actor", "Amount", "AmountChange", "Attempt", "Batch", "Begun", "Bound", "Calling", "Loaded", "OrdersChange",
-    "OrdersWindow", "PlainRow", "SettingsChange", "ShipmentCreated", "StoreAccess", "UnitsMoved", "Update",
+    "Actor", "Amount", "AmountChange", "Attempt", "Batch", "Begun", "Bound", "Calling", "DocumentIssued", "Loaded",
+    "OrdersChange", "OrdersWindow", "PlainRow", "Remaining", "SettingsChange", "ShipmentCreated", "StoreAccess", "UnitsMoved", "Update",
     "UpdateOwed", "UpdateSettled",
 }  # fmt: skip
 # Where something is read by code, or a template, that does not name the class:

@@ -6,6 +6,10 @@ A plugin is a module with `hookimpl` functions (see `webapp/hooks/specs.py` for 
 
 from webapp.audit.actor import Actor, ActorKind
 from webapp.audit.rights import Right
+from webapp.billing.contract import DocumentIssued, DocumentKind
+from webapp.billing.models import Invoice, InvoiceLine
+from webapp.billing.remaining import Remaining
+from webapp.billing.services import invoice_refusal, issue_invoice, issue_invoices
 from webapp.channels.calling import Calling, calling
 from webapp.channels.connecting import (
     DENIED_FOR,
@@ -200,6 +204,8 @@ __all__ = [
     "DeniedThing",
     "DeskError",
     "Disconnected",
+    "DocumentIssued",
+    "DocumentKind",
     "DoneElsewhere",
     "Effective",
     "EventGroup",
@@ -217,6 +223,8 @@ __all__ = [
     "IncomingOrder",
     "IncomingPackage",
     "Invalid",
+    "Invoice",
+    "InvoiceLine",
     "Job",
     "Json",
     "KeyKind",
@@ -260,6 +268,7 @@ __all__ = [
     "QueryKey",
     "Refusal",
     "Refused",
+    "Remaining",
     "Right",
     "Schedule",
     "Sent",
@@ -321,7 +330,10 @@ __all__ = [
     "hold_refusal",
     "hookimpl",
     "in_calendar",
+    "invoice_refusal",
     "iso",
+    "issue_invoice",
+    "issue_invoices",
     "job",
     "lazy_gettext",
     "load_orders",

@@ -5,6 +5,7 @@ from plugins.order_actions.cancel import CancelOrder, UndoCancel
 from plugins.order_actions.comment import CommentOnOrder
 from plugins.order_actions.correct import CorrectShipment
 from plugins.order_actions.hold import HoldOrder, ReleaseOrder
+from plugins.order_actions.invoice import InvoiceOrder
 from plugins.order_actions.organize import (
     ArchiveOrder,
     AssignOrder,
@@ -21,6 +22,7 @@ ACTIONS: list[OrderAction] = [
     ShipOrder(),
     HoldOrder(),
     ReleaseOrder(),
+    InvoiceOrder(),
     CancelOrder(),
     UndoCancel(),
     CommentOnOrder(),

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from flask import Blueprint
 
     from webapp.audit.rights import Right
+    from webapp.billing.contract import DocumentIssued
     from webapp.channels.contract import Channel
     from webapp.errors import Refusal
     from webapp.fulfillment.contract import FulfillmentProvider, ShipmentCreated
@@ -290,6 +291,16 @@ def shipments_created(shipments: list[ShipmentCreated]) -> None:
         @hookimpl
         def shipments_created(shipments):
             print_packing_slips.enqueue([shipment.id for shipment in shipments if shipment.origin == "desk"])
+    """
+
+
+@told
+def documents_issued(documents: list[DocumentIssued]) -> None:
+    """Invoices were issued: each has its number and never changes. Example::
+
+    @hookimpl
+    def documents_issued(documents):
+        book.enqueue([document.id for document in documents if document.kind == "invoice"])
     """
 
 

@@ -220,7 +220,8 @@ class OrderAmount(Model):
     """The amount of one component of a line, or of the order itself, in minor units as the channel sent it last.
 
     A row is never deleted: an amount that the channel no longer sends becomes zero. `ceiling` is the most that the
-    buyer ever had to pay for the component; it only rises.
+    buyer ever had to pay for the component; it only rises. The import writes all of this; what is invoiced of the
+    amount is written by invoices alone.
     """
 
     __tablename__ = "order_amounts"
@@ -236,6 +237,10 @@ class OrderAmount(Model):
         ),
         CheckConstraint("tax >= 0 AND discount >= 0", name="never_negative"),
         CheckConstraint("ceiling >= 0 AND ceiling >= charged + tax - discount", name="never_above_ceiling"),
+        CheckConstraint(
+            "invoiced_charged + invoiced_tax - invoiced_discount <= ceiling",
+            name="never_invoice_more",
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -246,11 +251,23 @@ class OrderAmount(Model):
     tax: Mapped[int] = mapped_column(Minor, default=0)
     discount: Mapped[int] = mapped_column(Minor, default=0)
     ceiling: Mapped[int] = mapped_column(Minor)
+    invoiced_charged: Mapped[int] = mapped_column(Minor, server_default="0")
+    invoiced_tax: Mapped[int] = mapped_column(Minor, server_default="0")
+    invoiced_discount: Mapped[int] = mapped_column(Minor, server_default="0")
     order: Mapped[Order] = relationship(back_populates="amounts")
 
     @property
     def figures(self) -> Amount:
         return Amount(self.charged, self.tax, self.discount)
+
+    @property
+    def invoiced(self) -> Amount:
+        """What of it is invoiced."""
+        return Amount(self.invoiced_charged, self.invoiced_tax, self.invoiced_discount)
+
+    @invoiced.setter
+    def invoiced(self, amount: Amount) -> None:
+        self.invoiced_charged, self.invoiced_tax, self.invoiced_discount = amount
 
     @property
     def net(self) -> int:

@@ -1,0 +1,75 @@
+"""Invoice an order, or units of its lines. The rules are the desk's own (`invoice_refusal`)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+from pydantic import Field
+
+from webapp.api import (
+    HIDDEN,
+    ActionInput,
+    Actor,
+    FormField,
+    Kind,
+    Offered,
+    Order,
+    OrderAction,
+    Refusal,
+    Remaining,
+    UnitsOfLine,
+    invoice_refusal,
+    issue_invoices,
+    lazy_gettext as _l,
+    ngettext,
+)
+
+
+class InvoiceInput(ActionInput):
+    """Without `lines`, everything that is left is invoiced."""
+
+    lines: Annotated[dict[int, int], FormField(_l("What to invoice"), Kind.QUANTITIES)] = Field(default_factory=dict)
+    shipping: Annotated[
+        bool,
+        FormField(
+            _l("All shipping now"),
+            Kind.TICK,
+            help=_l("Otherwise each invoice has its share of the shipping, by units."),
+        ),
+    ] = False
+
+
+class InvoiceOrder(OrderAction):
+    """Issue an invoice with the next number of the order's shop."""
+
+    code, label, right, bulk, icon = "invoice", _l("Invoice"), "orders.invoice", True, "receipt"
+    Input = InvoiceInput
+
+    def doing(self, count: int) -> str:
+        return str(ngettext("%(num)s order is being invoiced.", "%(num)s orders are being invoiced.", count))
+
+    def done(self, count: int) -> str:
+        return str(ngettext("%(num)s invoiced", "%(num)s invoiced", count))
+
+    def refusal(self, order: Order, actor: Actor) -> Refusal | None:
+        return invoice_refusal(order, actor)
+
+    def perform(self, order: Order, data: InvoiceInput, actor: Actor) -> None:
+        self.perform_many([order], data, actor)
+
+    def perform_many(self, orders: Sequence[Order], data: InvoiceInput, actor: Actor) -> None:
+        issue_invoices(orders, data.lines, shipping=data.shipping, actor=actor)
+
+    def offered(self, order: Order | None, actor: Actor) -> Mapping[str, Offered]:
+        if order is None:
+            return {"lines": HIDDEN, "shipping": HIDDEN}
+        remaining = Remaining(order)
+        left = [
+            UnitsOfLine(line.id, line.title, line.sku, remaining.units[line.id])
+            for line in order.lines
+            if line.id in remaining.units
+        ]
+        some = sum(line.most for line in left) > 1
+        return {
+            "lines": Offered(lines=left) if some else HIDDEN,
+            "shipping": Offered() if some and remaining.shipping else HIDDEN,
+        }

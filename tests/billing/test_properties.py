@@ -1,0 +1,106 @@
+"""Any sequence of partial invoices, in any currency, adds up to the mirror by component, never exceeds it, and has
+numbers without a gap.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from hypothesis import HealthCheck, given, settings, strategies as st
+from sqlalchemy import func, select
+
+from webapp.audit.actor import Actor
+from webapp.billing.models import Invoice
+from webapp.billing.remaining import Remaining
+from webapp.billing.services import issue_invoice
+from webapp.channels.incoming import Component, IncomingAmount, IncomingLine
+from webapp.channels.models import NumberSequence
+from webapp.db import db, unit_of_work
+from webapp.orders.models import Order
+from webapp.orders.queries import locked
+from webapp.testing import incoming_line, incoming_order
+
+Take = Callable[..., list[Order]]
+minor = st.one_of(st.integers(0, 9), st.integers(0, 10**6))
+figures = st.builds(
+    lambda charged, tax, part: (charged, tax, min(part, charged + tax)),
+    st.one_of(minor, st.integers(-9, 0)),
+    minor,
+    minor,
+).filter(lambda one: one[2] >= 0)
+
+
+def amounts(*components: Component) -> st.SearchStrategy[tuple[IncomingAmount, ...]]:
+    rows = st.fixed_dictionaries({}, optional=dict.fromkeys(components, figures))
+    return rows.map(lambda found: tuple(IncomingAmount(component, *row) for component, row in found.items()))
+
+
+def line(quantity: int, parts: tuple[IncomingAmount, ...]) -> IncomingLine:
+    return incoming_line(quantity=quantity, amounts=parts, total=None)
+
+
+lines = st.lists(
+    st.builds(line, st.integers(1, 7), amounts(Component.ITEM, Component.SHIPPING, Component.GIFT_WRAP)),
+    min_size=1,
+    max_size=3,
+)
+steps = st.lists(st.tuples(st.lists(st.integers(0, 3), min_size=3, max_size=3), st.booleans()), max_size=6)
+
+
+def within(whole: int, part: int) -> bool:
+    return min(0, whole) <= part <= max(0, whole)
+
+
+@given(
+    currency=st.sampled_from(["JPY", "EUR", "KWD"]),
+    told=lines,
+    own=amounts(Component.SHIPPING, Component.COD, Component.TIP),
+    steps=steps,
+)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_partial_invoices_add_up(
+    take: Take,
+    mia: Actor,
+    currency: str,
+    told: Sequence[IncomingLine],
+    own: tuple[IncomingAmount, ...],
+    steps: Sequence[tuple[list[int], bool]],
+) -> None:
+    [order] = take(incoming_order(told, amounts=own, currency=currency, total=1))
+    first = db.session.scalar(select(func.count()).select_from(Invoice)) or 0
+    issued = 0
+    for wanted, shipping in [*steps, ([], False)]:
+        with unit_of_work():
+            row = locked(order)
+            left = Remaining(row)
+            if not left:
+                break
+            pairs = zip(row.lines, wanted, strict=False)
+            chosen = {line.id: units for line, want in pairs if (units := min(want, left.units.get(line.id, 0)))}
+            if wanted and not chosen:
+                continue
+            issue_invoice(row, chosen, shipping=shipping, actor=mia)
+            issued += 1
+        paid = {(row.line_id, row.component): row for row in order.amounts}
+        for row in paid.values():
+            assert within(row.net, row.invoiced.net)
+            assert row.invoiced.net <= row.ceiling
+            assert row.invoiced.tax <= row.tax
+            assert row.invoiced.discount <= row.discount
+    sums: Counter[tuple[int | None, str, str]] = Counter()
+    units: Counter[int | None] = Counter()
+    for invoice in db.session.scalars(select(Invoice).where(Invoice.order_id == order.id)):
+        assert invoice.currency == currency
+        assert invoice.total_minor == sum(part.figures.net for part in invoice.lines)
+        for part in invoice.lines:
+            units[part.line_id] += part.units
+            for name, figure in part.figures._asdict().items():
+                sums[part.line_id, part.component, name] += figure
+    for row in order.amounts:
+        for name, figure in row.figures._asdict().items():
+            assert sums[row.line_id, row.component, name] == figure
+    assert all(units[one.id] == one.ordered == one.invoiced for one in order.lines)
+    numbers = db.session.scalars(select(Invoice.number).order_by(Invoice.id)).all()
+    assert numbers == [f"INV-{number:06d}" for number in range(1, first + issued + 1)]
+    drawn = select(NumberSequence.next).where(NumberSequence.kind == "invoice")
+    assert db.session.scalar(drawn) == first + issued + 1
+    db.session.rollback()

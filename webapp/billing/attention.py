@@ -1,0 +1,56 @@
+"""Attention for orders of which more is invoiced than is paid: the channel lowered an amount after its invoice."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+
+from webapp.audit.actor import Actor
+from webapp.billing.remaining import is_overdrawn
+from webapp.billing.services import MONEY
+from webapp.db import among, db
+from webapp.i18n import lazy_gettext as _l
+from webapp.orders.attention import AttentionKind
+from webapp.orders.events import EventWords, record_all
+from webapp.orders.models import Order, OrderAmount
+from webapp.orders.services import raise_attention, settle_attention
+
+OVERDRAWN = AttentionKind(
+    "invoiced_above_paid",
+    _l("More invoiced than paid"),
+    _l("The channel lowered an amount of this order after it was invoiced."),
+    _l("Compare the invoices with the order's totals, and correct at your accountant's what was invoiced too much."),
+)
+WORDS = (
+    EventWords("invoiced_above_paid", _l("The channel lowered an amount below what is invoiced"), MONEY),
+    EventWords("invoiced_within_paid", _l("What is invoiced is paid again"), MONEY),
+)
+
+
+def compare(order_ids: Sequence[int]) -> None:
+    """Mark those of the orders of which more is invoiced than is paid, and settle the mark of others; the caller holds
+    the orders' locks.
+    """
+    rows = db.session.scalars(
+        select(OrderAmount)
+        .where(among(OrderAmount.order_id, order_ids))
+        .where((OrderAmount.invoiced_charged != 0) | (OrderAmount.invoiced_tax != 0))
+        .execution_options(populate_existing=True)
+    )
+    invoiced: dict[int, bool] = {}
+    for row in rows:
+        invoiced[row.order_id] = invoiced.get(row.order_id, False) or is_overdrawn(row)
+    if not invoiced:
+        return
+    query = select(Order).where(among(Order.id, list(invoiced))).order_by(Order.id)
+    raised, settled = [], []
+    for order in db.session.scalars(query.execution_options(populate_existing=True)):
+        marked = any(trouble["kind"] == OVERDRAWN.code for trouble in order.attention)
+        if invoiced[order.id] and not marked:
+            raise_attention(order, OVERDRAWN.code)
+            raised.append(order)
+        elif marked and not invoiced[order.id]:
+            settle_attention(order, OVERDRAWN.code)
+            settled.append(order)
+    for orders, words in ((raised, WORDS[0]), (settled, WORDS[1])):
+        if orders:
+            record_all(orders, words.code, actor=Actor.job("billing"))

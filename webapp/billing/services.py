@@ -1,0 +1,207 @@
+"""Issuing invoices, by hand, over a whole order or a part of it.
+
+An invoice counts units of lines and amounts as invoiced and never changes afterwards. Its number is drawn last
+(`numbering`); what can still be invoiced is in `remaining`.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from webapp.audit.actor import Actor
+from webapp.billing.contract import DocumentIssued, DocumentKind
+from webapp.billing.models import Invoice, InvoiceLine
+from webapp.billing.numbering import draw_numbers
+from webapp.billing.remaining import Part, Remaining, read_amounts
+from webapp.channels.described import marketplace_of
+from webapp.channels.incoming import ChannelStage
+from webapp.channels.legal_face import face_of
+from webapp.channels.services import channel_name
+from webapp.clock import now
+from webapp.db import db
+from webapp.errors import Invalid, Refusal
+from webapp.i18n import lazy_gettext as _l
+from webapp.jobs.telling import tell
+from webapp.money import Money
+from webapp.orders.addresses import KINDS, of_keys
+from webapp.orders.amounts import OWN
+from webapp.orders.contract import Amount
+from webapp.orders.events import EventGroup, EventWords, record
+from webapp.orders.models import Order
+from webapp.orders.services import ManagedAtChannel
+from webapp.orders.states import OrderState
+from webapp.vault.services import BUYER, DataKeys, pack
+
+SNAPSHOT = "invoice"  # the kind under which the buyer of an invoice is sealed
+ON_PAPER = ("name", "company", "purchase_order")  # of the buyer, beside the address
+MONEY = EventGroup("money", _l("Invoices"), 30)
+INVOICED = EventWords("invoiced", _l("Invoice %(number)s issued: %(total)s (units: %(units)s)"), MONEY)
+
+
+class CanceledNotInvoiced(Refusal):
+    code = "canceled_not_invoiced"
+    sentence = _l("This order is canceled: there is nothing to invoice.")
+
+
+class CancelingNotInvoiced(Refusal):
+    code = "canceling_not_invoiced"
+    sentence = _l("This order is being canceled: invoice what is left of it once that is decided.")
+
+
+class NotPaid(Refusal):
+    """The channel has not verified the payment."""
+
+    code = "not_paid"
+    sentence = _l("Payment is not verified yet: the order can be invoiced once the channel releases it.")
+
+
+class TotalWithheld(Refusal):
+    """The channel has not told what the buyer pays."""
+
+    code = "total_withheld"
+    sentence = _l("%(channel)s does not tell the total of this order, so it can't be invoiced.")
+
+
+class NothingToInvoice(Refusal):
+    code = "nothing_to_invoice"
+    sentence = _l("Everything in this order is invoiced.")
+
+
+class TooFewToInvoice(Refusal):
+    """Of a line, fewer units are left than an invoice asks for."""
+
+    code = "too_few_to_invoice"
+    field = "lines"
+    sentence = _l("Left to invoice of %(sku)s: %(left)s.")
+
+
+def invoice_refusal(order: Order, actor: Actor) -> Refusal | None:
+    """Why the order can't be invoiced now; asked by the button and by `issue_invoices`."""
+    stage = order.channel_order.stage
+    if order.managed_at_channel:
+        return ManagedAtChannel()
+    if order.state == OrderState.CANCELED or stage == ChannelStage.CANCELED:
+        return CanceledNotInvoiced()
+    if order.state == OrderState.PENDING or stage == ChannelStage.AWAITING_PAYMENT:
+        return NotPaid()
+    if order.canceling:
+        return CancelingNotInvoiced()
+    if order.total_minor is None or order.currency is None:
+        return TotalWithheld(channel=channel_name(order.store.channel))
+    return None if Remaining(order) else NothingToInvoice()
+
+
+def issue_invoice(
+    order: Order, lines: Mapping[int, int] | None = None, *, shipping: bool = False, actor: Actor
+) -> Invoice:
+    """Issue an invoice of one order: see `issue_invoices`."""
+    return issue_invoices([order], lines, shipping=shipping, actor=actor)[0]
+
+
+def issue_invoices(
+    orders: Sequence[Order], lines: Mapping[int, int] | None = None, *, shipping: bool = False, actor: Actor
+) -> list[Invoice]:
+    """Issue an invoice of each of these orders over these units by line id, or over everything that is left; the caller
+    holds the orders' locks. With `shipping`, all shipping that is left is on the invoice.
+
+    Raises the refusal of `invoice_refusal`, or an error of the lines; then nothing is issued.
+    """
+    read_amounts(orders)
+    planned = [_planned(order, lines or {}, shipping, actor) for order in orders]
+    for order, parts in zip(orders, planned, strict=True):
+        _count(order, parts)
+    db.session.flush()
+    sealed = _snapshots(orders)
+    numbers = draw_numbers(DocumentKind.INVOICE, [order.shop_id for order in orders])
+    issued_at = now()  # under the lock of the sequence: later numbers are not older
+    issued = [
+        Invoice(
+            order_id=order.id,
+            shop_id=order.shop_id,
+            number=number,
+            issued_at=issued_at,
+            currency=order.currency,
+            total_minor=sum(part.amount.net for part in parts),
+            seller=_seller(order),
+            actor_kind=actor.kind,
+            actor_id=actor.id,
+            sealed=sealed.get(order.id),
+            lines=[_line(position, part) for position, part in enumerate(parts, start=1)],
+        )
+        for order, number, parts in zip(orders, numbers, planned, strict=True)
+    ]
+    db.session.add_all(issued)
+    db.session.flush()
+    for order, invoice in zip(orders, issued, strict=True):
+        total = f"{Money(invoice.total_minor, invoice.currency)} {invoice.currency}"
+        units = sum(line.units for line in invoice.lines)
+        record(order, INVOICED.code, actor=actor, values={"number": invoice.number, "total": total, "units": units})
+    tell(
+        "documents_issued",
+        [DocumentIssued(one.id, one.order_id, DocumentKind.INVOICE, one.number) for one in issued],
+    )
+    return issued
+
+
+def _planned(order: Order, lines: Mapping[int, int], shipping: bool, actor: Actor) -> list[Part]:
+    if refusal := invoice_refusal(order, actor):
+        raise refusal
+    remaining = Remaining(order)
+    by_id = {line.id: line for line in order.lines}
+    for line_id, units in lines.items():
+        if line_id not in by_id:
+            raise Invalid(field="lines", problem=_l("has line %(line)s, which is not on this order.", line=line_id))
+        if units < 1:
+            raise Invalid(field="lines", problem=_l("must be at least 1 of each line."))
+        if units > (left := remaining.units.get(line_id, 0)):
+            line = by_id[line_id]
+            raise TooFewToInvoice(left=left, sku=line.sku or line.title)
+    return remaining.parts(lines, shipping=shipping)
+
+
+def _count(order: Order, parts: Sequence[Part]) -> None:
+    rows = {(row.line_id or OWN, row.component): row for row in order.amounts}
+    for part in parts:
+        if part.line is not None:
+            part.line.invoiced += part.units
+        if any(part.amount):
+            row = rows[part.place]
+            row.invoiced = Amount(*(had + more for had, more in zip(row.invoiced, part.amount, strict=True)))
+
+
+def _line(position: int, part: Part) -> InvoiceLine:
+    return InvoiceLine(
+        position=position,
+        line_id=part.line.id if part.line else None,
+        component=part.component,
+        sku=part.line.sku if part.line else "",
+        title=part.line.title if part.line else "",
+        units=part.units,
+        **part.amount._asdict(),
+        tax_rate=None,
+    )
+
+
+def _seller(order: Order) -> dict[str, str]:
+    sold_in = marketplace_of(order.store.channel, order.marketplace)
+    face = face_of(order.shop, sold_in.country if sold_in else "")
+    return {
+        "name": face.name,
+        "legal_name": face.legal_name,
+        "address": face.address,
+        "vat_number": face.vat_number,
+    }
+
+
+def _snapshots(orders: Sequence[Order]) -> dict[int, bytes]:
+    """What invoices say of the buyers, sealed by order: copied from seal to seal, shown to nobody. Orders whose buyers
+    were erased or are withheld have none.
+    """
+    keys = DataKeys([order.id for order in orders], KINDS)
+    found = {}
+    for order in orders:
+        buyer = keys.opened(BUYER).get(order.id) or {}
+        body = {name: buyer[name] for name in ON_PAPER if buyer.get(name)}
+        if address := of_keys(keys, order.id).address:
+            body["address"] = dict(address)
+        if body:
+            found[order.id] = keys.seal(order.id, SNAPSHOT, pack(SNAPSHOT, body))
+    return found
