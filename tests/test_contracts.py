@@ -36,8 +36,8 @@ READ = {
 # What the desk builds and plugins read:
 TOLD = {
     "Actor", "Amount", "AmountChange", "Attempt", "Batch", "Begun", "Bound", "Calling", "DocumentIssued", "Loaded",
-    "OrdersChange", "OrdersWindow", "PlainRow", "Remaining", "SettingsChange", "ShipmentCreated", "StoreAccess", "UnitsMoved", "Update",
-    "UpdateOwed", "UpdateSettled",
+    "OrdersChange", "OrdersWindow", "PlainRow", "Remaining", "SettingsChange", "ShipmentCreated", "StoreAccess",
+    "UnitsMoved", "Update", "UpdateOwed", "UpdateSettled",
 }  # fmt: skip
 # Where something is read by code, or a template, that does not name the class:
 READ_IN = {

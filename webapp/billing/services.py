@@ -10,7 +10,7 @@ from webapp.audit.actor import Actor
 from webapp.billing.contract import DocumentIssued, DocumentKind
 from webapp.billing.models import Invoice, InvoiceLine
 from webapp.billing.numbering import draw_numbers
-from webapp.billing.remaining import Part, Remaining, read_amounts
+from webapp.billing.remaining import Part, Remaining, read_amounts, units_left
 from webapp.channels.described import marketplace_of
 from webapp.channels.incoming import ChannelStage
 from webapp.channels.legal_face import face_of
@@ -86,6 +86,8 @@ def invoice_refusal(order: Order, actor: Actor) -> Refusal | None:
         return CancelingNotInvoiced()
     if order.total_minor is None or order.currency is None:
         return TotalWithheld(channel=channel_name(order.store.channel))
+    if any(map(units_left, order.lines)):
+        return None  # most often: no amount has to be read
     return None if Remaining(order) else NothingToInvoice()
 
 

@@ -32,6 +32,7 @@ COMMANDS = {  # in the order of the help
     "settings": "webapp.cli.settings:settings",
     "sync": "webapp.cli.stores:sync",
     "orders": "webapp.cli.orders:orders",
+    "invoices": "webapp.cli.invoices:invoices",
     "updates": "webapp.cli.traffic:updates",
     "calls": "webapp.cli.traffic:calls",
     "quarantine": "webapp.cli.traffic:quarantine",

@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from webapp.accounts.models import User
 from webapp.audit.actor import Actor, ActorKind
+from webapp.billing.queries import invoices_of
 from webapp.channels.services import get_store
 from webapp.cli import presenting
 from webapp.cli.door import PART, Door, desk_command
@@ -127,6 +128,7 @@ def document_of(order: Order, actor: Actor, *, reveal: bool = False) -> Document
         order,
         sealed=sealed,
         shipments=shipments_of(order),
+        invoices=invoices_of(order),
         updates=list_updates(actor, order=order),
         holds=holds,
         comments=comments,
@@ -213,7 +215,7 @@ def _drawn(order: Document) -> list[str]:
     ]  # fmt: skip
     lines = table(
         order["lines"],
-        ("id", "sku", "title", "ordered", "open", "shipped", "canceled", "unit_price", "total"),
+        ("id", "sku", "title", "ordered", "open", "shipped", "canceled", "invoiceable", "unit_price", "total"),
         empty="—",
     )
     packages = [package | {"origin": one["origin"]} for one in order["shipments"] for package in one["packages"]]
@@ -224,6 +226,8 @@ def _drawn(order: Document) -> list[str]:
     if packages:
         columns = ("number", "origin", "carrier", "service", "tracking_number", "shipped_at")
         drawn += section("Packages", table(packages, columns, empty=""))
+    if order["invoices"]:
+        drawn += section("Invoices", table(order["invoices"], ("number", "issued_at", "total", "currency"), empty=""))
     if order["updates"]:
         drawn += section("Updates", table(order["updates"], ("id", "kind", "state", "attempts", "message"), empty=""))
     if order["addresses"] and order["addresses"]["delivery"]:

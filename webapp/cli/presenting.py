@@ -6,12 +6,15 @@ decimal strings in the order's currency. Nothing here queries the database excep
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import select
 
 from webapp.accounts.models import User
 from webapp.audit.actor import Actor, ActorKind
+from webapp.billing.models import Invoice, InvoiceLine
+from webapp.billing.remaining import units_left
 from webapp.channels.ages import ages_of
 from webapp.channels.described import kind_label, marketplace_of, product_code_of
 from webapp.channels.incoming import ADDRESS_FIELDS, BUYER_FIELDS
@@ -116,6 +119,7 @@ def order_document(
     *,
     sealed: Sealed | None,
     shipments: Iterable[Shipment],
+    invoices: Iterable[Invoice],
     updates: Iterable[ChannelUpdate],
     holds: Iterable[OrderHold],
     comments: Iterable[OrderComment],
@@ -131,6 +135,7 @@ def order_document(
         "residual": amount(order.residual),
         "lines": [order_line(line, product_code_of(order.store.channel).code) for line in order.lines],
         "shipments": [shipment(row) for row in shipments],
+        "invoices": [invoice(row) for row in invoices],
         "updates": [update(row) for row in updates],
         "holds": [
             {
@@ -180,6 +185,7 @@ def order_line(line: OrderLine, product_code: str) -> Document:
         product_code: line.product_code,
         "title": line.title,
         **{name: getattr(line, name) for name in counts},
+        "invoiceable": units_left(line),
         "unit_price": amount(line.unit_price),
         "total": amount(line.total),
         "problems": troubles(line.problems),
@@ -202,6 +208,35 @@ def shipment(row: Shipment) -> Document:
             }
             for package in row.packages
         ],
+    }
+
+
+def invoice(row: Invoice) -> Document:
+    """An issued invoice with its lines. What it says of the buyer stays sealed."""
+    names = {row.person.id: row.person.name or row.person.email} if row.person else {}
+    return {
+        "id": row.id,
+        "number": row.number,
+        "order": reference(row.order),
+        "shop": row.seller["name"],
+        "issued_at": iso(row.issued_at),
+        "currency": row.currency,
+        "total": amount(row.total),
+        "by": actor(row.actor_kind, row.actor_id, names),
+        "lines": [_invoice_line(line, row.currency) for line in row.lines],
+    }
+
+
+def _invoice_line(line: InvoiceLine, currency: str) -> Document:
+    figures = line.figures._asdict() | {"total": line.figures.net}
+    return {
+        "line_id": line.line_id,
+        "component": line.component,
+        "sku": line.sku,
+        "title": line.title,
+        "units": line.units,
+        **{name: amount(Money(minor, currency)) for name, minor in figures.items()},
+        "tax_rate": None if line.tax_rate is None else str(Decimal(line.tax_rate) / 10_000),
     }
 
 

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import update
 
 from webapp.audit.actor import Actor
+from webapp.billing import services as billing
 from webapp.channels.incoming import ChannelStage, FulfilledBy
 from webapp.channels.services import ChannelLeftOut
 from webapp.clock import now
@@ -25,14 +26,15 @@ from webapp.updates.models import ChannelUpdate, UpdateState
 
 Take = Callable[..., list[Order]]
 MODULES = (
-    acts, acting, shipping, canceling, cancellations, correcting, taking_back, unshipping, holds, organizing, archiving,
-    addresses, updates,
+    acts, acting, billing, shipping, canceling, cancellations, correcting, taking_back, unshipping, holds, organizing,
+    archiving, addresses, updates,
 )  # fmt: skip
 NOT_OF_BUTTONS = {
     acting.KeyReused: "of a form that was sent twice",
     shipping.BuyerWantsCancel: "asked in the form of shipping, which is offered",
     canceling.PartlyShippedWhole: "of the form of canceling, which is offered",
     canceling.WholeOrdersOnly: "of the form of canceling, which is offered",
+    billing.TooFewToInvoice: "of the form of invoicing, which is offered",
     cancellations.TooFewLeft: "of the form of canceling, which is offered",
     cancellations.NotAskedAnyMore: "of an update that is sent again",
     correcting.ShippedElsewhere: "of one package of several, beside which it stands",
@@ -74,6 +76,7 @@ def states(take: Take, mia: Actor) -> Iterator[tuple[Order, Actor]]:
         {"fulfilled_by": FulfilledBy.CHANNEL},
         {"flags": ("label_required",)},
         {"lines": (incoming_line(needs_codes=True),)},
+        {"total": None},
         {"buyer": {"name": "Jane"}},
     ):
         [order] = take(incoming_order(**told))  # type: ignore[arg-type]
@@ -88,6 +91,10 @@ def states(take: Take, mia: Actor) -> Iterator[tuple[Order, Actor]]:
         with unit_of_work():
             db.session.execute(update(Order).where(Order.id == order.id).values(**change))
         yield order, mia
+    [order] = take(incoming_order())
+    with unit_of_work():
+        billing.issue_invoice(find_order(f"@{order.id}", mia, lock=True), actor=mia)
+    yield order, mia
     [order] = take(incoming_order())
     yield order, replace(mia, rights=mia.rights - {"buyers.see"})
     for state in ("closed", "processing"):

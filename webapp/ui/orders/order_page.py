@@ -16,6 +16,7 @@ from sqlalchemy.orm import joinedload, selectinload
 from sqlalchemy.orm.attributes import set_committed_value
 
 from webapp.audit.actor import Actor
+from webapp.billing.queries import invoices_of
 from webapp.channels import described
 from webapp.channels.incoming import BUYER_FIELDS
 from webapp.clock import iso, parse_instant
@@ -54,6 +55,7 @@ OVERVIEW, SHIPMENTS, CHANNEL = "overview", "shipments", "channel"
 TABS: dict[str, LazyString] = {
     OVERVIEW: _l("Overview"),
     SHIPMENTS: _l("Shipments"),
+    "invoices": _l("Invoices"),
     "updates": _l("Channel updates"),
     "timeline": _l("Timeline"),
     CHANNEL: _l("Channel side"),
@@ -410,6 +412,21 @@ class OrderView:
     def parcels(self) -> list[dict[str, Any]]:
         """Every package in brief: the number of its units."""
         return _packages(self.order, {})
+
+    @cached_property
+    def invoices(self) -> list[dict[str, Any]]:
+        """Every issued invoice with its lines, oldest first."""
+        return [
+            {
+                "id": row.id,
+                "number": row.number,
+                "issued_at": row.issued_at,
+                "by": shown.author_of(row, self.order.store),
+                "total": row.total,
+                "lines": [shown.invoice_line(line, row.currency) for line in row.lines],
+            }
+            for row in invoices_of(self.order)
+        ]
 
     @cached_property
     def updates(self) -> list[dict[str, Any]]:

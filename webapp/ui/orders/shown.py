@@ -9,6 +9,8 @@ from babel.numbers import format_percent
 
 from webapp.accounts.models import User
 from webapp.audit.actor import ActorKind
+from webapp.billing.models import InvoiceLine
+from webapp.billing.remaining import Remaining
 from webapp.channels import described
 from webapp.channels.incoming import Component
 from webapp.channels.models import Store
@@ -70,7 +72,9 @@ _PLACES = {component.value: place for place, component in enumerate(Component)}
 
 @dataclass(slots=True)
 class Totals:
-    """What the buyer pays by component, our sum, the channel's, the difference, and how much of it is paid."""
+    """What the buyer pays by component, our sum, the channel's, the difference, how much of it is paid, how much is
+    invoiced, and how much can still be; the last two are None while nothing is invoiced.
+    """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     ours: Money | None = None
@@ -78,6 +82,8 @@ class Totals:
     residual: Money | None = None
     paid: Money | None = None
     due: Money | None = None
+    invoiced: Money | None = None
+    to_invoice: Money | None = None
 
 
 def totals_of(order: Order) -> Totals:
@@ -93,7 +99,11 @@ def totals_of(order: Order) -> Totals:
     if order.currency is None or not rows:
         return Totals(channel=total, paid=paid, due=due)
     ours = Money(sum(amount.net for amount in order.amounts), order.currency)
-    return Totals(rows, ours, total, order.residual, paid, due)
+    totals = Totals(rows, ours, total, order.residual, paid, due)
+    if any(any(amount.invoiced) for amount in order.amounts):
+        totals.invoiced = Money(sum(amount.invoiced.net for amount in order.amounts), order.currency)
+        totals.to_invoice = Money(Remaining(order).net, order.currency)
+    return totals
 
 
 def component_rows(amounts: Iterable[tuple[str, Amount]], currency: str | None) -> list[dict[str, Any]]:
@@ -245,6 +255,13 @@ def _line_status(line: OrderLine) -> tuple[LazyString | str, str]:
     if line.open:
         return (_("Partly shipped"), "info") if line.shipped else (_("Open"), "waits")
     return _("Shipped"), "good"
+
+
+def invoice_line(line: InvoiceLine, currency: str) -> dict[str, Any]:
+    """A line of an invoice with its amounts as text."""
+    figures = line.figures._asdict() | {"total": line.figures.net}
+    words = {name: amount_of(minor, currency) for name, minor in figures.items()}
+    return {"title": line.title, "sku": line.sku, "component": line.component, "units": line.units} | words
 
 
 # --- Who, and what next -----------------------------------------------------------------------------------------------

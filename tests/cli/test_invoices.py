@@ -1,0 +1,46 @@
+"""Invoices from the command line: issued by the act, listed, shown, and named by their order."""
+
+from tests.cli.conftest import ON_SQLITE, Command, MakeOrder
+
+LINE = {"line_id", "component", "sku", "title", "units", "charged", "tax", "discount", "total", "tax_rate"}
+INVOICE = {"id", "number", "order", "shop", "issued_at", "currency", "total", "by", "lines"}
+
+
+def test_an_invoice_is_issued_listed_and_shown(cli: Command, make_order: MakeOrder) -> None:
+    order = make_order(quantity=3)
+    assert cli("invoices", "list", "--json").document == []
+    [line] = cli("orders", "show", order.number, "--json").document["lines"]
+    assert line["invoiceable"] == 3
+
+    data = f'{{"lines": {{"{line["id"]}": 2}}, "shipping": true}}'
+    assert cli("orders", "act", order.number, "invoice", "--data", data).code == 0
+
+    shown = cli("orders", "show", order.number, "--json").document
+    assert (shown["lines"][0]["invoiced"], shown["lines"][0]["invoiceable"]) == (2, 1)
+    [invoice] = shown["invoices"]
+    assert invoice.keys() == INVOICE
+    assert invoice["lines"][0].keys() == LINE
+    assert (invoice["number"], invoice["order"], invoice["total"]) == ("INV-000001", order.number, "24.00")
+    assert cli("invoices", "list", "--json").document == [invoice]
+    assert cli("invoices", "show", "INV-000001", "--json").document == invoice
+
+
+@ON_SQLITE
+def test_as_text_and_of_an_unknown_number(cli: Command, make_order: MakeOrder) -> None:
+    order = make_order()
+    cli("orders", "act", order.number, "invoice")
+    assert "INV-000001" in cli("invoices", "list").out
+    assert "A mug" in cli("invoices", "show", "INV-000001").out
+    assert "INV-000001" in cli("orders", "show", order.number).out
+    assert cli("invoices", "show", "INV-9").code == 3
+    refused = cli("orders", "act", order.number, "invoice")
+    assert (refused.code, refused.err.strip()) == (1, "Everything in this order is invoiced.")
+
+
+@ON_SQLITE
+def test_wrong_lines_are_named(cli: Command, make_order: MakeOrder) -> None:
+    order, other = make_order(quantity=2), make_order()
+    line = other.lines[0].id
+    refused = cli("orders", "act", order.number, "invoice", "--data", f'{{"lines": {{"{line}": 1}}}}')
+    assert refused.code == 1
+    assert f"has line {line}, which is not on this order." in refused.err

@@ -1,0 +1,68 @@
+"""Invoicing an order from its page: the form with units, the tab, and the totals."""
+
+import re
+from collections.abc import Callable
+
+from sqlalchemy import select
+
+from tests.ui.conftest import Browser
+from webapp.billing.models import Invoice
+from webapp.channels.incoming import Component, IncomingAmount
+from webapp.db import db
+from webapp.orders.models import Order
+from webapp.testing import incoming_line, incoming_order
+
+Take = Callable[..., list[Order]]
+
+
+def hidden(page: str) -> dict[str, str]:
+    form = page[page.index('class="chosen"') :]
+    names = ("submission_key", "order_version")
+    return {name: re.search(rf'name="{name}"[^>]*value="([^"]*)"', form)[1] for name in names}  # type: ignore[index]
+
+
+def words(page: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page)).replace("\xa0", " ")
+
+
+def test_an_order_is_invoiced_by_units_and_its_page_says_so(take: Take, browser: Browser) -> None:
+    amounts = (IncomingAmount(Component.ITEM, 3000, 600), IncomingAmount(Component.SHIPPING, 500, 100))
+    [order] = take(incoming_order([incoming_line("MUG", 3, amounts=amounts, total=4200)]))
+    [mug], url = order.lines, f"/orders/{order.number}/actions/invoice"
+    assert "No invoice yet" in browser.get(f"/orders/{order.number}?tab=invoices").text
+    assert "Still to be invoiced" not in browser.get(f"/orders/{order.number}").text
+
+    form = browser.get(url, htmx=True).text
+    assert "All shipping now" in form
+    typed = {"lines": "some", "lines-line": str(mug.id), f"lines-{mug.id}": "4"}
+    wrong = browser.post(url, typed | hidden(form), htmx=True)
+    assert wrong.status_code == 409
+    assert "Left to invoice of MUG: 3." in words(wrong.text)
+
+    done = browser.post(url, typed | {f"lines-{mug.id}": "1", "shipping": "1"} | hidden(wrong.text), htmx=True)
+    assert done.status_code == 200
+    assert "Invoice INV-000001 issued: 18.00 EUR (units: 1)" in words(done.text)
+
+    overview = words(browser.get(f"/orders/{order.number}").text)
+    assert "Invoiced €18.00" in overview
+    assert "Still to be invoiced €24.00" in overview
+    tab = words(browser.get(f"/orders/{order.number}?tab=invoices").text)
+    assert "INV-000001" in tab
+    assert "by Mia" in tab
+    assert "A mug MUG Item 1 €10.00 €2.00 €0.00 €12.00" in tab
+    assert "Shipping €5.00 €1.00 €0.00 €6.00" in tab
+
+    browser.post(url, {"lines": "all"} | hidden(browser.get(url, htmx=True).text), htmx=True)
+    refused = browser.get(f"/orders/{order.number}")
+    assert "Everything in this order is invoiced." in refused.text
+    db.session.expire_all()
+    assert db.session.scalars(select(Invoice.total_minor).order_by(Invoice.id)).all() == [1800, 2400]
+
+
+def test_a_single_unit_is_invoiced_without_choosing(take: Take, browser: Browser) -> None:
+    [order] = take(incoming_order())
+    url = f"/orders/{order.number}/actions/invoice"
+    form = browser.get(url, htmx=True).text
+    assert "What to invoice" not in form
+    assert browser.post(url, hidden(form)).status_code == 302
+    assert db.session.scalars(select(Invoice.number)).all() == ["INV-000001"]
