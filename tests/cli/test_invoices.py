@@ -1,5 +1,9 @@
 """Invoices from the command line: issued by the act, listed, shown, and named by their order."""
 
+from pathlib import Path
+
+from pypdf import PdfReader
+
 from tests.cli.conftest import ON_SQLITE, Command, MakeOrder
 
 LINE = {"line_id", "component", "sku", "title", "units", "charged", "tax", "discount", "total", "tax_rate"}
@@ -44,3 +48,15 @@ def test_wrong_lines_are_named(cli: Command, make_order: MakeOrder) -> None:
     refused = cli("orders", "act", order.number, "invoice", "--data", f'{{"lines": {{"{line}": 1}}}}')
     assert refused.code == 1
     assert f"has line {line}, which is not on this order." in refused.err
+
+
+@ON_SQLITE
+def test_one_is_written_as_pdf(cli: Command, make_order: MakeOrder, tmp_path: Path) -> None:
+    order = make_order()
+    cli("orders", "act", order.number, "invoice")
+    file = tmp_path / "invoice.pdf"
+    done = cli("invoices", "pdf", "INV-000001", str(file), "--paper", "a4")
+    assert (done.code, done.out.strip()) == (0, f"INV-000001 is in {file}.")
+    text = PdfReader(file).pages[0].extract_text()
+    assert "INV-000001" in text
+    assert order.channel_order_number in text

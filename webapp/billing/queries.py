@@ -40,6 +40,16 @@ def find_invoice(number: str, actor: Actor) -> Invoice:
     return found
 
 
+def get_invoice(invoice_id: int, actor: Actor) -> Invoice:
+    """The invoice with this id, with its lines, order and shop; raises `NotFound`."""
+    whole = (*_WHOLE, joinedload(Invoice.shop), joinedload(Invoice.order).joinedload(Order.store))
+    query = visible(actor).where(Invoice.id == invoice_id).options(*whole)
+    found = db.session.scalars(query).unique().one_or_none()
+    if found is None:
+        raise NotFound(name=invoice_id)
+    return found
+
+
 def invoices_of(order: Order) -> Sequence[Invoice]:
     """The order's invoices with their lines and people, oldest first, in one query."""
     name = f"invoices of {order.id} {order.version}"  # every invoice raises the version

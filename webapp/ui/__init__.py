@@ -45,6 +45,7 @@ from webapp.ui.lists import (
     calls,
     documents,
     exports,
+    invoices,
     order_list,  # noqa: F401 - adds the list to the routes of `order`
     outbox,
     plugin_lists,
@@ -78,6 +79,7 @@ def init_app(app: Flask) -> None:
         documents,
         exports,
         health,
+        invoices,
         live,
         order,
         outbox,

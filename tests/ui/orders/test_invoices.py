@@ -6,10 +6,13 @@ from collections.abc import Callable
 from sqlalchemy import select
 
 from tests.ui.conftest import Browser
+from webapp.audit.actor import Actor
 from webapp.billing.models import Invoice
+from webapp.billing.services import issue_invoice
 from webapp.channels.incoming import Component, IncomingAmount
-from webapp.db import db
+from webapp.db import db, unit_of_work
 from webapp.orders.models import Order
+from webapp.orders.queries import locked
 from webapp.testing import incoming_line, incoming_order
 
 Take = Callable[..., list[Order]]
@@ -66,3 +69,26 @@ def test_a_single_unit_is_invoiced_without_choosing(take: Take, browser: Browser
     assert "What to invoice" not in form
     assert browser.post(url, hidden(form)).status_code == 302
     assert db.session.scalars(select(Invoice.number)).all() == ["INV-000001"]
+
+
+def test_an_invoice_is_printed_from_its_tab_as_a_page_and_as_pdf(take: Take, browser: Browser) -> None:
+    [order] = take(incoming_order([incoming_line("MUG", 2)]))
+    with unit_of_work():
+        invoice = issue_invoice(locked(order), actor=Actor.operator())
+    tab = browser.get(f"/orders/{order.number}?tab=invoices").text
+    url = f"/invoices/{invoice.id}"
+    assert f'href="{url}"' in tab
+    assert f'href="{url}.pdf"' in tab
+
+    page = browser.get(url)
+    assert len(browser.queries) <= 8, "\n".join(browser.queries)
+    for part in ("INV-000001", order.number, order.channel_order_number, "7 Zanzibar Mews", "€24.00"):
+        assert str(part) in words(page.text)
+    assert 'aria-pressed="true">Label' in browser.get(f"{url}?paper=4x6").text
+
+    file = browser.get(f"{url}.pdf")
+    assert (file.status_code, file.headers["Content-Type"]) == (200, "application/pdf")
+    assert "INV-000001" in file.headers["Content-Disposition"]
+    assert file.data.startswith(b"%PDF")
+    assert browser.get("/invoices/999").status_code == 404
+    assert browser.get("/invoices/999.pdf").status_code == 404

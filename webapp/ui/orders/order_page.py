@@ -51,11 +51,11 @@ from webapp.updates.models import UNSETTLED, ChannelUpdate
 from webapp.updates.queries import goes_at, list_updates, why_it_waits, why_nothing_goes
 from webapp.vault import services as vault
 
-OVERVIEW, SHIPMENTS, CHANNEL = "overview", "shipments", "channel"
+OVERVIEW, SHIPMENTS, INVOICES, CHANNEL = "overview", "shipments", "invoices", "channel"
 TABS: dict[str, LazyString] = {
     OVERVIEW: _l("Overview"),
     SHIPMENTS: _l("Shipments"),
-    "invoices": _l("Invoices"),
+    INVOICES: _l("Invoices"),
     "updates": _l("Channel updates"),
     "timeline": _l("Timeline"),
     CHANNEL: _l("Channel side"),
