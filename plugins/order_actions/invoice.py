@@ -41,7 +41,7 @@ class InvoiceInput(ActionInput):
 class InvoiceOrder(OrderAction):
     """Issue an invoice with the next number of the order's shop."""
 
-    code, label, right, bulk, icon = "invoice", _l("Invoice"), "orders.invoice", True, "receipt"
+    code, label, right, bulk, icon = "invoice", _l("Invoice order"), "orders.invoice", True, "receipt"
     Input = InvoiceInput
 
     def doing(self, count: int) -> str:

@@ -51,8 +51,8 @@ def test_an_order_is_invoiced_by_units_and_its_page_says_so(take: Take, browser:
     assert "Still to be invoiced €24.00" in overview
     tab = words(browser.get(f"/orders/{order.number}?tab=invoices").text)
     assert "INV-000001" in tab
-    assert "by Mia" in tab
-    assert "A mug MUG Item 1 €10.00 €2.00 €0.00 €12.00" in tab
+    assert "by Olga" in tab
+    assert "A mug MUG Items 1 €10.00 €2.00 €0.00 €12.00" in tab
     assert "Shipping €5.00 €1.00 €0.00 €6.00" in tab
 
     browser.post(url, {"lines": "all"} | hidden(browser.get(url, htmx=True).text), htmx=True)
