@@ -62,6 +62,17 @@ def test_an_order_is_invoiced_by_units_and_its_page_says_so(take: Take, browser:
     assert db.session.scalars(select(Invoice.total_minor).order_by(Invoice.id)).all() == [1800, 2400]
 
 
+def test_pages_of_an_invoiced_order_take_few_statements(take: Take, browser: Browser) -> None:
+    [order] = take(incoming_order([incoming_line("MUG", 2), incoming_line("CUP")]))
+    url = f"/orders/{order.number}/actions/invoice"
+    some = {"lines": "some", "lines-line": str(order.lines[0].id), f"lines-{order.lines[0].id}": "1"}
+    for typed in (some, {"lines": "all"}):
+        browser.post(url, typed | hidden(browser.get(url, htmx=True).text), htmx=True)
+        for path in ("", "?tab=shipments", "?tab=invoices", "?tab=updates", "?tab=timeline", "?tab=channel"):
+            assert browser.get(f"/orders/{order.number}{path}").status_code == 200
+            assert len(browser.queries) <= 8, f"{path}\n" + "\n".join(browser.queries)
+
+
 def test_a_single_unit_is_invoiced_without_choosing(take: Take, browser: Browser) -> None:
     [order] = take(incoming_order())
     url = f"/orders/{order.number}/actions/invoice"
