@@ -205,6 +205,7 @@ MAY_READ_ORDERS = {
     "webapp/reporting/folding.py:missing": "all orders are counted again; who reads the figures asks for the right",
     "webapp/orders/search_words.py:beginnings": "tells how usual a beginning is; nobody reads which orders",
     "webapp/orders/search_words.py:_found_by_number": "ids to compare with; the list that asks starts from `visible`",
+    "webapp/orders/cancel_requests.py:requests_of": "of the orders that a page or a list has read",
     "webapp/sync/taking_in/new_orders.py": "the import writes orders for the store that it reads, and nobody looks",
     "webapp/sync/taking_in/known_orders.py": "the same",
     "webapp/sync/delivering.py:_locked": "a job takes the locks of the orders whose updates it claims",

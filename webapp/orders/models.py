@@ -19,6 +19,7 @@ from webapp.i18n import lazy_gettext as _l
 from webapp.money import money
 from webapp.orders.contract import Amount
 from webapp.orders.states import open_units
+from webapp.settings.models import StoredSetting
 from webapp.vault.models import PeriodName
 
 
@@ -139,6 +140,12 @@ class Order(Model):
     assignee: Mapped[User | None] = relationship(viewonly=True)
     running_hold: Mapped["OrderHold | None"] = relationship(
         primaryjoin="and_(OrderHold.order_id == Order.id, OrderHold.released_at.is_(None))", viewonly=True
+    )
+    other_orders_setting: Mapped[StoredSetting | None] = relationship(  # of its store: `order_settings.OTHER_ORDERS`
+        primaryjoin="and_(foreign(StoredSetting.scope_id) == Order.store_id, StoredSetting.scope == 'store', "
+        "StoredSetting.group == 'orders', StoredSetting.name == 'other_orders')",
+        viewonly=True,
+        uselist=False,
     )
 
     @property

@@ -28,6 +28,14 @@ class OtherOrders:
     newest: Sequence[Order]
 
 
+def may_be_shown(order: Order) -> bool:
+    """Whether the order's store wants a buyer's other orders shown: `OTHER_ORDERS` as the order's page reads it, in one
+    statement with the order.
+    """
+    row = order.other_orders_setting
+    return bool(OTHER_ORDERS.default if row is None else row.value)
+
+
 def other_orders(order: Order, actor: Actor) -> OtherOrders | None:
     """The buyer's other orders, with an access record; None if the store does not want them shown, or the buyer has no
     address that is known here. Orders of stores that do not want it are left out. Raises `Forbidden` without the right

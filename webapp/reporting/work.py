@@ -19,7 +19,7 @@ from webapp.orders.cancel_requests import TO_DECIDE, known_since
 from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order
 from webapp.orders.predefined_views import TO_SHIP
-from webapp.orders.queries import AROUND_FEW
+from webapp.orders.queries import AROUND_FEW, visible
 from webapp.search.compiling import compile_query
 from webapp.search.query import parse
 from webapp.updates.outbox import NEEDS_DECISION, OUTBOX_LIST
@@ -79,9 +79,10 @@ def oldest_requests(actor: Actor, most: int) -> list[Request]:
     compiled = compile_query(parse(TO_DECIDE, ORDER_LIST.code), actor)
     placed_first = matching_ids(ORDER_LIST, actor, compiled, "placed", _COMPARED).subquery()
     since = known_since(Order.id)
-    found = select(Order.id, since.label("since")).where(Order.id.in_(select(placed_first.c.id)))
+    found = visible(actor).with_only_columns(Order.id, since.label("since"))
+    found = found.where(Order.id.in_(select(placed_first.c.id)))
     oldest = found.order_by(func.coalesce(since, Order.placed_at), Order.id).limit(most).subquery()
-    query = select(Order, oldest.c.since).join(oldest, oldest.c.id == Order.id)
+    query = visible(actor).join(oldest, oldest.c.id == Order.id).add_columns(oldest.c.since)
     query = query.options(*AROUND_FEW).order_by(func.coalesce(oldest.c.since, Order.placed_at), Order.id)
     return [Request(order, at) for order, at in db.session.execute(query).unique()]
 

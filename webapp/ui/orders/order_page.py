@@ -29,11 +29,10 @@ from webapp.fulfillment.services import shipments_of, shipping_refusal
 from webapp.hooks.fence import PluginFailed
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
 from webapp.jobs.telling import missed_of
-from webapp.orders import addresses
+from webapp.orders import addresses, of_buyer
 from webapp.orders.cancel_requests import is_answered_elsewhere, request_of
 from webapp.orders.contract import OrderAction, Place
 from webapp.orders.models import Order, OrderComment, OrderHold, OrderLine
-from webapp.orders.order_settings import OTHER_ORDERS
 from webapp.orders.postal import Address, address_of
 from webapp.orders.queries import find_order, reference
 from webapp.orders.services import Offer, action_at, bar, offers, package_offers
@@ -70,7 +69,11 @@ PLACES = {  # the place of an act's form: the part, and its element
 _OF_BUYER = {"buyer": "orders/_buyer.html", "addresses": PLACES[Place.ADDRESSES][0]}
 ASIDE = "orders/_aside.html"
 RECENT = 8  # events beside the overview
-_AROUND = (joinedload(Order.assignee), joinedload(Order.running_hold).joinedload(OrderHold.person))
+_AROUND = (
+    joinedload(Order.assignee),
+    joinedload(Order.running_hold).joinedload(OrderHold.person),
+    joinedload(Order.other_orders_setting),
+)
 _FIGURES = (joinedload(Order.own_amounts), selectinload(Order.lines).joinedload(OrderLine.amounts))
 
 
@@ -286,7 +289,7 @@ class OrderView:
         """Whether the buyer's other orders can be loaded: the store wants them shown, and there is an address to find
         them by.
         """
-        return bool(OTHER_ORDERS.of(self.order.store)) and any(name == "email" for name, _label, _text in self.buyer)
+        return of_buyer.may_be_shown(self.order) and any(name == "email" for name, _label, _text in self.buyer)
 
     @cached_property
     def addresses_mark(self) -> str:
