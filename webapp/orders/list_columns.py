@@ -423,7 +423,7 @@ COLUMNS = (
         label=_l("Asked to cancel since"),
         kind=ColumnKind.TIME,
         values=_cancel_since,
-        width=130,
+        width=170,
         help=_l("For how long the buyer's request to cancel is known here."),
     ),
     Column(
