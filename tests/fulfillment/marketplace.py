@@ -6,10 +6,11 @@ from dataclasses import replace
 from sqlalchemy import or_, select
 
 from webapp.channels.connecting import StoreAccess
-from webapp.channels.incoming import ChannelStage, IncomingOrder
+from webapp.channels.incoming import ChannelStage, IncomingOrder, IncomingPackage
 from webapp.channels.outgoing import Accepted, Batch, NotCarriedOut, Outcome, Refused, Sent, Unknown, Update
 from webapp.clock import now
 from webapp.db import db
+from webapp.fulfillment.models import Cancellation
 from webapp.orders.models import Order
 from webapp.testing import FakeChannel
 from webapp.updates.models import ChannelUpdate
@@ -25,6 +26,8 @@ class OrderThere:
         self.ordered = {line.number: line.ordered for line in order.lines}
         self.fulfilled = dict.fromkeys(self.ordered, 0)
         self.canceled = dict.fromkeys(self.ordered, 0)
+        self.cancel_requested = False  # the buyer asked to cancel it
+        self.packages: list[IncomingPackage] = []  # those that the desk confirmed
 
     def left(self, number: str) -> int:
         return self.ordered[number] - self.fulfilled[number] - self.canceled[number]
@@ -48,12 +51,15 @@ class OrderThere:
                 fulfilled=self.fulfilled[line.number],
                 unfulfilled=self.left(line.number),
                 canceled_by="SOMEBODY" if named and self.canceled[line.number] else "",
+                cancel_requested=self.cancel_requested,
             )
             for line in self.order.lines
         )
         shipped, left = any(line.fulfilled for line in lines), any(line.unfulfilled for line in lines)
         stage = ChannelStage.OPEN if left else ChannelStage.SHIPPED if shipped else ChannelStage.CANCELED
-        return replace(self.order, updated_at=now(), lines=lines, stage=stage, status=str(stage).upper())
+        status = str(stage).upper()
+        packages = tuple(self.packages)
+        return replace(self.order, updated_at=now(), lines=lines, packages=packages, stage=stage, status=status)
 
     def carries_out(self, update: Update, *, really: bool) -> bool:
         """Whether the marketplace accepts the update; it takes effect if `really`."""
@@ -65,6 +71,10 @@ class OrderThere:
         where = self.canceled if update.kind == "cancel" else self.fulfilled
         for number, units in lines.items() if really else ():
             where[number] += units
+        if really and update.kind == "shipment":
+            sent = update.payload["package"]
+            carrier, tracking_number = sent["carrier"], sent["tracking_number"]
+            self.packages.append(IncomingPackage(str(sent["number"]), lines, carrier, tracking_number=tracking_number))
         return True
 
 
@@ -109,7 +119,7 @@ class Marketplace(FakeChannel):
     def _answer(self, update: Update) -> Outcome:
         fate = self.fate_of(update)
         really = fate != "lost, not done"
-        assert update.kind != "cancel" or update.id not in self.done  # a cancellation never happens twice
+        assert update.id not in self.done  # nothing happens twice
         if fate == "refused" or not self.there[update.order_number].carries_out(update, really=really):
             return Refused("No.")
         if really:
@@ -117,3 +127,16 @@ class Marketplace(FakeChannel):
         if fate.startswith("lost"):
             return Unknown()
         return Accepted() if fate == "accepted" else Sent()
+
+
+def check(order: Order, there: OrderThere, rows: Sequence[Cancellation]) -> None:
+    """What is true of an order at any moment."""
+    assert order.canceling == any(row.state == "asked" for row in rows)
+    assert sum(row.state == "asked" for row in rows) <= 1
+    assert order.unshipped == sum(line.open for line in order.lines)
+    for line in order.lines:
+        assert line.shipped + line.canceled <= line.ordered
+        assert line.canceled <= there.canceled[line.channel_line_number]
+        effective = [row for row in rows if row.state == "effective" and str(line.id) in row.lines]
+        assert sum(row.lines[str(line.id)] for row in effective) <= there.canceled[line.channel_line_number]
+    assert (order.state == "canceled") <= (not any(line.open for line in order.lines))

@@ -7,7 +7,7 @@ many schedules travel in the same batches.
 """
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import timedelta
 from itertools import count
@@ -19,7 +19,7 @@ from flask import Flask
 from hypothesis import HealthCheck, given, settings, strategies as st
 from sqlalchemy import select
 
-from tests.fulfillment.marketplace import FATES, Marketplace, OrderThere
+from tests.fulfillment.marketplace import FATES, Marketplace, OrderThere, check
 from webapp.audit.actor import Actor
 from webapp.clock import now
 from webapp.db import db, unit_of_work
@@ -78,19 +78,6 @@ def act(order: Order, what: str, where: int | None, units: int, actor: Actor) ->
             undo_cancel(order, actor=actor)
         case "close" if found := asked(order):
             deciding.close(found[1], actor=actor)
-
-
-def check(order: Order, there: OrderThere, rows: Sequence[Cancellation]) -> None:
-    """What is true of an order at any moment."""
-    assert order.canceling == any(row.state == "asked" for row in rows)
-    assert sum(row.state == "asked" for row in rows) <= 1
-    assert order.unshipped == sum(line.open for line in order.lines)
-    for line in order.lines:
-        assert line.shipped + line.canceled <= line.ordered
-        assert line.canceled <= there.canceled[line.channel_line_number]
-        effective = [row for row in rows if row.state == "effective" and str(line.id) in row.lines]
-        assert sum(row.lines[str(line.id)] for row in effective) <= there.canceled[line.channel_line_number]
-    assert (order.state == "canceled") <= (not any(line.open for line in order.lines))
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
