@@ -22,6 +22,8 @@ from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.services import ship_order
 from webapp.hooks.failures import Failure
 from webapp.i18n import force_locale
+from webapp.jobs import queue
+from webapp.jobs.queues import DELIVERING
 from webapp.orders.models import Order, OrderEvent
 from webapp.orders.queries import locked
 from webapp.sync import delivering, jobs, leases, settling
@@ -513,6 +515,32 @@ def test_a_delivery_that_learned_nothing_is_unknown(shipped: Order, channel: Fak
     work()
     row = update()
     assert (row.state, row.look_again_at is not None, len(channel.delivered)) == ("unknown", True, 1)
+
+
+def test_cancellations_are_served_first_then_what_is_due_by_its_deadline(shipped: Order, store: Store) -> None:
+    row = update()
+    usual = {column.key: getattr(row, column.key) for column in ChannelUpdate.__table__.columns if column.key != "id"}
+    lanes: dict[str, tuple[str, timedelta | None]] = {
+        "a": ("shipment", None),
+        "b": ("shipment", timedelta(hours=5)),
+        "c": ("shipment", timedelta(hours=3)),
+        "d": ("cancel", timedelta(hours=9)),
+        "e": ("cancel", timedelta(hours=8)),
+    }
+    rows = [
+        usual | {"reference": lane, "lane": lane, "kind": kind, "deadline": left and now() + left}
+        for lane, (kind, left) in lanes.items()
+    ]
+    mixed = usual | {"reference": "mixed", "kind": "cancel", "lane": "c", "deadline": None}
+    later_ = usual | {"reference": "later", "kind": "cancel", "lane": "b", "due_at": now() + timedelta(hours=1)}
+    with unit_of_work():
+        write_rows(ChannelUpdate, [*rows, mixed, later_])
+        db.session.delete(db.session.get_one(ChannelUpdate, row.id))
+    assert [lane for _, lane, _ in delivering.due_work()] == ["c", "e", "d", "b", "a"]
+    queue(DELIVERING).empty()
+    jobs.find_due()
+    waiting = queue(DELIVERING).jobs
+    assert [one.args[1][1] for one in waiting] == ["c", "e", "d", "b", "a"]
 
 
 def test_what_is_due_is_found_among_the_open_updates(shipped: Order, store: Store) -> None:

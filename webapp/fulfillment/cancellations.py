@@ -90,6 +90,7 @@ class CancelKind(OutwardKind):
     label = _l("Cancellation")
     right = "orders.cancel"
     hold = CANCEL_HOLD
+    goes_first = True
     never_with = (SHIPMENT,)
     confirmable = False
     trouble = REFUSED.code

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select, text, update
 from sqlalchemy.orm import joinedload, selectinload
 from sqlalchemy.orm.attributes import set_committed_value
 
@@ -81,11 +81,15 @@ class Superseded(DeskError):
 
 
 def due_work() -> list[tuple[int, str, str]]:
-    """Stores and lanes with due updates, to deliver or to look up. Stores that can't be asked wait, and nothing is
-    delivered to read-only stores.
+    """Stores and lanes with due updates, to deliver or to look up: those with kinds that go first, then by the next
+    deadline. Stores that can't be asked wait, and nothing is delivered to read-only stores.
     """
     at, asked = now(), select(Store.id).where(*askable())
-    lanes = select(ChannelUpdate.store_id, ChannelUpdate.lane).where(text(OPEN_UPDATES)).distinct()
+    first = [code for code, kind in kinds().items() if kind.goes_first]
+    lane = (ChannelUpdate.store_id, ChannelUpdate.lane)
+    lanes = select(*lane).where(text(OPEN_UPDATES)).group_by(*lane)
+    lanes = lanes.order_by(func.min(case((ChannelUpdate.kind.in_(first), 0), else_=1)))
+    lanes = lanes.order_by(func.min(ChannelUpdate.deadline).nulls_last(), *lane)
     lanes = lanes.with_hint(ChannelUpdate, "INDEXED BY ix_channel_updates_open", dialect_name="sqlite")
     may_send = ChannelUpdate.store_id.in_(asked.where(Store.read_only.is_(None)))
     due = and_(may_send, *_due_to_deliver(at))

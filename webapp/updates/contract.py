@@ -100,6 +100,7 @@ class OutwardKind(ABC):
     confirmable: ClassVar[bool] = True  # whether a person may say that it happened, though the channel does not show it
     trouble: ClassVar[str] = ""  # the kind of attention that a refusal sets, instead of the desk's own for any update
     waits_for: ClassVar[Sequence[str]] = ()  # kinds of the same order that `ready` may wait for
+    goes_first: ClassVar[bool] = False  # whether lanes with such an update are served before all others that are due
     never_with: ClassVar[Sequence[str]] = ()  # kinds of the same order that are never under way beside it
     disowned_after: ClassVar[timedelta] = timedelta(0)  # how long after it left a person may say that it did not happen
 
