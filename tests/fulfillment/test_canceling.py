@@ -403,6 +403,18 @@ def test_a_lost_answer_stays_canceling_until_the_order_shows(
     assert (cancellation().state, seen(order).canceling) == ("effective", False)
 
 
+def test_nobody_says_that_a_refused_one_was_done_elsewhere(
+    order: Order, channel: FakeChannel, boss: Actor, work: Work, do: Do
+) -> None:
+    do(order, "cancel", reason="NoInventory")
+    channel.outcomes = [Refused("No.")]
+    go_out(work)
+    assert "elsewhere" not in [offer.code for offer in deciding.offers(update(), boss)]
+    with pytest.raises(deciding.OnlyReadingsShow), unit_of_work():
+        deciding.elsewhere(update(), actor=boss)
+    assert (update().state, cancellation().state) == ("refused", "refused")
+
+
 def test_it_waits_for_a_shipment_confirmation_that_is_under_way(
     order: Order, channel: FakeChannel, boss: Actor, work: Work, do: Do
 ) -> None:

@@ -12,10 +12,11 @@ from sqlalchemy import select
 from tests.updates import till as tills
 from tests.updates.conftest import LANE, Credit, Work, go_on, later, run, update
 from webapp.audit.actor import Actor
+from webapp.audit.models import AuditEntry
 from webapp.channels.models import Store
 from webapp.clock import now
 from webapp.db import db, unit_of_work
-from webapp.errors import sentence_of
+from webapp.errors import Forbidden, sentence_of
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.services import ship_order
 from webapp.orders.models import Order, OrderEvent
@@ -203,6 +204,60 @@ def test_a_kind_that_can_not_be_looked_up_waits_for_a_person(
         deciding.confirm(update(), actor=mia)
     go_on(store, work)
     assert (update().state, till.paid) == ("effective", ["C1"])
+
+
+def test_what_was_refused_can_be_said_to_be_done_elsewhere(
+    store: Store, till: tills.Ledger, credit: Credit, work: Work, mia: Actor, order: Order
+) -> None:
+    till.refuses = {"C1"}
+    credit()
+    run(store)
+    go_on(store, work, times=1)
+    assert update().state == "refused"
+    assert [offer.code for offer in deciding.offers(update(), mia)] == ["retry", "elsewhere", "close"]
+    with unit_of_work():
+        deciding.elsewhere(update(), actor=mia)
+    till.refuses = set()
+    go_on(store, work)
+    row = update()
+    assert (row.state, row.problem, till.paid) == ("done_elsewhere", None, [])
+    assert row.refused_at is not None
+    assert row.effective_at is not None
+    assert tills.CreditKind.ended[-1] == ("C1", "done_elsewhere")
+    assert deciding.offers(row, mia) == []
+    assert db.session.get_one(Order, order.id).attention == []
+    codes = db.session.scalars(select(OrderEvent.code).where(OrderEvent.order_id == order.id)).all()
+    assert codes[-1] == "update_said_elsewhere"
+    entry = db.session.scalars(select(AuditEntry).order_by(AuditEntry.id.desc()).limit(1)).one()
+    assert (entry.code, entry.actor_id) == ("update_done_elsewhere", mia.id)
+
+
+@pytest.mark.parametrize("state", ["held", "owed", "sent", "accepted", "effective", "unknown", "withdrawn"])
+def test_only_what_was_refused_can_be_done_elsewhere(credit: Credit, mia: Actor, state: str) -> None:
+    credit()
+    with unit_of_work():
+        update().state = state
+    assert "elsewhere" not in [offer.code for offer in deciding.offers(update(), mia)]
+    with pytest.raises(deciding.NotRefused, match="only one that was refused"), unit_of_work():
+        deciding.elsewhere(update(), actor=mia)
+    assert update().state == state
+
+
+def test_nobody_says_that_it_was_done_elsewhere_where_only_a_reading_shows_it(
+    credit: Credit, mia: Actor, make_user: Callable[..., Actor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    credit()
+    with unit_of_work():
+        update().state = "refused"
+    reader = make_user("packer", "Paula")
+    assert deciding.offers(update(), reader) == []
+    with pytest.raises(Forbidden), unit_of_work():
+        deciding.elsewhere(update(), actor=reader)
+    monkeypatch.setattr(tills.CreditKind, "confirmable", False)
+    assert [offer.code for offer in deciding.offers(update(), mia)] == ["retry", "close"]
+    with pytest.raises(deciding.OnlyReadingsShow), unit_of_work():
+        deciding.elsewhere(update(), actor=mia)
+    assert update().state == "refused"
 
 
 def test_that_money_did_not_move_can_be_said_three_days_later_after_a_fresh_look(

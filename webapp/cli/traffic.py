@@ -106,13 +106,14 @@ def retry(door: Door, update_ids: Sequence[int]) -> None:
 @updates.command()
 @click.argument("update_ids", type=int, nargs=-1, required=True, metavar="ID…")
 @click.option("--happened", is_flag=True, help="Say that they happened, though the channel does not show it.")
-@click.option("--did-not", is_flag=True, help="Say that they did not happen; so it is if you say neither.")
+@click.option("--elsewhere", is_flag=True, help="Say that refused ones were done at the channel itself.")
+@click.option("--did-not", is_flag=True, help="Say that they did not happen; so it is if you say none of these.")
 @desk_command
-def close(door: Door, update_ids: Sequence[int], happened: bool, did_not: bool) -> None:
+def close(door: Door, update_ids: Sequence[int], happened: bool, elsewhere: bool, did_not: bool) -> None:
     """Close updates that were refused or never confirmed, without sending them again."""
-    if happened and did_not:
-        raise click.UsageError("Say --happened or --did-not, not both.", click.get_current_context())
-    _decide(door, update_ids, deciding.confirm if happened else deciding.close)
+    if happened + elsewhere + did_not > 1:
+        raise click.UsageError("Say one of --happened, --elsewhere and --did-not.", click.get_current_context())
+    _decide(door, update_ids, deciding.confirm if happened else deciding.elsewhere if elsewhere else deciding.close)
 
 
 @updates.command()

@@ -1,4 +1,5 @@
-"""What people decide about updates: to undo one, to send it now or again, to close it, or to confirm that it happened.
+"""What people decide about updates: to undo one, to send it now or again, to close it, or to state that it happened, or
+was done elsewhere.
 
 Each function checks under the locks of the order and the update, since somebody may have acted at the same moment. An
 update that may have left is never withdrawn: a person may say that it happened, or that it did not, which is audited.
@@ -59,6 +60,20 @@ class NotHeld(_StateRefusal):
 
     code = "not_held"
     sentence = _l("This update is %(state)s: it is not held back.")
+
+
+class NotRefused(_StateRefusal):
+    """Only of an update that the channel refused can a person say that it was done at the channel itself."""
+
+    code = "not_refused"
+    sentence = _l("This update is %(state)s: only one that was refused can have been done elsewhere.")
+
+
+class OnlyReadingsShow(Refusal):
+    """Its kind says that people can't say that it happened."""
+
+    code = "only_readings_show"
+    sentence = _l("Nobody can say that this was done: the desk reads it from the channel by itself.")
 
 
 class AlreadyEnded(_StateRefusal):
@@ -131,6 +146,7 @@ def offers(update: ChannelUpdate, actor: Actor) -> list[Offer]:
         (may and sendable(update), Offer("send", _l("Send now"))),
         (may and retriable(update), Offer("retry", again)),
         (may and confirms, Offer("confirm", _l("It happened"))),
+        (may and elsewhere_refusal(update) is None, Offer("elsewhere", _l("Done elsewhere"))),
         (may and closable(update), Offer("close", closes)),
     )
     return [offer for possible, offer in every if possible]
@@ -217,6 +233,24 @@ def confirm(update: ChannelUpdate, *, actor: Actor) -> None:
     end([update], UpdateState.EFFECTIVE, event="update_confirmed", actor=actor)
 
 
+def elsewhere(update: ChannelUpdate, *, actor: Actor) -> None:
+    """Record a person's statement that what the channel refused was done at the channel itself. Raises the refusal of
+    `elsewhere_refusal`.
+    """
+    order = _locked(update, actor)
+    if refusal := elsewhere_refusal(update):
+        raise refusal
+    audit("update_done_elsewhere", actor=actor, update=update.id, order=order.id)
+    end([update], UpdateState.DONE_ELSEWHERE, event="update_said_elsewhere", actor=actor)
+
+
+def elsewhere_refusal(update: ChannelUpdate) -> Refusal | None:
+    """Why nobody can say that the update was done elsewhere, asked by the button and by `elsewhere`."""
+    if update.state != UpdateState.REFUSED:
+        return NotRefused(state=update.state)
+    return None if _is_for_people(update) else OnlyReadingsShow()
+
+
 def in_order(update_ids: Sequence[int], actor: Actor) -> list[int]:
     """Those of the updates that the actor may see, in the order in which orders are locked."""
     its = visible(actor).with_only_columns(Order.id)
@@ -283,8 +317,13 @@ def _waits_denied(update: ChannelUpdate) -> bool:
 
 def confirmable(update: ChannelUpdate) -> bool:
     """Whether a person can say that it happened: its result is unknown, or the channel took it and never showed it."""
+    return _in_doubt(update) and _is_for_people(update)
+
+
+def _is_for_people(update: ChannelUpdate) -> bool:
+    """Whether people may say of this kind that it happened."""
     kind = kinds().get(update.kind)
-    return _in_doubt(update) and (kind is None or kind.confirmable)
+    return kind is None or kind.confirmable
 
 
 def _in_doubt(update: ChannelUpdate) -> bool:

@@ -17,6 +17,7 @@ WORDS = (
     EventWords("update_accepted", _l("The channel carried the update out and does not show it yet: %(kind)s"), UPDATES),
     EventWords("update_undecided", _l("Nobody knows what became of the update: %(kind)s"), UPDATES),
     EventWords("update_confirmed", _l("Said to have happened: %(kind)s"), UPDATES),
+    EventWords("update_said_elsewhere", _l("Said to have been done at the channel itself: %(kind)s"), UPDATES),
     EventWords("update_undone", _l("Undone before it left: %(kind)s"), UPDATES),
     EventWords("update_released", _l("Sent before its time: %(kind)s"), UPDATES),
     EventWords("update_impossible", _l("It can't be sent: %(kind)s"), UPDATES),
@@ -28,7 +29,7 @@ KINDS = (
         "update_refused",
         _l("Update refused"),
         _l("The channel refused an update: %(problem)s"),
-        _l("Mend what the channel complains of and send it again; where nothing is left to tell, close it."),
+        _l("Mend what it complains of and send it again. If you did it at the channel, say so; else close it."),
     ),
     AttentionKind(
         "update_denied",

@@ -134,6 +134,20 @@ def test_many_are_decided_about_after_a_page_that_asks(many: list[Order], browse
     assert states == ["withdrawn", "owed", "held"] * 10
 
 
+def test_many_that_were_refused_are_done_elsewhere(many: list[Order], browser: Browser) -> None:
+    page = browser.get("/outbox/?q=sending:refused").text
+    assert buttons_of(page) == {"retry", "elsewhere", "close"}
+    ids = ids_of(browser.get("/outbox/").text)
+    asked = browser.get("/outbox/decide?act=elsewhere&" + urlencode({"update": ids}, doseq=True)).text
+    assert "Possible for 10 of 30" in asked
+    assert "You state that they were done at the channel itself." in asked
+    answer = browser.post("/outbox/decide/elsewhere", {"update": ids})
+    assert "Done: 10 updates" in answer.text
+    assert answer.text.count("only one that was refused can have been done elsewhere.") == 20
+    states = [row.state for row in db.session.query(ChannelUpdate).order_by(ChannelUpdate.id)]
+    assert states == ["done_elsewhere", "owed", "held"] * 10
+
+
 def test_everything_found_is_decided_about_up_to_a_number(
     many: list[Order], browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,8 +184,8 @@ def test_who_may_decide_about_no_kind_sees_no_buttons(
     assert reader.post("/outbox/decide/close", {"update": "1"}).status_code == 302
     assert update(1).state == "refused"
     monkeypatch.setattr(tills.CreditKind, "right", "orders.view")
-    assert buttons_of(reader.get("/outbox/").text) == {"undo", "send", "retry", "close"}
-    assert offered_for_many(reader.get("/outbox/").text) == ["undo", "send", "retry", "confirm", "close"]
+    assert buttons_of(reader.get("/outbox/").text) == {"undo", "send", "retry", "elsewhere", "close"}
+    assert offered_for_many(reader.get("/outbox/").text) == ["undo", "send", "retry", "confirm", "elsewhere", "close"]
 
 
 def test_who_may_only_undo_is_offered_only_that_for_many(

@@ -15,6 +15,7 @@ from webapp.audit.actor import Actor
 from webapp.channels.connecting import Disconnected
 from webapp.channels.models import Store
 from webapp.cli.main import main
+from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.services import ship_order
@@ -71,6 +72,28 @@ def test_what_nobody_knows_is_said_to_have_happened(
     assert decide(browser, "confirm") == 200
     assert update().state == "effective"
     assert "Said to have happened" in browser.get(f"/orders/{order.number}?tab=timeline").text
+
+
+def test_what_was_refused_is_said_to_be_done_elsewhere(
+    till: tills.Ledger, store: Store, order: Order, credit: Credit, browser: Browser
+) -> None:
+    credit()
+    with unit_of_work():
+        row = update()
+        row.state, row.refused_at = "refused", now()
+    assert ways(browser, order) == {"retry", "elsewhere", "close"}
+    answer = browser.post(f"/updates/{update().id}/elsewhere", htmx=True)
+    assert answer.status_code == 200
+    assert "It counts as done elsewhere" in answer.text
+    assert update().state == "done_elsewhere"
+    page = browser.get(f"/orders/{order.number}?tab=updates").text
+    assert re.findall(r'<li data-step="(\w+)">([\w ]+)<', page) == [
+        ("done", "Queued"),
+        ("bad", "Refused"),
+        ("done", "Done elsewhere"),
+    ]
+    assert "Said to have been done at the channel itself" in browser.get(f"/orders/{order.number}?tab=timeline").text
+    assert browser.post(f"/updates/{update().id}/elsewhere", htmx=True).status_code == 409
 
 
 def test_what_waits_says_when_it_goes_and_why_it_waits(
@@ -157,7 +180,7 @@ def test_one_whose_kind_is_gone_is_not_sent(order: Order, credit: Credit, browse
     assert update().state == "held"
 
 
-@pytest.mark.parametrize("way", ["retry", "close", "confirm", "undo", "send"])
+@pytest.mark.parametrize("way", ["retry", "close", "confirm", "elsewhere", "undo", "send"])
 def test_what_is_decided_needs_the_right_that_the_kind_names(
     credit: Credit,
     order: Order,

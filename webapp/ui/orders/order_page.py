@@ -522,6 +522,7 @@ def _update(order: Order, row: ChannelUpdate, actor: Actor) -> dict[str, Any]:
         "due_at": row.due_at,
         "sent_at": row.sent_at,
         "effective_at": row.effective_at,
+        "refused_at": row.refused_at,
         "settled_at": row.refused_at or row.effective_at,
         "attempts": row.attempts,
         "message": sentence_of(row.problem) or why_it_waits(row),

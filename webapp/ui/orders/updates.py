@@ -1,4 +1,5 @@
-"""Channel updates in the browser: undoing one, sending it now or again, closing it, or confirming that it happened.
+"""Channel updates in the browser: undoing one, sending it now or again, closing it, or stating that it happened or was
+done elsewhere.
 
 They are shown on their order's page. Each update's kind names the right that is needed.
 """
@@ -74,6 +75,14 @@ DECISIONS = {
             deciding.confirm,
         ),
         Decision(
+            "elsewhere",
+            _l("Done elsewhere"),
+            "external-link",
+            _l("You state that they were done at the channel itself. Nothing more is sent of them."),
+            _l("It counts as done elsewhere: nothing more is sent of it."),
+            deciding.elsewhere,
+        ),
+        Decision(
             "close",
             _l("Close without sending again"),
             "x",
@@ -104,6 +113,13 @@ def close(update_id: int) -> Response:
 def confirm(update_id: int) -> Response:
     """Record that an update which was never confirmed did happen."""
     return _decided(update_id, DECISIONS["confirm"])
+
+
+@bp.post("/updates/<int:update_id>/elsewhere")
+@needs("orders.view")
+def elsewhere(update_id: int) -> Response:
+    """Record that what the channel refused was done at the channel itself."""
+    return _decided(update_id, DECISIONS["elsewhere"])
 
 
 @bp.post("/updates/<int:update_id>/undo")
