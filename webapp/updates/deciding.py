@@ -123,7 +123,7 @@ def able(actor: Actor) -> set[str]:
         if actor.may(kind.undo_right or kind.right):
             able_to.add("undo")
         if actor.may(kind.right):
-            able_to |= {"send", "retry", "close", *(["confirm"] if kind.confirmable else [])}
+            able_to |= {"send", "retry", "close", *(["confirm", "elsewhere"] if kind.confirmable else [])}
     return able_to
 
 
