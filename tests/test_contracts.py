@@ -41,6 +41,7 @@ TOLD = {
 }  # fmt: skip
 # Where something is read by code, or a template, that does not name the class:
 READ_IN = {
+    "OutwardKind.goes_first": "webapp/sync/delivering.py",
     "Card.wide": "webapp/ui/templates/desk/dashboard/_card.html",
     "Carrier.needs_name": "webapp/fulfillment/services.py",
     "Carrier.tracking_url": "webapp/ui/orders/order_page.py",

@@ -3,7 +3,8 @@
 The caller gives the content, in whole minor units, as it was issued. `compose` makes a document of it, in the language
 of the marketplace on which the buyer ordered. It computes the summary of taxes and the totals from the rows, and raises
 an error instead of composing a paper whose amounts don't add up. Whether a tax rate fits its tax is decided where the
-invoice is issued: here, a rate is a label. Drawing documents is left to the modules that draw.
+invoice is issued: here, a rate is a label. Where no tax is known at all, the paper says nothing of taxes. Drawing
+documents is left to the modules that draw.
 
 Amounts of a credit memo are positive: they are what is taken back.
 """
@@ -223,6 +224,7 @@ class _Composer:
         self.locale: Locale = formats.formats_of(content.locale)
         self.small = PAPERS[paper].is_small
         self.discounted = any(row.discount for row in content.lines)
+        self.taxed = bool(content.tax) or any(row.tax or row.tax_rate is not None for row in content.lines)
 
     def document(self) -> Document:
         content, face = self.content, self.content.face
@@ -242,7 +244,7 @@ class _Composer:
             rows=tuple(self._rows()),
             banner=_("PRACTICE – not a real order") if content.practice else "",
             sums=tuple(self._sums()),
-            tables=(self._taxes(),),
+            tables=(self._taxes(),) if self.taxed else (),
             closing=tuple(self._closing()),
             foot=f"{title} {content.number}",
         )
@@ -284,8 +286,9 @@ class _Composer:
             yield self._figures(_("Unit price"))
             if self.discounted:
                 yield self._figures(_("Discount"))
-            yield self._figures(pgettext("invoice", "Tax rate"))
-            yield self._figures(_("Tax"))
+            if self.taxed:
+                yield self._figures(pgettext("invoice", "Tax rate"))
+                yield self._figures(_("Tax"))
         yield self._figures(_("Total"))
 
     def _rows(self) -> Iterator[tuple[tuple[Text, ...], ...]]:
@@ -308,16 +311,18 @@ class _Composer:
                 product.append(labeled(_("Unit price"), price))
             if discount:
                 product.append(labeled(_("Discount"), discount))
-            name = _("Tax") if row.tax_rate is None else _("Tax %(rate)s", rate=rate)
-            product.append(labeled(name, tax))
+            if self.taxed:
+                name = _("Tax") if row.tax_rate is None else _("Tax %(rate)s", rate=rate)
+                product.append(labeled(name, tax))
             return tuple(product), (Text(units),), total
-        figures = (units, price, discount, rate, tax) if self.discounted else (units, price, rate, tax)
+        figures = (units, price, *([discount] if self.discounted else []), *([rate, tax] if self.taxed else []))
         return tuple(product), *((Text(figure),) for figure in figures), total
 
     def _sums(self) -> Iterator[Fact]:
         content = self.content
-        yield Fact(_("Total without tax"), self._money(content.total - content.tax))
-        yield Fact(_("Tax"), self._money(content.tax))
+        if self.taxed:
+            yield Fact(_("Total without tax"), self._money(content.total - content.tax))
+            yield Fact(_("Tax"), self._money(content.tax))
         label = _("Total credited") if content.kind is Kind.CREDIT_MEMO else _("Total")
         yield Fact(label, self._money(content.total), Style.STRONG)
 
@@ -339,8 +344,9 @@ class _Composer:
 
     def _closing(self) -> Iterator[Text]:
         content = self.content
-        price = _("Prices include tax.") if content.prices_include_tax else _("Prices do not include tax.")
-        yield Text(price, Style.NOTE)
+        if self.taxed:
+            price = _("Prices include tax.") if content.prices_include_tax else _("Prices do not include tax.")
+            yield Text(price, Style.NOTE)
         if content.paid_through_channel:
             yield Text(_("Paid through %(channel)s.", channel=content.channel))
         if content.reverse_charge:

@@ -377,7 +377,7 @@ def test_chosen_lines_are_shipped_with_their_quantities(
     url = f"/orders/{order.number}/actions/ship"
     form = browser.get(url, htmx=True).text
     data = _form(form) | {"carrier": carrier, "tracking_number": "JD0001", "lines": "some"}
-    assert "All 5 open units" in form
+    assert "All 5 units that are left" in form
     assert re.search(r'aria-label="[^":]+\u00a0: MUG"', browser.get(url, htmx=True, Accept_Language="fr").text)
 
     for more, said in (
