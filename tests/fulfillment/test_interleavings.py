@@ -169,6 +169,12 @@ class Case:
         return self.there.order.number
 
 
+def _parts(cases: Sequence[Case]) -> Iterator[Sequence[Case]]:
+    """The cases in parts: acts look at every order that their transaction has loaded."""
+    for start in range(0, len(cases), 20):
+        yield cases[start : start + 20]
+
+
 class Interleaved:
     """All scripts at once: each goes on where the next phase is its own next step."""
 
@@ -199,12 +205,15 @@ class Interleaved:
 
     def _events(self, cases: Sequence[Case]) -> None:
         """What happens to each order up to the worker's next step."""
-        with time_machine.travel(self.begun + timedelta(minutes=next(self.minutes)), tick=True), unit_of_work():
-            orders = self._locked(case for case in cases if case.step in EVENTS)
-            for case in cases:
-                while case.step in EVENTS:
-                    self._happens(case, case.step, orders)
-                    case.at += 1
+        with time_machine.travel(self.begun + timedelta(minutes=next(self.minutes)), tick=True):
+            for some in _parts(cases):
+                with unit_of_work():
+                    orders = self._locked(case for case in some if case.step in EVENTS)
+                    for case in some:
+                        while case.step in EVENTS:
+                            self._happens(case, case.step, orders)
+                            case.at += 1
+                db.session.expunge_all()
 
     def _locked(self, cases: Iterable[Case]) -> dict[int, Order]:
         """Their orders, locked, with what acts ask of them."""
