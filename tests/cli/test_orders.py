@@ -23,11 +23,11 @@ ROW = {
 }  # fmt: skip
 WHOLE = ROW | {
     "version", "amounts", "residual", "lines", "shipments", "updates", "holds", "comments", "buyer", "addresses",
-    "actions", "timeline", "troubles",
+    "actions", "timeline", "troubles", "invoices",
 }  # fmt: skip
 LINE = {
-    "id", "channel_line_id", "sku", "asin", "title", "ordered", "canceled", "shipped", "invoiced", "refunded", "open",
-    "unit_price", "total", "problems",
+    "id", "channel_line_id", "sku", "asin", "title", "ordered", "canceled", "shipped", "invoiced", "invoiceable",
+    "refunded", "open", "unit_price", "total", "problems",
 }  # fmt: skip
 
 

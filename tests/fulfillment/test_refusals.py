@@ -315,7 +315,7 @@ def test_the_record_says_what_left(order: Order, mia: Actor) -> None:
     assert attempt(order, mia) is None
     event = events_of(order)[0]
     assert (event.code, event.actor_kind, event.actor_id) == ("shipped", "person", mia.id)
-    assert event.data["values"] == {"units": 2, "carrier": "DHL", "tracking": "JD0001"}
+    assert event.data["values"] == {"units": 2, "carrier": "DHL", "tracking": "JD0001", "packages": [1]}
     assert event.data["after"]["order"] == {"state": "complete", "unshipped": 0}
     assert event.data["before"]["order"] == {"state": "processing", "unshipped": 2}
     [line] = event.data["after"]["lines"].values()

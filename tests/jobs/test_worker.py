@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
+from rq.exceptions import StopRequested
 from rq.job import Job as RqJob
 from rq.serializers import JSONSerializer
 from sqlalchemy import select
@@ -19,6 +20,7 @@ from webapp.audit.models import AuditEntry
 from webapp.config import ROOT
 from webapp.db import db, unit_of_work
 from webapp.jobs import QUEUES, job, queue
+from webapp.jobs.worker import LISTENS, DeskWorker
 
 pytestmark = pytest.mark.own_desk
 SCRIPT = """
@@ -227,3 +229,24 @@ def _group(group: int) -> list[int]:
             if int(words[2]) == group and words[0] != "Z":
                 found.append(int(entry))
     return found
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_signal_within_a_destructor_stops_the_worker_all_the_same(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python ignores what a destructor raises, and so the exception by which RQ leaves an idle worker's loop."""
+    monkeypatch.setattr(signal, "signal", lambda signum, handler: None)
+    monkeypatch.setattr(sys, "unraisablehook", lambda ignored: None)
+    worker = DeskWorker([queue("now")], connection=live.connection(), serializer=JSONSerializer)
+    worker.at_work = True
+
+    class Doomed:
+        def __del__(self) -> None:
+            worker.request_stop(signal.SIGTERM, None)
+
+    Doomed()
+    assert worker._stop_requested
+    assert worker.dequeue_timeout > LISTENS  # RQ's own
+    with pytest.raises(StopRequested):
+        worker.request_stop(signal.SIGTERM, None)

@@ -11,8 +11,8 @@ from webapp.i18n import LazyString
 
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,39}")
 OF_LINES = {  # other names in a line's JSON: a product code with such a name would overwrite the value
-    "id", "channel_line_id", "sku", "title", "ordered", "canceled", "shipped", "invoiced", "refunded", "open",
-    "unit_price", "total", "problems",
+    "id", "channel_line_id", "sku", "title", "ordered", "canceled", "shipped", "invoiced", "invoiceable",
+    "refunded", "open", "unit_price", "total", "problems",
 }  # fmt: skip
 
 

@@ -28,6 +28,9 @@ from webapp.live import connection
 
 log = structlog.get_logger(__name__)
 
+LISTENS = 60  # seconds, at most, until an idle worker looks again whether it was told to stop
+_ALIVE = 15  # seconds that RQ lets a worker be late
+
 
 class DeskWorker(Worker):
     """RQ's worker with the desk's app around each job, serving groups of queues in turn."""
@@ -64,6 +67,10 @@ class DeskWorker(Worker):
         else:
             self._stop_requested = True
 
+    def _shutdown(self) -> None:
+        self._stop_requested = True  # the exception is lost if the signal arrives within a destructor
+        super()._shutdown()  # type: ignore[no-untyped-call]
+
     def perform_job(self, job: RqJob, queue: Queue, execution: Execution) -> bool:
         with self.app.app_context(), structlog.contextvars.bound_contextvars(job_id=job.id):
             db.engine.dispose(close=False)  # the connections belong to the parent
@@ -95,6 +102,7 @@ def _serve(app: Flask, service: Service, *, burst: bool) -> bool:
         connection=connection(),
         serializer=JSONSerializer,
         maintenance_interval=10,
+        worker_ttl=LISTENS + _ALIVE,
         job_monitoring_interval=5,
         log_job_description=False,
     )
