@@ -370,14 +370,17 @@ DONE, NOT_DONE = "lost, done", "lost, not done"
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("lines", "lost"),
+    ("database", "lines", "lost"),
     [
-        (ONE, DONE),
-        (TWO, NOT_DONE),
-        pytest.param(ONE, NOT_DONE, marks=pytest.mark.soak),
-        pytest.param(TWO, DONE, marks=pytest.mark.soak),
+        ("sqlite", ONE, DONE),
+        ("postgres", TWO, NOT_DONE),
+        *(pytest.param("postgres", ONE, lost, marks=pytest.mark.soak) for lost in (DONE, NOT_DONE)),
+        *(pytest.param("sqlite", TWO, lost, marks=pytest.mark.soak) for lost in (DONE, NOT_DONE)),
+        pytest.param("sqlite", ONE, NOT_DONE, marks=pytest.mark.soak),
+        pytest.param("postgres", TWO, DONE, marks=pytest.mark.soak),
     ],
     ids=lambda value: value if isinstance(value, str) else f"{len(value)} lines",
+    indirect=["database"],
 )
 def test_whatever_the_order_of_events_nothing_ships_once_canceled_and_both_sides_agree(
     channel: BusyMarketplace, store: Store, operator: Actor, lines: Sequence[int], lost: str

@@ -32,7 +32,7 @@ from webapp.vault.services import BUYER, DataKeys, pack
 
 SNAPSHOT = "invoice"  # the kind under which the buyer of an invoice is sealed
 ON_PAPER = ("name", "company", "purchase_order")  # of the buyer, beside the address
-MONEY = EventGroup("money", _l("Invoices"), 30)
+MONEY = EventGroup("money", _l("Invoices"), 35)
 INVOICED = EventWords("invoiced", _l("Invoice %(number)s issued: %(total)s (units: %(units)s)"), MONEY)
 
 
