@@ -100,7 +100,7 @@ def _script(events: Sequence[str], between: Sequence[str]) -> Script:
 
 
 def _sorted(script: Script) -> Script:
-    """The same script for all that differ only in the order of steps that do not concern each other."""
+    """One script for all that differ only in the order of steps that do not concern each other."""
     left, found = list(script), []
     while left:
         free = [at for at, step in enumerate(left) if not any(_related(step, earlier) for earlier in left[:at])]

@@ -41,7 +41,7 @@ _LETTERS = 8  # letters without a font that are named for one order
 def packing_slip(number: str) -> str:
     """The packing slip of one order, or of one of its packages."""
     order, found, package = _of_order(number)
-    as_pdf = url_for(".packing_slip_pdf", number=reference(order), package=package, paper=_paper() or None)
+    as_pdf = url_for(".packing_slip_pdf", number=reference(order), package=package, paper=chosen_paper() or None)
     return _page(found, url_of(order), Chosen(ids=[order.id]), as_pdf, package)
 
 
@@ -54,7 +54,7 @@ def packing_slip_pdf(number: str) -> AnyResponse:
     for _order, refusal in found.refused:
         raise refusal
     file = io.BytesIO()
-    documents = [packing.composed_slip(slip, _paper()) for slip in found.slips]
+    documents = [packing.composed_slip(slip, chosen_paper()) for slip in found.slips]
     pdf.draw(documents, file, lambda logo: picture_of(logo, actor))
     response = Response(file.getvalue(), mimetype=PDF)
     attach(response, f"packing-slip-{order.number or order.id}{f'-{package}' if package else ''}.pdf")
@@ -115,7 +115,7 @@ def start_pdf() -> AnyResponse:
         flash(str(NothingChosen()), "warn")
         return redirect(chosen.list_url())
     with unit_of_work():
-        run_id = print_runs.start_print(actor=actor, ids=ids, paper=_paper()).id
+        run_id = print_runs.start_print(actor=actor, ids=ids, paper=chosen_paper()).id
     return redirect(url_for("runs.show", run_id=run_id))
 
 
@@ -133,7 +133,7 @@ def fetch(run_id: int) -> AnyResponse:
 
 def _page(found: Slips, back: str, chosen: Chosen, as_pdf: str = "", package: int | None = None) -> str:
     g.has_practice = any(order.store.practice for order in found.orders)
-    paper = _paper()
+    paper = chosen_paper()
     documents = [(slip.order, packing.composed_slip(slip, paper)) for slip in found.slips]
     unprinted = {drawing: list(_without_font(documents, drawing)) for drawing in Drawing}
     on_page = {order.id for order, _letters in unprinted[Drawing.PAGE]}
@@ -166,7 +166,7 @@ def _without_font(
             yield shown.ShownOrder(order), [name_of(letter) for letter in letters[:_LETTERS]] + more
 
 
-def _paper() -> str:
+def chosen_paper() -> str:
     """The requested paper; empty if each slip is for the paper of its country."""
     wanted = request.values.get("paper", "")
     return wanted if wanted in PAPERS else ""

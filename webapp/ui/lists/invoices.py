@@ -2,9 +2,10 @@
 
 import io
 
-from flask import Blueprint, Response, g, request, url_for
+from flask import Blueprint, Response, g, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
+from webapp.billing.models import Invoice
 from webapp.billing.queries import get_invoice
 from webapp.channels.logos import picture_of
 from webapp.documents import pdf
@@ -15,7 +16,7 @@ from webapp.documents.letters import Drawing, name_of, without_font
 from webapp.ui.frame.access import current_actor, needs
 from webapp.ui.frame.header_values import attach
 from webapp.ui.frame.pages import page
-from webapp.ui.lists.documents import PDF, drawn
+from webapp.ui.lists.documents import PDF, chosen_paper, drawn
 from webapp.ui.orders.order_page import INVOICES, url_of
 
 bp = Blueprint("invoices", __name__, url_prefix="/invoices")
@@ -27,7 +28,7 @@ def show(invoice_id: int) -> str:
     """The invoice as it is printed."""
     invoice = get_invoice(invoice_id, current_actor())
     g.has_practice = invoice.order.store.practice
-    document = _document(invoice_id)
+    document = _document(invoice)
     return page(
         "lists/documents/invoice.html",
         number=invoice.number,
@@ -36,7 +37,7 @@ def show(invoice_id: int) -> str:
         back=url_of(invoice.order, INVOICES),
         papers={code: paper.label for code, paper in PAPERS.items()},
         paper=document.paper,
-        as_pdf=url_for(".show_pdf", invoice_id=invoice.id, paper=_paper() or None),
+        as_pdf=url_for(".show_pdf", invoice_id=invoice.id, paper=chosen_paper() or None),
     )
 
 
@@ -45,20 +46,12 @@ def show(invoice_id: int) -> str:
 def show_pdf(invoice_id: int) -> AnyResponse:
     """The invoice as PDF."""
     actor = current_actor()
-    number = get_invoice(invoice_id, actor).number
-    file = io.BytesIO()
-    pdf.draw([_document(invoice_id)], file, lambda logo: picture_of(logo, actor))
+    invoice, file = get_invoice(invoice_id, actor), io.BytesIO()
+    pdf.draw([_document(invoice)], file, lambda logo: picture_of(logo, actor))
     response = Response(file.getvalue(), mimetype=PDF)
-    attach(response, f"{number}.pdf")
+    attach(response, f"{invoice.number}.pdf")
     return response
 
 
-def _document(invoice_id: int) -> Document:
-    actor = current_actor()
-    return compose(content_of(get_invoice(invoice_id, actor), actor, _paper()))
-
-
-def _paper() -> str:
-    """The requested paper; empty for the usual one of the invoice's country."""
-    wanted = request.args.get("paper", "")
-    return wanted if wanted in PAPERS else ""
+def _document(invoice: Invoice) -> Document:
+    return compose(content_of(invoice, current_actor(), chosen_paper()))
