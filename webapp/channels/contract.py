@@ -15,6 +15,8 @@ from typing import Any, ClassVar
 from webapp.channels.connecting import Connection, Denial, GuideStep, Marketplace, StoreAccess
 from webapp.channels.incoming import IncomingOrder, OrdersPage, OrdersWindow, UnreadableOrder
 from webapp.channels.outgoing import Batch, CancelReason, Carrier, Outcome, Update, UpdateKind
+from webapp.channels.refunds import RefundPlan, RefundReason, RefundRequest
+from webapp.channels.transactions import TransactionsPage, TransactionsWindow
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.settings.declared import Setting
 
@@ -67,6 +69,8 @@ class Channel(ABC):
     buyers_kept_at_most: ClassVar[int | None] = None  # days after delivery; None: the merchant decides alone
     unanswered_request: ClassVar[LazyString | str] = ""  # what a buyer's request to cancel costs while nobody answers
     cancels_lines: ClassVar[bool] = False  # whether it can cancel a part of an order, for a store that has the kind
+    has_transactions: ClassVar[bool] = False  # whether `fetch_transactions` can be asked
+    transactions_late: ClassVar[float] = 0.0  # seconds by which its accounts show a transaction at the latest
 
     @abstractmethod
     def connect(self, store: StoreAccess) -> Connection:
@@ -139,6 +143,22 @@ class Channel(ABC):
     def cancel_reasons(self, marketplace: str) -> Sequence[CancelReason]:
         """The reasons that this marketplace accepts for a cancellation, in the order in which people read them."""
         return ()
+
+    def refund_reasons(self, marketplace: str) -> Sequence[RefundReason]:
+        """The reasons that this marketplace accepts for a refund, in the order in which people read them."""
+        return ()
+
+    def refund_plan(self, request: RefundRequest) -> RefundPlan:
+        """The parts in which a credit memo would be sent, for a channel that carries the kind `refund`; its update's
+        payload has them as `parts`. Raises a `Refusal` if it can't be carried. It may not use the network.
+        """
+        raise NotImplementedError
+
+    def fetch_transactions(self, store: StoreAccess, window: TransactionsWindow) -> TransactionsPage:
+        """One page of what the seller's accounts say, for a channel that has `has_transactions`; raises ChannelError
+        (Throttled, PageRefused, Denied, Disconnected).
+        """
+        raise NotImplementedError
 
     def marketplace(self, marketplace: str) -> Marketplace | None:
         """The facts about a marketplace by its id, also before a store is connected to it."""
