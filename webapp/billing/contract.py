@@ -8,6 +8,7 @@ class DocumentKind(StrEnum):
     """A kind of document with a number."""
 
     INVOICE = "invoice"
+    CREDIT_MEMO = "credit_memo"
 
 
 @dataclass(frozen=True, slots=True)

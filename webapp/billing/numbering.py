@@ -15,7 +15,10 @@ from webapp.channels.models import NumberSequence
 from webapp.channels.shops import get_shop, sequence_of
 from webapp.db import db, insert_into
 
-PREFIXES = {DocumentKind.INVOICE: "INV-"}  # before the prefix of the shop's order numbers
+PREFIXES = {  # before the prefix of the shop's order numbers
+    DocumentKind.INVOICE: "INV-",
+    DocumentKind.CREDIT_MEMO: "CM-",
+}
 
 
 def draw_numbers(kind: DocumentKind, shop_ids: Sequence[int]) -> list[str]:
