@@ -26,6 +26,7 @@ class Role(Model):
     base: Mapped[str]  # the built-in role on which it is based; a built-in role is based on itself
     given: Mapped[list[str]]  # rights beyond those of the base
     taken: Mapped[list[str]]  # rights of the base that it lacks
+    refund_limits: Mapped[dict[str, Any] | None]  # minor units by currency; None: none
 
     @property
     def rights(self) -> frozenset[str]:

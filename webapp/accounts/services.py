@@ -144,6 +144,18 @@ def stored_role(code: str) -> Role | None:
     return db.session.get(Role, code, populate_existing=True) if code.isprintable() else None
 
 
+def refund_limit(actor: Actor, currency: str) -> int | None:
+    """The most that the actor may refund without somebody else's approval, in minor units; None: no limit. A role that
+    has limits has none to give in a currency without one.
+    """
+    if actor.kind is not ActorKind.PERSON:
+        return None
+    role = db.session.scalar(select(User.role).where(User.id == actor.id))
+    stored = stored_role(role) if role else None
+    limits = stored.refund_limits if stored else None
+    return int(limits.get(currency, 0)) if limits else None
+
+
 def check_role(role: str, actor: Actor) -> frozenset[str]:
     """The rights of this role. Raises unless the role exists and the actor has all of its rights."""
     stored = stored_role(role)

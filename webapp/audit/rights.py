@@ -45,6 +45,7 @@ OURS = (
     Right("buyers.see", _l("see buyer data"), _WORKERS),
     Right("orders.ship", _l("ship orders"), _WORKERS),
     Right("orders.invoice", _l("invoice orders"), _DESK),
+    Right("orders.refund", _l("refund buyers"), _DESK),
     Right("orders.cancel", _l("cancel orders"), (MANAGER,)),
     Right("orders.comment", _l("comment on orders"), _WORKERS),
     Right("orders.hold", _l("hold orders and release them"), _WORKERS),

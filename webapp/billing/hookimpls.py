@@ -1,10 +1,15 @@
-"""What billing registers and listens to: words and attention of invoices, erased buyers, amounts that fell."""
+"""What billing registers and listens to: the kind of updates for refunds, words and attention of documents, erased
+buyers, amounts that fell.
+"""
 
 from sqlalchemy import update
 
 from webapp.billing.attention import OVERDRAWN, WORDS, compare
 from webapp.billing.contract import DocumentIssued
-from webapp.billing.models import Invoice
+from webapp.billing.holding import SETTINGS
+from webapp.billing.models import CreditMemo, Invoice
+from webapp.billing.refund_updates import RefundKind
+from webapp.billing.refund_words import REFUSED, WORDS as REFUND_WORDS
 from webapp.billing.services import INVOICED
 from webapp.db import among, db
 from webapp.hooks import hookimpl
@@ -12,18 +17,30 @@ from webapp.jobs.telling import declare
 from webapp.orders.attention import AttentionKind
 from webapp.orders.contract import AmountChange
 from webapp.orders.events import EventWords
+from webapp.settings.declared import SettingsGroup
+from webapp.updates.contract import OutwardKind
 
 declare("documents_issued", list[DocumentIssued])
 
 
 @hookimpl
 def register_attention_kinds() -> list[AttentionKind]:
-    return [OVERDRAWN]
+    return [OVERDRAWN, REFUSED]
 
 
 @hookimpl
 def register_event_words() -> list[EventWords]:
-    return [INVOICED, *WORDS]
+    return [INVOICED, *WORDS, *REFUND_WORDS]
+
+
+@hookimpl
+def register_outward_kinds() -> list[OutwardKind]:
+    return [RefundKind()]
+
+
+@hookimpl
+def register_settings() -> list[SettingsGroup]:
+    return [SETTINGS]
 
 
 @hookimpl
@@ -33,5 +50,6 @@ def amounts_changed(changes: list[AmountChange]) -> None:
 
 @hookimpl
 def buyers_erasing(orders: list[int]) -> None:
-    erased = update(Invoice).where(among(Invoice.order_id, orders), Invoice.sealed.is_not(None)).values(sealed=None)
-    db.session.execute(erased, execution_options={"synchronize_session": False})
+    for document in (Invoice, CreditMemo):
+        erased = update(document).where(among(document.order_id, orders), document.sealed.is_not(None))
+        db.session.execute(erased.values(sealed=None), execution_options={"synchronize_session": False})

@@ -1,18 +1,19 @@
-"""Invoices and their lines. A trigger keeps them as they were issued; only the sealed snapshot of the buyer can be
-erased.
+"""Invoices and credit memos with their lines. Triggers keep what has a number as it was issued; only the sealed
+snapshot of the buyer can be erased.
 """
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp.accounts.models import User
 from webapp.channels.models import Shop
 from webapp.db import Minor, Model
 from webapp.money import money
-from webapp.orders.contract import Amount
+from webapp.orders.contract import Amount, Origin
 from webapp.orders.models import Order
 
 
@@ -71,6 +72,121 @@ class InvoiceLine(Model):
     discount: Mapped[int] = mapped_column(Minor)
     tax_rate: Mapped[int | None]
     invoice: Mapped[Invoice] = relationship(back_populates="lines")
+
+    @property
+    def figures(self) -> Amount:
+        return Amount(self.charged, self.tax, self.discount)
+
+
+class Purpose(StrEnum):
+    """What a credit memo is for."""
+
+    REFUND = "refund"  # the buyer gets money back
+    CORRECTION = "correction"  # units that were invoiced and then canceled: nothing is paid back
+    REVERSAL = "reversal"  # it takes an issued memo back: its amounts are below zero
+
+
+class MemoState(StrEnum):
+    """The state of a credit memo: proposed → recorded → issued; or it ends without ever having had a number."""
+
+    PROPOSED = "proposed"  # it is above the limit of whoever composed it: somebody else decides
+    RECORDED = "recorded"  # the channel is asked, or about to be
+    ISSUED = "issued"
+    WITHDRAWN = "withdrawn"  # undone, declined, or never sent
+    REFUSED = "refused"  # by the channel
+
+
+class CreditMemo(Model):
+    """A credit memo of an order. It has no number until it is issued; its amounts are pending until then.
+
+    `plan` is how the channel carries it: {"parts": [[line number, code, minor]], "added": minor}, empty for one that is
+    only recorded. `seller` and `sealed` are set when it is issued, as in an invoice. `channel_minor` is what the
+    channel refunded, if that differs.
+    """
+
+    __tablename__ = "credit_memos"
+    __table_args__ = (
+        UniqueConstraint("number"),
+        UniqueConstraint("corrects_id"),
+        CheckConstraint(
+            "(number IS NOT NULL) = (state = 'issued') AND (number IS NULL OR issued_at IS NOT NULL)",
+            name="number_once_issued",
+        ),
+        Index("ix_credit_memos_order", "order_id", "id"),
+        Index(
+            "ix_credit_memos_proposed",
+            "id",
+            sqlite_where=text("state = 'proposed'"),
+            postgresql_where=text("state = 'proposed'"),
+        ),
+        {"sqlite_autoincrement": True},  # channels know a memo by its id: ids are never reused
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id"))
+    shop_id: Mapped[int] = mapped_column(ForeignKey("shops.id"))
+    purpose: Mapped[str] = mapped_column(default=Purpose.REFUND)
+    state: Mapped[str] = mapped_column(default=MemoState.RECORDED)
+    origin: Mapped[str] = mapped_column(default=Origin.DESK)
+    record_only: Mapped[bool] = mapped_column(default=False)
+    number: Mapped[str | None]
+    invoice_id: Mapped[int | None] = mapped_column(ForeignKey("invoices.id"))  # whose units were canceled
+    corrects_id: Mapped[int | None] = mapped_column(ForeignKey("credit_memos.id"))  # the memo that it takes back
+    reason: Mapped[str]  # a code of the channel; empty: none
+    plan: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    recorded_at: Mapped[datetime]
+    issued_at: Mapped[datetime | None]
+    effective_at: Mapped[datetime | None]  # when the channel's accounts showed it
+    ended_at: Mapped[datetime | None]  # when it was withdrawn or refused
+    currency: Mapped[str]
+    total_minor: Mapped[int] = mapped_column(Minor)
+    channel_minor: Mapped[int | None] = mapped_column(Minor)
+    seller: Mapped[dict[str, Any] | None]
+    actor_kind: Mapped[str]
+    actor_id: Mapped[int | None]
+    decided_by_id: Mapped[int | None]  # the person who approved or declined it
+    problem: Mapped[dict[str, Any] | None]  # why it was refused: a stored DeskError, or the channel's own sentence
+    sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+
+    total = money("total_minor")
+    channel_total = money("channel_minor")
+    order: Mapped[Order] = relationship()
+    shop: Mapped[Shop] = relationship()
+    invoice: Mapped[Invoice | None] = relationship()
+    lines: Mapped[list["CreditMemoLine"]] = relationship(back_populates="memo", order_by="CreditMemoLine.position")
+    person: Mapped[User | None] = relationship(
+        primaryjoin="and_(foreign(CreditMemo.actor_id) == User.id, CreditMemo.actor_kind == 'person')", viewonly=True
+    )
+
+
+class CreditMemoLine(Model):
+    """One component of an order line, or of the order itself, or an adjustment (no line), in minor units.
+
+    Units are counted on the component `item` alone; `restock` of them go back to stock. What is not `counted` is
+    outside the counters of lines and amounts: an adjustment, or what exceeds them in a refund made elsewhere.
+    """
+
+    __tablename__ = "credit_memo_lines"
+    __table_args__ = (
+        CheckConstraint("units = 0 OR component = 'item' AND line_id IS NOT NULL", name="units"),
+        CheckConstraint("restock >= 0 AND restock <= abs(units)", name="restock"),
+        CheckConstraint("tax_rate >= 0", name="tax_rate"),
+    )
+
+    memo_id: Mapped[int] = mapped_column(ForeignKey("credit_memos.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    line_id: Mapped[int | None] = mapped_column(ForeignKey("order_lines.id"), index=True)
+    component: Mapped[str]
+    sku: Mapped[str]
+    title: Mapped[str]
+    units: Mapped[int]
+    restock: Mapped[int] = mapped_column(default=0)
+    charged: Mapped[int] = mapped_column(Minor)
+    tax: Mapped[int] = mapped_column(Minor)
+    discount: Mapped[int] = mapped_column(Minor)
+    tax_rate: Mapped[int | None]
+    counted: Mapped[bool] = mapped_column(default=True)
+    memo: Mapped[CreditMemo] = relationship(back_populates="lines")
 
     @property
     def figures(self) -> Amount:

@@ -74,9 +74,9 @@ class Remaining:
             if shipping and component == Component.SHIPPING:
                 amounts[place] = left
             elif line_id == OWN:
-                amounts[place] = _share(left, units, whole)
+                amounts[place] = share(left, units, whole)
             elif line_id in chosen:
-                amounts[place] = _share(left, chosen[line_id], self.units[line_id])
+                amounts[place] = share(left, chosen[line_id], self.units[line_id])
         return list(self._parts(chosen, amounts))
 
     def _parts(self, units: Mapping[int, int], amounts: Mapping[Place, Amount]) -> Iterator[Part]:
@@ -128,7 +128,7 @@ def read_amounts(orders: Sequence[Order]) -> None:
         set_committed_value(order, "amounts", found[order.id])
 
 
-def _share(left: Amount, units: int, whole: int) -> Amount:
+def share(left: Amount, units: int, whole: int) -> Amount:
     """The share of some of the units that are left. Since each figure is rounded by itself, a share could come to more
     than is left, or to less than nothing: the price gives way.
     """

@@ -111,7 +111,7 @@ def issue_invoices(
     for order, parts in zip(orders, planned, strict=True):
         _count(order, parts)
     db.session.flush()
-    sealed = _snapshots(orders)
+    sealed = snapshots_of(orders)
     numbers = draw_numbers(DocumentKind.INVOICE, [order.shop_id for order in orders])
     issued_at = now()  # under the lock of the sequence: later numbers are not older
     issued = [
@@ -122,7 +122,7 @@ def issue_invoices(
             issued_at=issued_at,
             currency=order.currency,
             total_minor=sum(part.amount.net for part in parts),
-            seller=_seller(order),
+            seller=seller_of(order),
             actor_kind=actor.kind,
             actor_id=actor.id,
             sealed=sealed.get(order.id),
@@ -182,7 +182,8 @@ def _line(position: int, part: Part) -> InvoiceLine:
     )
 
 
-def _seller(order: Order) -> dict[str, str]:
+def seller_of(order: Order) -> dict[str, str]:
+    """What a document says of the order's shop, as `Invoice.seller` keeps it."""
     sold_in = marketplace_of(order.store.channel, order.marketplace)
     face = face_of(order.shop, sold_in.country if sold_in else "")
     return {
@@ -193,8 +194,8 @@ def _seller(order: Order) -> dict[str, str]:
     }
 
 
-def _snapshots(orders: Sequence[Order]) -> dict[int, bytes]:
-    """What invoices say of the buyers, sealed by order: copied from seal to seal, shown to nobody. Orders whose buyers
+def snapshots_of(orders: Sequence[Order]) -> dict[int, bytes]:
+    """What documents say of the buyers, sealed by order: copied from seal to seal, shown to nobody. Orders whose buyers
     were erased or are withheld have none.
     """
     keys = DataKeys([order.id for order in orders], KINDS)

@@ -14,6 +14,7 @@ from webapp.channels.connecting import Denial, Marketplace, StoreAccess
 from webapp.channels.contract import NO_CODE, Channel, Flag, ProductCode
 from webapp.channels.models import Store
 from webapp.channels.outgoing import CancelReason, Carrier
+from webapp.channels.refunds import RefundReason
 from webapp.channels.registered import channels
 from webapp.channels.services import access_without_secrets, channel_name
 from webapp.db import db
@@ -40,6 +41,29 @@ def cancel_reasons(code: str, marketplace: str) -> Sequence[CancelReason]:
     """The reasons for which a marketplace cancels orders. Raises `PluginFailed`."""
     channel = channels().get(code)
     return ask(channel, "cancel", _cancel_reasons, channel, marketplace) if channel else ()
+
+
+def refund_reasons(code: str, marketplace: str) -> Sequence[RefundReason]:
+    """The reasons for which a marketplace refunds buyers. Raises `PluginFailed`."""
+    channel = channels().get(code)
+    return ask(channel, "refund", _refund_reasons, channel, marketplace) if channel else ()
+
+
+def _refund_reasons(channel: Channel, marketplace: str) -> Sequence[RefundReason]:
+    found = list(channel.refund_reasons(marketplace))
+    for one in found:
+        if not isinstance(one, RefundReason):
+            raise WrongType(one, RefundReason)
+    return found
+
+
+def refund_reason_label(code: str, marketplace: str, reason: str) -> str:
+    """A channel's word for a reason to refund."""
+    return _word(
+        code,
+        lambda channel: next((one.label for one in channel.refund_reasons(marketplace) if one.code == reason), reason),
+        reason,
+    )
 
 
 def unanswered_request(code: str) -> str:

@@ -44,6 +44,16 @@ class Component(StrEnum):
     OTHER = "other"
 
 
+COMPONENT_LABELS = {
+    Component.ITEM: _l("Items"),
+    Component.SHIPPING: _l("Shipping"),
+    Component.GIFT_WRAP: _l("Gift wrap"),
+    Component.COD: _l("Cash on delivery"),
+    Component.TIP: _l("Tip"),
+    Component.OTHER: _l("Other"),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class IncomingAmount:
     """Charged amount, tax and discount of one component, in minor units of the order's currency; only `charged` may be

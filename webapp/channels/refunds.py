@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from webapp.i18n import LazyString
+from webapp.i18n import LazyString, lazy_gettext as _l
 
 
 class Adjustment(StrEnum):
@@ -16,6 +16,9 @@ class Adjustment(StrEnum):
 
     REFUND = "adjustment_refund"
     FEE = "adjustment_fee"
+
+
+ADJUSTMENT_LABELS = {Adjustment.REFUND: _l("Adjustment refund"), Adjustment.FEE: _l("Adjustment fee")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from enum import StrEnum
 
 from babel import Locale
 
-from webapp.channels.incoming import Component
+from webapp.channels.incoming import COMPONENT_LABELS, Component
 from webapp.channels.legal_face import Face
 from webapp.documents import formats
 from webapp.documents.composed import PAPERS, Column, Document, Fact, Party, Style, Table, Text, labeled
@@ -25,14 +25,6 @@ from webapp.errors import DeskError
 from webapp.i18n import gettext as _, lazy_gettext as _l, pgettext, spoken
 from webapp.money import Money
 
-_COMPONENTS = {
-    Component.ITEM: _l("Items"),
-    Component.SHIPPING: _l("Shipping"),
-    Component.GIFT_WRAP: _l("Gift wrap"),
-    Component.COD: _l("Cash on delivery"),
-    Component.TIP: _l("Tip"),
-    Component.OTHER: _l("Other"),
-}
 _NONE = "—"
 
 
@@ -297,7 +289,7 @@ class _Composer:
             price = self._money(row.unit_price) if row.unit_price is not None and row.units else ""
             yield self._row(row, row.title, units, price, row.sku)
         for extra in self.content.extras:
-            name = _("Adjustment") if extra.component is None else str(_COMPONENTS[extra.component])
+            name = _("Adjustment") if extra.component is None else str(COMPONENT_LABELS[extra.component])
             yield self._row(extra, extra.title or name, "", self._money(extra.amount))
 
     def _row(self, row: Row | Extra, title: str, units: str, price: str, sku: str = "") -> tuple[tuple[Text, ...], ...]:

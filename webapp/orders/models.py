@@ -80,6 +80,8 @@ class Order(Model):
         _partial("ix_orders_assignee", "assignee_id", "placed_at", "id", where="assignee_id IS NOT NULL"),
         _partial("ix_orders_due", "due_at", "id", where="due_at IS NOT NULL"),
         _partial("ix_orders_status", "status", "placed_at", "id", where="status IS NOT NULL"),
+        CheckConstraint("refunding_minor >= 0 AND refunded_minor >= 0", name="refunds_never_negative"),
+        CheckConstraint("refunded_minor + refunding_minor <= refund_ceiling_minor", name="never_refund_more"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -110,6 +112,11 @@ class Order(Model):
     currency: Mapped[str | None]
     total_minor: Mapped[int | None] = mapped_column(Minor)
     residual_minor: Mapped[int | None] = mapped_column(Minor)
+
+    # Written by credit memos alone, adjustments included; the ceiling is the most that the buyer ever had to pay:
+    refunded_minor: Mapped[int] = mapped_column(Minor, server_default="0")
+    refunding_minor: Mapped[int] = mapped_column(Minor, server_default="0")  # of memos that are not issued yet
+    refund_ceiling_minor: Mapped[int] = mapped_column(Minor, server_default="0")
 
     items: Mapped[int]  # units ordered
     unshipped: Mapped[int]  # units open
@@ -175,6 +182,7 @@ class OrderLine(Model):
         CheckConstraint("ordered - canceled - withdrawn - shipped >= 0", name="never_ship_more"),
         CheckConstraint("invoiced BETWEEN 0 AND ordered", name="never_invoice_more"),
         CheckConstraint("refunded BETWEEN 0 AND ordered", name="never_refund_more"),
+        CheckConstraint("refunding >= 0 AND refunded + refunding <= ordered", name="never_refund_twice"),
         CheckConstraint("returned BETWEEN 0 AND shipped", name="never_return_more"),
         Index("ix_order_lines_sku", "sku"),
     )
@@ -195,6 +203,7 @@ class OrderLine(Model):
     shipped: Mapped[int] = mapped_column(default=0)
     invoiced: Mapped[int] = mapped_column(default=0)
     refunded: Mapped[int] = mapped_column(default=0)
+    refunding: Mapped[int] = mapped_column(server_default="0")  # of credit memos that are not issued yet
     returned: Mapped[int] = mapped_column(default=0)
     currency: Mapped[str | None]
     unit_price_minor: Mapped[int | None] = mapped_column(Minor)
@@ -227,8 +236,8 @@ class OrderAmount(Model):
     """The amount of one component of a line, or of the order itself, in minor units as the channel sent it last.
 
     A row is never deleted: an amount that the channel no longer sends becomes zero. `ceiling` is the most that the
-    buyer ever had to pay for the component; it only rises. The import writes all of this; what is invoiced of the
-    amount is written by invoices alone.
+    buyer ever had to pay for the component; it only rises. The import writes all of this; what is invoiced and refunded
+    of the amount is written by documents alone, and `pending` is what credit memos refund that are not issued yet.
     """
 
     __tablename__ = "order_amounts"
@@ -248,6 +257,11 @@ class OrderAmount(Model):
             "invoiced_charged + invoiced_tax - invoiced_discount <= ceiling",
             name="never_invoice_more",
         ),
+        CheckConstraint(
+            "refunded_charged + refunded_tax - refunded_discount + pending_charged + pending_tax - pending_discount"
+            " <= ceiling",
+            name="never_refund_more",
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -261,6 +275,12 @@ class OrderAmount(Model):
     invoiced_charged: Mapped[int] = mapped_column(Minor, server_default="0")
     invoiced_tax: Mapped[int] = mapped_column(Minor, server_default="0")
     invoiced_discount: Mapped[int] = mapped_column(Minor, server_default="0")
+    refunded_charged: Mapped[int] = mapped_column(Minor, server_default="0")
+    refunded_tax: Mapped[int] = mapped_column(Minor, server_default="0")
+    refunded_discount: Mapped[int] = mapped_column(Minor, server_default="0")
+    pending_charged: Mapped[int] = mapped_column(Minor, server_default="0")
+    pending_tax: Mapped[int] = mapped_column(Minor, server_default="0")
+    pending_discount: Mapped[int] = mapped_column(Minor, server_default="0")
     order: Mapped[Order] = relationship(back_populates="amounts")
 
     @property
@@ -275,6 +295,24 @@ class OrderAmount(Model):
     @invoiced.setter
     def invoiced(self, amount: Amount) -> None:
         self.invoiced_charged, self.invoiced_tax, self.invoiced_discount = amount
+
+    @property
+    def refunded(self) -> Amount:
+        """What of it is refunded by issued credit memos."""
+        return Amount(self.refunded_charged, self.refunded_tax, self.refunded_discount)
+
+    @refunded.setter
+    def refunded(self, amount: Amount) -> None:
+        self.refunded_charged, self.refunded_tax, self.refunded_discount = amount
+
+    @property
+    def pending(self) -> Amount:
+        """What of it is to be refunded by credit memos that are not issued yet."""
+        return Amount(self.pending_charged, self.pending_tax, self.pending_discount)
+
+    @pending.setter
+    def pending(self, amount: Amount) -> None:
+        self.pending_charged, self.pending_tax, self.pending_discount = amount
 
     @property
     def net(self) -> int:

@@ -30,7 +30,7 @@ from webapp.orders.models import Order
 from webapp.orders.services import raise_attention, settle_attention
 from webapp.sync.delivering import lose, refuse
 from webapp.updates.contract import Contradicted, DoneElsewhere, Shown
-from webapp.updates.ending import end, owe_again, settle_troubles
+from webapp.updates.ending import end, owe_again, settle_troubles, tell_kinds
 from webapp.updates.kinds import carriage_of, said_by
 from webapp.updates.models import OPEN_UPDATES, ChannelUpdate, UpdateState
 from webapp.updates.queries import NotShown, denied
@@ -156,6 +156,9 @@ def _left(
         row.problem = ChannelSaid(sentence=warning).stored()
     elif news or row.state == UpdateState.SENT:
         row.problem = None  # a warning stays while the update is accepted
+    if news and state == UpdateState.ACCEPTED:
+        db.session.flush()
+        tell_kinds([row])
 
 
 def _take_effect(rows: Sequence[ChannelUpdate], state: UpdateState) -> None:

@@ -74,7 +74,7 @@ class UpdateSettled:
     order_id: int
     store_id: int
     kind: str
-    state: str  # an UpdateState: effective, refused, withdrawn, done_elsewhere
+    state: str  # an UpdateState: effective, refused, withdrawn, done_elsewhere; for kinds alone, also accepted
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +135,11 @@ class OutwardKind(ABC):
     @abstractmethod
     def shown_by(self, update: ChannelUpdate, reading: IncomingOrder) -> Shown | DoneElsewhere | Contradicted | None:
         """What a reading of the order shows of the update; None if nothing. Asked of refused updates too."""
+
+    def accepted(self, update: ChannelUpdate) -> None:  # noqa: B027 - most kinds have nothing to do
+        """React to the channel's having carried an update out without complaint, before its effect is seen. An update
+        may be settled without ever having been accepted.
+        """
 
     def settled(self, update: ChannelUpdate) -> None:  # noqa: B027 - most kinds have nothing to do
         """React to the end of an update, in the transaction that writes it; its state names the end."""

@@ -49,10 +49,15 @@ def end(
     if not rows:
         return
     db.session.flush()
+    tell("updates_settled", tell_kinds(rows))
+    _wake(rows)
+
+
+def tell_kinds(rows: Sequence[ChannelUpdate]) -> list[UpdateSettled]:
+    """Let the kinds react to what became of their updates: accepted, or ended. Returns the facts."""
     facts = [UpdateSettled(row.id, row.order_id, row.store_id, row.kind, row.state) for row in rows]
     tell(_SETTLED, facts)
-    tell("updates_settled", facts)
-    _wake(rows)
+    return facts
 
 
 def settle_troubles(order: Order, update: ChannelUpdate) -> None:
@@ -85,7 +90,7 @@ def _wake(rows: Sequence[ChannelUpdate]) -> None:
     db.session.execute(asleep.where(ChannelUpdate.due_at > now()).values(due_at=now()))
 
 
-# --- What a kind does about its end --------------------------------------------------------------------------------
+# --- What a kind does about it -------------------------------------------------------------------------------------
 
 
 class _KindsOf(Listener):
@@ -94,7 +99,7 @@ class _KindsOf(Listener):
     def __init__(self, plugin: str, own: Sequence[OutwardKind]) -> None:
         self.code, self.plugin = _SETTLED, plugin
         self.label = ", ".join(label_of(kind) for kind in own)
-        self._own = {kind.code: kind for kind in own if type(kind).settled is not OutwardKind.settled}
+        self._own = {kind.code: kind for kind in own if _reacts(kind)}
 
     def __call__(self, *facts: Any) -> None:
         [told] = facts
@@ -104,8 +109,14 @@ class _KindsOf(Listener):
         _lock({fact.order_id for fact in mine.values()})
         rows = select(ChannelUpdate).where(ChannelUpdate.id.in_(mine)).order_by(ChannelUpdate.id)
         for row in db.session.scalars(rows).all():
+            kind = self._own[row.kind]
             if row.state == mine[row.id].state:  # called again later, it may have been sent again
-                self._own[row.kind].settled(row)
+                (kind.accepted if row.state == UpdateState.ACCEPTED else kind.settled)(row)
+
+
+def _reacts(kind: OutwardKind) -> bool:
+    own = type(kind)
+    return own.settled is not OutwardKind.settled or own.accepted is not OutwardKind.accepted
 
 
 def _listeners() -> list[Listener]:

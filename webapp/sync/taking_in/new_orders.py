@@ -19,6 +19,7 @@ from webapp.sync.taking_in.page_rows import PageRows
 from webapp.sync.taking_in.prepared import PreparedOrder, known_orders
 from webapp.sync.taking_in.rows import (
     NEW_LINE,
+    NEW_ORDER,
     amount_row,
     amounts_of,
     channel_line_rows,
@@ -140,6 +141,7 @@ class NewOrders:
             "due_at": None,
             "tags": [],
             "comments": 0,
+            **NEW_ORDER,
             "archived_at": None,
             **order_columns(order, lines, state, attention),
         }

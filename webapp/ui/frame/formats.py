@@ -12,7 +12,8 @@ from babel.numbers import format_currency, format_decimal
 from flask import Flask, g
 from markupsafe import Markup
 
-from webapp.channels.incoming import Component
+from webapp.channels.incoming import COMPONENT_LABELS
+from webapp.channels.refunds import ADJUSTMENT_LABELS
 from webapp.clock import iso, now
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
 from webapp.jobs.models import RunState
@@ -30,13 +31,8 @@ RUN_STATES: dict[str, LazyString] = {
     RunState.FAILED: _l("Failed"),
     RunState.STOPPED: _l("Stopped"),
 }
-COMPONENTS: dict[str, LazyString] = {
-    Component.ITEM: _l("Items"),
-    Component.SHIPPING: _l("Shipping"),
-    Component.GIFT_WRAP: _l("Gift wrap"),
-    Component.COD: _l("Cash on delivery"),
-    Component.TIP: _l("Tip"),
-    Component.OTHER: _l("Other"),
+COMPONENTS: Mapping[str, LazyString] = {
+    str(code): label for code, label in (*COMPONENT_LABELS.items(), *ADJUSTMENT_LABELS.items())
 }
 _LABELS: Mapping[str, LazyString] = {**ORDER_STATES, **UPDATE_STATES, **RUN_STATES}
 SOON = timedelta(hours=4)

@@ -176,6 +176,7 @@ def sentence_of(order: Order, event: OrderEvent, known: Mapping[str, EventWords]
         "kind": lambda code: described.kind_label(order.store.channel, str(code)),
         "status": lambda code: status_name(str(code)),
         "reason": lambda code: described.cancel_reason_label(order.store.channel, order.marketplace, str(code)),
+        "refund_reason": lambda code: described.refund_reason_label(order.store.channel, order.marketplace, str(code)),
         "goes": lambda text: to_the_second(parse_instant(str(text))),
         "until": _moment,
         "due": _moment,

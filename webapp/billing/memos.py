@@ -1,0 +1,467 @@
+"""Credit memos: recording what a buyer gets back, deciding about proposals, issuing, and taking back.
+
+A recorded memo has no number, and its amounts are pending; nothing else can refund them meanwhile. It is issued, with
+the next number of its shop, once the channel accepted it, or at once if it is only recorded here. How it goes out is in
+`refund_updates`; what is left to refund is in `refundable`.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import select
+
+from webapp.accounts.services import refund_limit
+from webapp.audit.actor import Actor
+from webapp.billing.contract import DocumentIssued, DocumentKind
+from webapp.billing.holding import REFUND_HOLD
+from webapp.billing.models import CreditMemo, CreditMemoLine, MemoState, Purpose
+from webapp.billing.numbering import draw_numbers
+from webapp.billing.refund_words import REFUND, words_of
+from webapp.billing.refundable import MemoPart, Refundable, Wish
+from webapp.billing.remaining import read_amounts
+from webapp.billing.services import NotPaid, TotalWithheld, seller_of, snapshots_of
+from webapp.channels.contract import Channel
+from webapp.channels.described import refund_reasons
+from webapp.channels.incoming import ChannelStage, Component, FulfilledBy
+from webapp.channels.refunds import RefundAmount, RefundPlan, RefundRequest
+from webapp.channels.registered import channels
+from webapp.channels.services import ChannelLeftOut, channel_name, get_channel
+from webapp.clock import iso, now
+from webapp.db import db
+from webapp.errors import Forbidden, Invalid, NotFound, Refusal
+from webapp.hooks.failures import NotTaken
+from webapp.hooks.fence import ask
+from webapp.i18n import lazy_gettext as _l
+from webapp.jobs.telling import tell
+from webapp.money import Money
+from webapp.orders.amounts import OWN, Place
+from webapp.orders.contract import Amount, Origin
+from webapp.orders.events import record
+from webapp.orders.models import Order
+from webapp.orders.services import ManagedAtChannel, comment as add_comment, settle_state
+from webapp.orders.states import OrderState
+from webapp.updates import deciding
+from webapp.updates.contract import Owing
+from webapp.updates.kinds import carried
+from webapp.updates.models import ChannelUpdate
+from webapp.updates.owing import owe
+from webapp.updates.queries import why_nothing_goes
+
+
+class NotOursToRefund(Refusal):
+    """The channel ships the order from its own warehouse, and refunds it."""
+
+    code = "not_ours_to_refund"
+    sentence = _l("%(channel)s itself ships this order, and refunds it: use Seller support there.")
+
+
+class CanceledNotRefunded(Refusal):
+    code = "canceled_not_refunded"
+    sentence = _l("This order is canceled: the buyer was not charged.")
+
+
+class CancelInstead(Refusal):
+    """Nothing has shipped."""
+
+    code = "cancel_instead"
+    sentence = _l("Nothing of this order has shipped: cancel it, and the buyer is not charged.")
+
+
+class NothingToRefund(Refusal):
+    code = "nothing_to_refund"
+    sentence = _l("Everything in this order is refunded, or about to be.")
+
+
+class NoSuchProposal(Refusal):
+    code = "no_such_proposal"
+    sentence = _l("This refund does not wait for a decision any more.")
+
+
+class OwnProposal(Refusal):
+    """Whoever proposed a refund can't approve it."""
+
+    code = "own_proposal"
+    sentence = _l("You proposed this refund: somebody else has to decide about it.")
+
+
+class AboveOwnLimit(Refusal):
+    code = "above_own_limit"
+    sentence = _l("This refund is above your own limit of %(limit)s: somebody with a higher one has to approve it.")
+
+
+class NotUndoableRefund(Refusal):
+    code = "no_refund_to_undo"
+    sentence = _l("This order has no refund that could be undone.")
+
+
+class NotReversible(Refusal):
+    """Only a memo that told no channel of it can be taken back."""
+
+    code = "not_reversible"
+    sentence = _l("The channel was told of this refund: it can't be taken back here.")
+
+
+class Reversed(Refusal):
+    code = "memo_reversed"
+    sentence = _l("This credit memo was taken back already.")
+
+
+def refund_refusal(order: Order, actor: Actor) -> Refusal | None:
+    """Why nothing of the order can be refunded now; asked by the button and by `record_refunds`."""
+    if order.store.channel not in channels():
+        return ChannelLeftOut(channel=order.store.channel)
+    channel, stage = channel_name(order.store.channel), order.channel_order.stage
+    if order.managed_at_channel:
+        return ManagedAtChannel()
+    if order.fulfilled_by == FulfilledBy.CHANNEL:
+        return NotOursToRefund(channel=channel)
+    shipped = any(line.shipped for line in order.lines)
+    if not shipped and (order.state == OrderState.CANCELED or stage == ChannelStage.CANCELED):
+        return CanceledNotRefunded()
+    if order.state == OrderState.PENDING or stage == ChannelStage.AWAITING_PAYMENT:
+        return NotPaid()
+    if order.total_minor is None or order.currency is None:
+        return TotalWithheld(channel=channel)
+    if not shipped:
+        return CancelInstead()
+    return None if Refundable(order) else NothingToRefund()
+
+
+def is_record_only(order: Order) -> bool:
+    """Whether the order's channel can't be told of refunds: its credit memos are only recorded here."""
+    return REFUND not in carried(order.store)
+
+
+def record_refund(order: Order, wish: Wish, reason: str, *, comment: str = "", actor: Actor) -> CreditMemo:
+    """Record one refund: see `record_refunds`."""
+    return record_refunds([order], wish, reason, comment=comment, actor=actor)[0]
+
+
+def record_refunds(
+    orders: Sequence[Order], wish: Wish, reason: str, *, comment: str = "", actor: Actor
+) -> list[CreditMemo]:
+    """Record a refund of each of these orders; the caller holds the orders' locks. What is above the actor's limit is
+    a proposal; the channel is owed the others, or they are issued at once where it can't be told.
+
+    Raises the refusal of `refund_refusal`, or an error of the reason, the lines or the amounts; then nothing is
+    recorded.
+    """
+    read_amounts(orders)
+    made = [_planned(order, wish, reason, actor) for order in orders]
+    db.session.add_all(made)
+    for order, memo in zip(orders, made, strict=True):
+        _reserve(order, memo)
+    db.session.flush()
+    for order, memo in zip(orders, made, strict=True):
+        if comment.strip():
+            add_comment(order, comment, actor=actor)
+        if memo.state == MemoState.PROPOSED:
+            record(order, "refund_proposed", actor=actor, values=words_of(memo))
+    _send([(order, memo) for order, memo in zip(orders, made, strict=True) if memo.state != MemoState.PROPOSED], actor)
+    return made
+
+
+def plan_of(order: Order, parts: Sequence[MemoPart], reason: str) -> RefundPlan | None:
+    """How the order's channel would carry a memo; None if it can't be told. Raises its `Refusal`, or `PluginFailed`."""
+    if is_record_only(order):
+        return None
+    channel = get_channel(order.store.channel)
+    numbers = {line.id: line.channel_line_number for line in order.lines}
+    paid = {line.channel_line_number: 0 for line in order.lines}
+    for row in order.amounts:
+        if row.line_id in numbers and row.component == Component.ITEM:
+            paid[numbers[row.line_id]] = max(0, row.net)
+    request = RefundRequest(
+        order_number=order.channel_order_number,
+        marketplace=order.marketplace,
+        currency=order.currency or "",
+        reason=reason,
+        amounts=tuple(
+            RefundAmount(numbers[part.line.id] if part.line else "", part.component, *part.amount)
+            for part in parts
+            if any(part.amount)
+        ),
+        lines=paid,
+    )
+    return ask(channel, "refund", _checked_plan, channel, request, gives=RefundPlan, raises=Refusal)
+
+
+def _checked_plan(channel: Channel, request: RefundRequest) -> RefundPlan:
+    plan, total = channel.refund_plan(request), sum(amount.net for amount in request.amounts)
+    if plan.total != total:
+        raise NotTaken(f"its plan comes to {plan.total}, and the refund to {total}")
+    return plan
+
+
+def decide_refusal(memo: CreditMemo, actor: Actor, *, approve: bool) -> Refusal | Forbidden | None:
+    """Why the actor can't decide about a proposal now. Whoever made it may withdraw it, and not approve it."""
+    if memo.state != MemoState.PROPOSED:
+        return NoSuchProposal()
+    if not approve:
+        return None
+    if actor.kind == memo.actor_kind and actor.id == memo.actor_id:
+        return OwnProposal()
+    limit = refund_limit(actor, memo.currency)
+    if limit is not None and memo.total_minor > limit:
+        return AboveOwnLimit(limit=f"{Money(limit, memo.currency)} {memo.currency}")
+    return None
+
+
+def approve_refund(order: Order, memo_id: int, *, actor: Actor) -> None:
+    """Approve a proposal: it goes out, or is issued at once where the channel can't be told. The caller holds the
+    order's lock.
+    """
+    memo = _proposal(order, memo_id, actor, approve=True)
+    memo.state, memo.decided_by_id = MemoState.RECORDED, actor.id
+    record(order, "refund_approved", actor=actor, values=words_of(memo))
+    _send([(order, memo)], actor)
+
+
+def decline_refund(order: Order, memo_id: int, *, actor: Actor) -> None:
+    """Decline a proposal: its amounts are free again. The caller holds the order's lock."""
+    memo = _proposal(order, memo_id, actor, approve=False)
+    memo.decided_by_id = actor.id
+    release(memo, MemoState.WITHDRAWN)
+    record(order, "refund_declined", actor=actor, values=words_of(memo))
+
+
+def undo_refusal(order: Order, actor: Actor) -> Refusal | None:
+    """Why no refund of the order can be undone now; asked by the button and by `undo_refund`."""
+    found = under_way(order)
+    return deciding.undo_refusal(found[-1][1]) if found else NotUndoableRefund()
+
+
+def undo_refund(order: Order, *, since: int = 0, until: int | None = None, actor: Actor) -> None:
+    """Undo the order's latest refund before it leaves, or that of an act which raised the order's version from `since`
+    to `until`. The caller holds the order's lock.
+    """
+    found = [update for _memo, update in under_way(order) if until is None or since < update.order_version <= until]
+    if not found:
+        raise NotUndoableRefund
+    deciding.undo(found[-1], actor=actor)
+
+
+def under_way(order: Order) -> list[tuple[CreditMemo, ChannelUpdate]]:
+    """The order's refunds that are not issued yet, with the updates that carry them, oldest first."""
+    if not order.refunding_minor:
+        return []
+    query = (
+        select(CreditMemo, ChannelUpdate)
+        .join(ChannelUpdate, ChannelUpdate.source_id == CreditMemo.id)
+        .where(ChannelUpdate.kind == REFUND, ChannelUpdate.order_id == order.id)
+        .where(CreditMemo.order_id == order.id, CreditMemo.state == MemoState.RECORDED)
+        .order_by(CreditMemo.id)
+    )
+    return [(memo, update) for memo, update in db.session.execute(query)]
+
+
+def issue_memos(memos: Sequence[CreditMemo], *, actor: Actor) -> None:
+    """Issue recorded memos with the next numbers of their shops: what was pending is refunded. The caller holds the
+    locks of their orders.
+    """
+    read_amounts([memo.order for memo in memos])
+    for memo in memos:
+        _count(memo)
+        settle_state(memo.order)
+    db.session.flush()
+    sealed = snapshots_of([memo.order for memo in memos])
+    numbers = draw_numbers(DocumentKind.CREDIT_MEMO, [memo.shop_id for memo in memos])
+    at = now()  # under the lock of the sequence: later numbers are not older
+    for memo, number in zip(memos, numbers, strict=True):
+        memo.seller, memo.sealed = seller_of(memo.order), sealed.get(memo.order_id)
+        memo.number, memo.issued_at, memo.state = number, at, MemoState.ISSUED
+    db.session.flush()
+    for memo in memos:
+        record(memo.order, "memo_issued", actor=actor, values=words_of(memo))
+    tell(
+        "documents_issued",
+        [DocumentIssued(memo.id, memo.order_id, DocumentKind.CREDIT_MEMO, memo.number or "") for memo in memos],
+    )
+
+
+def release(memo: CreditMemo, state: MemoState, *, problem: Mapping[str, Any] | None = None) -> None:
+    """End a memo that was never issued: its amounts are free again. The caller holds the order's lock."""
+    read_amounts([memo.order])
+    _move_pending(memo, -1)
+    memo.state, memo.ended_at = state, now()
+    memo.problem = dict(problem) if problem else None
+    db.session.flush()
+
+
+def reverse_refusal(memo: CreditMemo) -> Refusal | None:
+    """Why an issued memo can't be taken back by an opposite one."""
+    if memo.state != MemoState.ISSUED or memo.purpose == Purpose.REVERSAL or not memo.record_only:
+        return NotReversible()
+    return Reversed() if db.session.scalar(select(CreditMemo.id).where(CreditMemo.corrects_id == memo.id)) else None
+
+
+def reverse_memo(order: Order, memo_id: int, *, actor: Actor) -> CreditMemo:
+    """Take back a memo that was only recorded here, by an opposite one: what it refunded can be refunded again. The
+    caller holds the order's lock.
+    """
+    memo = memo_of(order, memo_id)
+    if refusal := reverse_refusal(memo):
+        raise refusal
+    opposite = CreditMemo(
+        order=order,
+        shop_id=memo.shop_id,
+        purpose=Purpose.REVERSAL,
+        origin=Origin.DESK,
+        record_only=True,
+        invoice_id=memo.invoice_id,
+        corrects_id=memo.id,
+        reason=memo.reason,
+        recorded_at=now(),
+        currency=memo.currency,
+        total_minor=-memo.total_minor,
+        actor_kind=actor.kind,
+        actor_id=actor.id,
+        lines=[_opposite(line) for line in memo.lines],
+    )
+    db.session.add(opposite)
+    db.session.flush()
+    issue_memos([opposite], actor=actor)
+    return opposite
+
+
+def memo_of(order: Order, memo_id: int) -> CreditMemo:
+    """The order's memo with this id; raises `NotFound`."""
+    memo = db.session.get(CreditMemo, memo_id, populate_existing=True)
+    if memo is None or memo.order_id != order.id:
+        raise NotFound(name=memo_id)
+    return memo
+
+
+def _planned(order: Order, wish: Wish, reason: str, actor: Actor) -> CreditMemo:
+    if refusal := refund_refusal(order, actor):
+        raise refusal
+    known = [one.code for one in refund_reasons(order.store.channel, order.marketplace)]
+    if reason not in known and (known or reason):
+        raise Invalid(
+            field="reason",
+            problem=_l("must be one of those that %(channel)s accepts.", channel=channel_name(order.store.channel)),
+        )
+    parts = Refundable(order).parts(wish)
+    plan = plan_of(order, parts, reason)
+    total, currency = sum(part.amount.net for part in parts), order.currency or ""
+    limit = refund_limit(actor, currency)
+    return CreditMemo(
+        order=order,
+        shop_id=order.shop_id,
+        purpose=Purpose.REFUND,
+        state=MemoState.PROPOSED if limit is not None and total > limit else MemoState.RECORDED,
+        origin=Origin.DESK,
+        record_only=plan is None,
+        reason=reason,
+        plan={} if plan is None else {"parts": [list(_part) for _part in _plain(plan)], "added": plan.added},
+        recorded_at=now(),
+        currency=currency,
+        total_minor=total,
+        actor_kind=actor.kind,
+        actor_id=actor.id,
+        lines=[_line(position, part) for position, part in enumerate(parts, start=1)],
+    )
+
+
+def _plain(plan: RefundPlan) -> list[tuple[str, str, int]]:
+    return [(part.line, part.code, part.amount) for part in plan.parts]
+
+
+def _line(position: int, part: MemoPart) -> CreditMemoLine:
+    return CreditMemoLine(
+        position=position,
+        line_id=part.line.id if part.line else None,
+        component=part.component,
+        sku=part.line.sku if part.line else "",
+        title=part.line.title if part.line else "",
+        units=part.units,
+        restock=part.restock,
+        **part.amount._asdict(),
+        tax_rate=None,
+        counted=part.counted,
+    )
+
+
+def _opposite(line: CreditMemoLine) -> CreditMemoLine:
+    return CreditMemoLine(
+        position=line.position,
+        line_id=line.line_id,
+        component=line.component,
+        sku=line.sku,
+        title=line.title,
+        units=-line.units,
+        restock=line.restock,
+        charged=-line.charged,
+        tax=-line.tax,
+        discount=-line.discount,
+        tax_rate=line.tax_rate,
+        counted=line.counted,
+    )
+
+
+def _send(memos: Sequence[tuple[Order, CreditMemo]], actor: Actor) -> None:
+    """Owe recorded memos to their channels, or issue those of which no channel is told."""
+    owed = [(order, memo) for order, memo in memos if not memo.record_only]
+    for order, memo in owed:
+        held = REFUND_HOLD.of(order.store) if why_nothing_goes(order.store) is None else 0  # else it names no time
+        goes = {"goes": iso(now() + timedelta(seconds=held))} if held else {}
+        record(order, "refund_held" if held else "refund_asked", actor=actor, values=words_of(memo) | goes)
+    if owed:
+        owe(REFUND, [Owing(order, memo) for order, memo in owed])
+    if only := [memo for _order, memo in memos if memo.record_only]:
+        issue_memos(only, actor=actor)
+
+
+def _proposal(order: Order, memo_id: int, actor: Actor, *, approve: bool) -> CreditMemo:
+    memo = memo_of(order, memo_id)
+    if refusal := decide_refusal(memo, actor, approve=approve):
+        raise refusal
+    return memo
+
+
+# --- Counting, on rows that `read_amounts` has read ---------------------------------------------------------------
+
+
+def _reserve(order: Order, memo: CreditMemo) -> None:
+    """Count a memo as pending; the database refuses more than was ever paid."""
+    order.refund_ceiling_minor = max(order.refund_ceiling_minor, sum(row.ceiling for row in order.amounts))
+    _move_pending(memo, 1)
+
+
+def _move_pending(memo: CreditMemo, sign: int) -> None:
+    order = memo.order
+    order.refunding_minor += sign * memo.total_minor
+    for line, row, by_id in _counted(memo):
+        if line.units:
+            by_id[line.line_id].refunding += sign * line.units
+        if row is not None:
+            row.pending = _plus(row.pending, line.figures, sign)
+
+
+def _count(memo: CreditMemo) -> None:
+    """Count a memo as refunded; one that was pending is so no more. What is taken back counts below zero."""
+    order, was_pending = memo.order, memo.purpose == Purpose.REFUND and memo.origin == Origin.DESK
+    if was_pending:
+        _move_pending(memo, -1)
+    order.refunded_minor += memo.total_minor
+    for line, row, by_id in _counted(memo):
+        if line.units:
+            by_id[line.line_id].refunded += line.units
+        if row is not None:
+            row.refunded = _plus(row.refunded, line.figures, 1)
+
+
+def _counted(memo: CreditMemo) -> list[tuple[CreditMemoLine, Any, dict[Any, Any]]]:
+    """The lines of a memo that count, each with its amount's row, if it has an amount; and the order's lines by id."""
+    rows: dict[Place, Any] = {(row.line_id or OWN, row.component): row for row in memo.order.amounts}
+    by_id = {line.id: line for line in memo.order.lines}
+    return [
+        (line, rows.get((line.line_id or OWN, line.component)) if any(line.figures) else None, by_id)
+        for line in memo.lines
+        if line.counted
+    ]
+
+
+def _plus(amount: Amount, more: Amount, sign: int) -> Amount:
+    return Amount(*(had + sign * one for had, one in zip(amount, more, strict=True)))

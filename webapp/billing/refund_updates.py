@@ -1,0 +1,126 @@
+"""The kind of outward act that tells a channel to refund a buyer.
+
+The source is a `CreditMemo`. Nothing in a reading of the order shows a refund; the channel's accounts do, days later
+(`proofs`). The memo is issued once the channel accepted it.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Final
+
+from sqlalchemy import select
+
+from webapp.audit.actor import Actor
+from webapp.billing.holding import REFUND_HOLD
+from webapp.billing.memos import issue_memos, release
+from webapp.billing.models import CreditMemo, MemoState
+from webapp.billing.refund_words import REFUND, REFUSED, words_of
+from webapp.channels.incoming import IncomingOrder
+from webapp.clock import now
+from webapp.db import db
+from webapp.errors import DeskError, Refusal
+from webapp.i18n import lazy_gettext as _l
+from webapp.orders.events import record
+from webapp.orders.models import Order
+from webapp.updates.contract import Impossible, OutwardKind, Waits
+from webapp.updates.models import UNSETTLED, ChannelUpdate, UpdateState
+
+VERSION: Final = 1
+SHIPMENT: Final = "shipment"  # the kind that it waits for
+
+
+class RefundEnded(Refusal):
+    code = "refund_ended"
+    sentence = _l("This refund has ended, and its amounts are free again: compose another one.")
+
+
+class NotShippedThereYet(DeskError):
+    code = "refund_waits_for_shipment"
+    sentence = _l("The channel does not show these units as shipped yet: the refund goes out once it does.")
+
+
+class NotShippedThere(DeskError):
+    code = "refund_of_unshipped"
+    sentence = _l(
+        "The channel does not show these units as shipped, and nothing is on its way that would tell it: confirm the "
+        "shipment first, then refund again."
+    )
+
+
+class RefundKind(OutwardKind):
+    """A refund of an order, by the id of its credit memo."""
+
+    code = REFUND
+    label = _l("Refund")
+    right = "orders.refund"
+    hold = REFUND_HOLD
+    waits_for = (SHIPMENT,)
+    trouble = REFUSED.code
+    disowned_after = timedelta(hours=72)
+
+    def reference(self, source: CreditMemo) -> str:
+        return str(source.id)
+
+    def payload(self, order: Order, source: CreditMemo) -> Mapping[str, Any]:
+        return {
+            "version": VERSION,
+            "reason": source.reason,
+            "currency": source.currency,
+            "memo": str(source.id),
+            "parts": source.plan["parts"],
+        }
+
+    def stands(self, update: ChannelUpdate, order: Order) -> Refusal | None:
+        memo = _memo(update)
+        return None if memo is not None and memo.state == MemoState.RECORDED else RefundEnded()
+
+    def ready(self, update: ChannelUpdate, order: Order) -> Waits | Impossible | None:
+        memo = _memo(update)
+        if memo is None or all(_fulfilled(order, line_id) for line_id in _lines(memo, order)):
+            return None
+        query = select(ChannelUpdate.state).where(ChannelUpdate.order_id == order.id, ChannelUpdate.kind == SHIPMENT)
+        states = set(db.session.scalars(query))
+        if states & {*UNSETTLED, UpdateState.EFFECTIVE, UpdateState.DONE_ELSEWHERE}:
+            return Waits(NotShippedThereYet())
+        return Impossible(NotShippedThere())
+
+    def shown_by(self, update: ChannelUpdate, reading: IncomingOrder) -> None:
+        return None
+
+    def accepted(self, update: ChannelUpdate) -> None:
+        memo = _memo(update)
+        if memo is not None and memo.state == MemoState.RECORDED:
+            issue_memos([memo], actor=Actor.channel(update.store_id))
+
+    def settled(self, update: ChannelUpdate) -> None:
+        memo = _memo(update)
+        if memo is None:
+            return
+        if update.state == UpdateState.EFFECTIVE:
+            self.accepted(update)
+            if memo.effective_at is None:
+                memo.effective_at = now()
+                record(memo.order, "refund_effective", actor=Actor.channel(update.store_id), values=words_of(memo))
+        elif memo.state == MemoState.RECORDED and update.state == UpdateState.REFUSED:
+            release(memo, MemoState.REFUSED, problem=update.problem)
+            record(memo.order, "refund_refused", actor=Actor.channel(update.store_id), values=words_of(memo))
+        elif memo.state == MemoState.RECORDED:
+            release(memo, MemoState.WITHDRAWN)
+            record(memo.order, "refund_withdrawn", actor=Actor.job("updates"), values=words_of(memo))
+
+
+def _memo(update: ChannelUpdate) -> CreditMemo | None:
+    return db.session.get(CreditMemo, update.source_id) if update.source_id is not None else None
+
+
+def _lines(memo: CreditMemo, order: Order) -> set[int]:
+    """The order lines that the channel is told of; amounts without a line fall on any of them."""
+    known = {line.channel_line_number: line.id for line in order.lines}
+    return {known[number] for number, _code, _minor in memo.plan.get("parts", ()) if number in known}
+
+
+def _fulfilled(order: Order, line_id: int) -> bool:
+    """Whether the channel shows the units as shipped that are refunded, or about to be, of a line; one at least."""
+    line = next(line for line in order.lines if line.id == line_id)
+    channel_line = next(one for one in order.channel_order.lines if one.id == line.channel_line_id)
+    return bool(channel_line.fulfilled >= max(1, line.refunded + line.refunding))

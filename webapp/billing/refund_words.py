@@ -1,0 +1,39 @@
+"""What the timeline says of refunds, and the attention that they raise."""
+
+from typing import Any
+
+from webapp.billing.models import CreditMemo
+from webapp.i18n import lazy_gettext as _l
+from webapp.money import Money
+from webapp.orders.attention import AttentionKind
+from webapp.orders.events import EventGroup, EventWords
+
+REFUND = "refund"  # the kind of update
+
+REFUNDS = EventGroup("refunds", _l("Refunds"), 36)
+WORDS = (
+    EventWords("refund_asked", _l("Refund of %(total)s asked for: %(refund_reason)s"), REFUNDS),
+    EventWords(
+        "refund_held", _l("Refund of %(total)s asked for: %(refund_reason)s. It goes out at %(goes)s."), REFUNDS
+    ),
+    EventWords("refund_proposed", _l("Refund of %(total)s proposed: somebody else has to approve it"), REFUNDS),
+    EventWords("refund_approved", _l("Refund of %(total)s approved"), REFUNDS),
+    EventWords("refund_declined", _l("Refund of %(total)s declined"), REFUNDS),
+    EventWords("refund_withdrawn", _l("Refund of %(total)s withdrawn"), REFUNDS),
+    EventWords("refund_refused", _l("The channel did not refund %(total)s: the amount is free again"), REFUNDS),
+    EventWords("refund_effective", _l("The channel's accounts show the refund of credit memo %(number)s"), REFUNDS),
+    EventWords("memo_issued", _l("Credit memo %(number)s issued: %(total)s (units: %(units)s)"), REFUNDS),
+)
+REFUSED = AttentionKind(
+    "refund_refused",
+    _l("Not refunded"),
+    _l("The channel did not refund: %(problem)s"),
+    _l("The buyer got nothing, and the amount can be refunded again: compose the refund as the channel accepts it."),
+)
+
+
+def words_of(memo: CreditMemo) -> dict[str, Any]:
+    """The values that events name of a memo."""
+    values: dict[str, Any] = {"total": f"{Money(memo.total_minor, memo.currency)} {memo.currency}"}
+    values |= {"units": sum(line.units for line in memo.lines), "refund_reason": memo.reason}
+    return values | ({"number": memo.number} if memo.number else {})
