@@ -27,17 +27,18 @@ READ = {
     "Accepted", "ActionInput", "AttentionKind", "Badge", "Call", "CancelReason", "Card", "Carrier", "Channel", "Check",
     "Column", "Connection", "Contradicted", "Correction", "Denial", "DoneElsewhere", "Effective", "EventGroup",
     "EventWords", "Expansion", "Flag", "FormField", "Found", "FulfillmentProvider", "GuideStep", "Impossible",
-    "IncomingAmount", "IncomingLine", "IncomingOrder", "IncomingPackage", "Label", "Link", "ListWords", "Marketplace",
-    "MenuEntry", "NotCarriedOut", "NotYet", "NothingLearned", "Offered", "OrderAction", "OrdersPage", "OutwardKind",
-    "Owing", "PackageAction", "PackageInput", "Panel", "PracticeStore", "Process", "ProductCode", "QueryKey", "Refused",
-    "Right", "Schedule", "Sent", "Setting", "SettingsGroup", "Shown", "StatusCard", "Stream", "StreamPage", "Subject",
-    "UnitsOfLine", "Unknown", "UnreadableOrder", "UpdateKind", "View", "Waits", "WordSource",
+    "IncomingAmount", "IncomingLine", "IncomingOrder", "IncomingPackage", "IncomingTransaction", "Label", "Link",
+    "ListWords", "Marketplace", "MenuEntry", "NotCarriedOut", "NotYet", "NothingLearned", "Offered", "OrderAction",
+    "OrdersPage", "OutwardKind", "Owing", "PackageAction", "PackageInput", "Panel", "PracticeStore", "Process",
+    "ProductCode", "QueryKey", "RefundPart", "RefundPlan", "RefundReason", "Refused", "Right", "Schedule", "Sent",
+    "Setting", "SettingsGroup", "Shown", "StatusCard", "Stream", "StreamPage", "Subject", "TransactionPart",
+    "TransactionsPage", "UnitsOfLine", "Unknown", "UnreadableOrder", "UpdateKind", "View", "Waits", "WordSource",
 }  # fmt: skip
 # What the desk builds and plugins read:
 TOLD = {
     "Actor", "Amount", "AmountChange", "Attempt", "Batch", "Begun", "Bound", "Calling", "DocumentIssued", "Loaded",
-    "OrdersChange", "OrdersWindow", "PlainRow", "SettingsChange", "ShipmentCreated", "StoreAccess", "UnitsMoved",
-    "Update", "UpdateOwed", "UpdateSettled",
+    "OrdersChange", "OrdersWindow", "PlainRow", "RefundAmount", "RefundRequest", "SettingsChange", "ShipmentCreated",
+    "StoreAccess", "TransactionsWindow", "UnitsMoved", "Update", "UpdateOwed", "UpdateSettled",
 }  # fmt: skip
 # Where something is read by code, or a template, that does not name the class:
 READ_IN = {

@@ -66,7 +66,15 @@ from webapp.channels.outgoing import (
     Update,
     UpdateKind,
 )
+from webapp.channels.refunds import Adjustment, RefundAmount, RefundPart, RefundPlan, RefundReason, RefundRequest
 from webapp.channels.services import access, add_store, get_channel, remember_marketplaces, stores
+from webapp.channels.transactions import (
+    IncomingTransaction,
+    TransactionKind,
+    TransactionPart,
+    TransactionsPage,
+    TransactionsWindow,
+)
 from webapp.clock import in_calendar, iso, now, parse_instant
 from webapp.config import configuration
 from webapp.db import Json, Model, UtcDateTime, db, unit_of_work
@@ -173,6 +181,7 @@ __all__ = [
     "ActionInput",
     "Actor",
     "ActorKind",
+    "Adjustment",
     "Amount",
     "AmountChange",
     "Attempt",
@@ -222,6 +231,7 @@ __all__ = [
     "IncomingLine",
     "IncomingOrder",
     "IncomingPackage",
+    "IncomingTransaction",
     "Invalid",
     "Invoice",
     "InvoiceLine",
@@ -266,6 +276,11 @@ __all__ = [
     "Process",
     "ProductCode",
     "QueryKey",
+    "RefundAmount",
+    "RefundPart",
+    "RefundPlan",
+    "RefundReason",
+    "RefundRequest",
     "Refusal",
     "Refused",
     "Remaining",
@@ -285,6 +300,10 @@ __all__ = [
     "Subject",
     "Throttled",
     "TooLate",
+    "TransactionKind",
+    "TransactionPart",
+    "TransactionsPage",
+    "TransactionsWindow",
     "UnitsMoved",
     "UnitsOfLine",
     "Unknown",

@@ -47,12 +47,21 @@ from webapp.channels.outgoing import (
     Update,
     UpdateKind,
 )
+from webapp.channels.refunds import (
+    RefundAmount,
+    RefundPart,
+    RefundPlan,
+    RefundReason,
+    RefundRequest,
+)
+from webapp.channels.transactions import IncomingTransaction, TransactionsPage, TransactionsWindow
 from webapp.clock import now
 from webapp.db import db, unit_of_work
-from webapp.errors import sentence_of
+from webapp.errors import Refusal, sentence_of
 from webapp.hooks import hookimpl
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.jobs.models import Run
+from webapp.money import Money
 from webapp.settings.declared import Setting
 from webapp.sync import jobs, runs, streams
 from webapp.sync.delivering import due_work
@@ -133,14 +142,26 @@ def line_again(order: IncomingOrder, position: int = 0, **changes: Any) -> tuple
     return tuple(lines)
 
 
+class TipStays(Refusal):
+    """The fake channel refunds no tips."""
+
+    code = "fake_tip_stays"
+    sentence = _l("The fake channel refunds no tips.")
+
+
 class FakeChannel(Channel):
-    """Replaces the network: returns `orders` in pages and records the updates that it got."""
+    """Replaces the network: returns `orders` and `transactions` in pages and records the updates that it got.
+
+    It refunds a component of a line as one part, whose code is the component; a fee is a part below zero, and only a
+    tip is refused. In Japan it adds the tax itself.
+    """
 
     code, label = "fake", _l("Fake channel")
     settings = (Setting(name="key", label=_l("Key"), default=None, secret=True),)
     kinds = (
         UpdateKind("shipment", _l("Shipment confirmation"), repeatable=True, batch=10),
         UpdateKind("cancel", _l("Cancellation"), repeatable=False, batch=10, unseen_after=7200.0),
+        UpdateKind("refund", _l("Refund"), repeatable=False, batch=10, unseen_after=7 * 86_400.0),
     )
     operations: ClassVar[Mapping[str, LazyString | str]] = {
         "connect": _l("Testing the connection"),
@@ -148,9 +169,13 @@ class FakeChannel(Channel):
         "order": _l("Reading a single order"),
         "shipment": _l("Confirming shipments"),
         "cancel": _l("Canceling"),
+        "refund": _l("Refunding"),
+        "transactions": _l("Reading transactions"),
         "look_up": _l("Looking up updates"),
     }
     cancels_lines = True
+    has_transactions = True
+    transactions_late = 48 * 3600.0
     poll_every = 60.0
 
     def __init__(self, page_size: int = 100) -> None:
@@ -158,6 +183,8 @@ class FakeChannel(Channel):
         self.orders: dict[str, IncomingOrder | UnreadableOrder] = {}
         self.delivered: list[Update] = []
         self.asked: list[OrdersWindow] = []
+        self.transactions: list[IncomingTransaction] = []
+        self.transactions_asked: list[TransactionsWindow] = []
         self.failures: list[Exception] = []  # raised one by one instead of an answer
         self.outcomes: list[Outcome] = []  # returned one by one instead of Sent
         self.found: list[Outcome] = []  # returned one by one by look_up instead of Sent
@@ -204,7 +231,7 @@ class FakeChannel(Channel):
     def deliver(self, store: StoreAccess, updates: Batch) -> Mapping[int, Outcome]:
         with self._called(store, updates[0].kind, updates=[one.id for one in updates[:]]):
             self._fail()
-            if updates[0].kind == "cancel":
+            if updates[0].kind in ("cancel", "refund"):
                 updates.attempt(updates).call(self._take, updates)
             else:
                 self._take(updates)
@@ -238,12 +265,57 @@ class FakeChannel(Channel):
             CancelReason(code="BuyerCanceled", label=_l("The buyer asked for it"), for_buyer=True),
         )
 
+    def refund_reasons(self, marketplace: str) -> Sequence[RefundReason]:
+        return (
+            RefundReason(code="CustomerReturn", label=_l("The buyer returned it")),
+            RefundReason(code="GeneralAdjustment", label=_l("A concession")),
+        )
+
+    def refund_plan(self, request: RefundRequest) -> RefundPlan:
+        adds_tax = request.marketplace == JAPAN.id
+        parts = [
+            RefundPart(line, amount.component, minor)
+            for amount in request.amounts
+            for line, minor in _spread(amount, amount.net - (amount.tax if adds_tax else 0), request)
+            if minor
+        ]
+        return RefundPlan(tuple(parts), added=sum(one.tax for one in request.amounts) if adds_tax else 0)
+
+    def fetch_transactions(self, store: StoreAccess, window: TransactionsWindow) -> TransactionsPage:
+        self.transactions_asked.append(window)
+        with self._called(store, "transactions", orders=[window.order_number] if window.order_number else []):
+            self._fail()
+        listed = [
+            one
+            for one in self.transactions
+            if (one.order_number == window.order_number if window.order_number else one.posted_at >= window.low)
+        ]
+        start = int(window.page or 0)
+        end = start + self.page_size
+        return TransactionsPage(
+            listed[start:end],
+            next_page=str(end) if end < len(listed) else None,
+            bound=now() - timedelta(minutes=2),
+        )
+
     def marketplace(self, marketplace: str) -> Marketplace | None:
         return next((known for known in self.marketplaces if known.id == marketplace), None)
 
 
 def _wanted(order: IncomingOrder, window: OrdersWindow) -> bool:
     return order.marketplace == window.only if window.only else order.marketplace not in window.without
+
+
+def _spread(amount: RefundAmount, minor: int, request: RefundRequest) -> Iterator[tuple[str, int]]:
+    """The lines on which an amount falls, each with its share."""
+    if amount.component == Component.TIP:
+        raise TipStays
+    if amount.line:
+        yield amount.line, minor
+        return
+    shares = Money(minor, request.currency).split(list(request.lines.values()))
+    for line, share in zip(request.lines, shares, strict=True):
+        yield line, share.minor
 
 
 class FakeChannelPlugin:
@@ -422,6 +494,39 @@ class ChannelContract:
         url = channel.order_url(shown, order.number, order.marketplace)
         assert url is None or url.startswith(("https://", "http://")), url
 
+    def test_a_refund_of_whole_lines_is_planned_to_the_last_cent(self, channel: Channel, access: StoreAccess) -> None:
+        if not any(kind.code == "refund" for kind in channel.kinds):
+            pytest.skip("this channel carries no refunds")
+        page = channel.fetch_orders(access, OrdersWindow(now() - timedelta(days=30)))
+        for order in page.orders:
+            request = _whole_lines(order, channel)
+            if request is None:
+                continue
+            plan = channel.refund_plan(request)
+            assert plan.total == sum(amount.net for amount in request.amounts)
+            assert {part.line for part in plan.parts} <= set(request.lines)
+            codes = [reason.code for reason in channel.refund_reasons(order.marketplace)]
+            assert codes
+            assert len(codes) == len(set(codes))
+
+    def test_a_page_of_transactions_is_in_the_desks_words(self, channel: Channel, access: StoreAccess) -> None:
+        if not channel.has_transactions:
+            pytest.skip("this channel tells no transactions")
+        low, seen, token = now() - timedelta(days=30), set[str](), None
+        for _ in range(20):
+            page = channel.fetch_transactions(access, TransactionsWindow(low, token))
+            assert page.bound is None or page.bound <= now()
+            for one in page.transactions:
+                assert one.number
+                assert one.number not in seen
+                assert one.posted_at.tzinfo is not None
+                assert len(one.currency) == 3
+                seen.add(one.number)
+            if page.next_page is None:
+                break
+            assert page.next_page != token
+            token = page.next_page
+
     # --- What goes out ---
 
     def test_every_kind_is_carried_out_and_found(
@@ -488,6 +593,28 @@ class ChannelContract:
                 channel.deliver(access, batch)
                 assert len(batch.attempts) == 1
                 assert batch.attempts[0].messages == len(updates)
+
+
+def _whole_lines(order: IncomingOrder, channel: Channel) -> RefundRequest | None:
+    """All that the buyer paid for the lines of an order, as a credit memo asks for it; None if there is nothing."""
+    amounts = [
+        RefundAmount(line.number, amount.component, amount.charged, amount.tax, amount.discount)
+        for line in order.lines
+        for amount in line.amounts
+    ]
+    if order.currency is None or not any(amount.net for amount in amounts):
+        return None
+    paid = {line.number: 0 for line in order.lines}
+    for amount in amounts:
+        paid[amount.line] += amount.net
+    return RefundRequest(
+        order_number=order.number,
+        marketplace=order.marketplace,
+        currency=order.currency,
+        reason=next(iter(channel.refund_reasons(order.marketplace))).code,
+        amounts=tuple(amounts),
+        lines=paid,
+    )
 
 
 def _kinds(channel: Channel) -> Sequence[UpdateKind]:
