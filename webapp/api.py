@@ -7,7 +7,20 @@ A plugin is a module with `hookimpl` functions (see `webapp/hooks/specs.py` for 
 from webapp.audit.actor import Actor, ActorKind
 from webapp.audit.rights import Right
 from webapp.billing.contract import DocumentIssued, DocumentKind
-from webapp.billing.models import Invoice, InvoiceLine
+from webapp.billing.memos import (
+    any_refund_undoable,
+    approve_refund,
+    decline_refund,
+    record_refund,
+    record_refunds,
+    refund_refusal,
+    reverse_memo,
+    undo_refund,
+    undo_refund_refusal,
+)
+from webapp.billing.models import CreditMemo, CreditMemoLine, Invoice, InvoiceLine
+from webapp.billing.previewing import preview_refund
+from webapp.billing.refundable import LineWish, Refundable, Wish
 from webapp.billing.remaining import Remaining
 from webapp.billing.services import invoice_refusal, issue_invoice, issue_invoices
 from webapp.channels.calling import Calling, calling
@@ -28,10 +41,11 @@ from webapp.channels.connecting import (
     Throttled,
 )
 from webapp.channels.contract import Channel, Flag, ProductCode
-from webapp.channels.described import cancel_reasons, cancels_lines
+from webapp.channels.described import cancel_reasons, cancels_lines, refund_reasons
 from webapp.channels.incoming import (
     ADDRESS_FIELDS,
     BUYER_FIELDS,
+    COMPONENT_LABELS,
     EXTRA_AT_MOST,
     ChannelStage,
     Component,
@@ -123,11 +137,12 @@ from webapp.orders.contract import (
     PackageAction,
     Panel,
     Place,
+    Preview,
     UnitsMoved,
 )
 from webapp.orders.events import EventGroup, EventWords, record
 from webapp.orders.holds import hold, hold_refusal, release, release_refusal
-from webapp.orders.inputs import HIDDEN, FormField, Kind, Offered, UnitsOfLine
+from webapp.orders.inputs import HIDDEN, AmountLeft, AmountsOfLine, FormField, Kind, Offered, UnitsOfLine
 from webapp.orders.models import Order, OrderLine
 from webapp.orders.organizing import (
     assign,
@@ -173,6 +188,7 @@ __all__ = [
     "ADDRESS_LABELS",
     "BATCH",
     "BUYER_FIELDS",
+    "COMPONENT_LABELS",
     "DENIED_FOR",
     "EXTRA_AT_MOST",
     "HIDDEN",
@@ -184,6 +200,8 @@ __all__ = [
     "Adjustment",
     "Amount",
     "AmountChange",
+    "AmountLeft",
+    "AmountsOfLine",
     "Attempt",
     "AttentionKind",
     "Badge",
@@ -208,6 +226,8 @@ __all__ = [
     "Connection",
     "Contradicted",
     "Correction",
+    "CreditMemo",
+    "CreditMemoLine",
     "Denial",
     "Denied",
     "DeniedThing",
@@ -242,6 +262,7 @@ __all__ = [
     "Label",
     "LazyString",
     "LeaseLost",
+    "LineWish",
     "Link",
     "ListWords",
     "Loaded",
@@ -273,6 +294,7 @@ __all__ = [
     "Place",
     "PlainRow",
     "PracticeStore",
+    "Preview",
     "Process",
     "ProductCode",
     "QueryKey",
@@ -281,6 +303,7 @@ __all__ = [
     "RefundPlan",
     "RefundReason",
     "RefundRequest",
+    "Refundable",
     "Refusal",
     "Refused",
     "Remaining",
@@ -316,13 +339,16 @@ __all__ = [
     "UtcDateTime",
     "View",
     "Waits",
+    "Wish",
     "WordSource",
     "access",
     "add_store",
     "address_needs",
     "address_refusal",
     "any_cancel_undoable",
+    "any_refund_undoable",
     "any_shipment_undoable",
+    "approve_refund",
     "archive",
     "archive_refusal",
     "assign",
@@ -341,6 +367,7 @@ __all__ = [
     "current_actor",
     "db",
     "decimals",
+    "decline_refund",
     "find_package",
     "find_person",
     "get_channel",
@@ -366,16 +393,22 @@ __all__ = [
     "parse_instant",
     "people",
     "personal",
+    "preview_refund",
     "raise_attention",
     "record",
+    "record_refund",
+    "record_refunds",
     "redirect",
     "redis",
     "redis_key",
+    "refund_reasons",
+    "refund_refusal",
     "release",
     "release_refusal",
     "remember_marketplaces",
     "restore",
     "restore_refusal",
+    "reverse_memo",
     "seal_secret",
     "set_due",
     "set_status",
@@ -396,6 +429,8 @@ __all__ = [
     "tell",
     "undo_cancel",
     "undo_cancel_refusal",
+    "undo_refund",
+    "undo_refund_refusal",
     "unit_of_work",
     "visible",
     "withdraw",

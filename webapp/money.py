@@ -13,6 +13,7 @@ from typing import Any, Self
 from babel.numbers import get_currency_precision
 
 _AMOUNT = re.compile(r"[+-]?(\d{1,30}(\.\d{0,30})?|\.\d{1,30})", re.ASCII)
+_GROUPED = re.compile(r"[+-]?\d{1,3}(?:(?:,\d{3})+|(?:\.\d{3})+)", re.ASCII)  # 1,234 or 1.234.567
 _EXACT = Context(prec=100)  # more digits than any amount has: nothing is ever rounded on the way
 
 
@@ -46,6 +47,24 @@ class Money:
         if scaled != int(scaled):
             raise ValueError(f"not an amount of {currency}: {text!r}")
         return cls(int(scaled), currency)
+
+    @classmethod
+    def read(cls, text: str, currency: str) -> Self:
+        """The amount as people type it: with a comma or a point before the decimals, spaces or separators between
+        thousands, and with or without the currency's code. ValueError as in `parse`, or for another currency.
+        """
+        plain = "".join(text.split())
+        code = plain.strip("+-.,0123456789")
+        if code and code.upper() != currency:
+            raise ValueError(f"not in {currency}: {text!r}")
+        plain = plain.replace(code, "") if code else plain
+        last = max(plain.rfind(","), plain.rfind("."))
+        grouped = _GROUPED.fullmatch(plain) is not None and (decimals(currency) != 3 or plain.count(plain[last]) > 1)
+        if last >= 0 and not grouped:
+            plain = plain[:last].replace(",", "").replace(".", "") + "." + plain[last + 1 :]
+        elif grouped:
+            plain = plain.replace(",", "").replace(".", "")
+        return cls.parse(plain, currency)
 
     @classmethod
     def round(cls, amount: Decimal, currency: str) -> Self:

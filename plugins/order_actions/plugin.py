@@ -14,6 +14,7 @@ from plugins.order_actions.organize import (
     SetStatus,
     TagOrder,
 )
+from plugins.order_actions.refund import ApproveRefund, DeclineRefund, RefundOrder, ReverseMemo, UndoRefund
 from plugins.order_actions.ship import ShipOrder
 from plugins.order_actions.take_back import TakeBack
 from webapp.api import OrderAction, hookimpl
@@ -23,6 +24,8 @@ ACTIONS: list[OrderAction] = [
     HoldOrder(),
     ReleaseOrder(),
     InvoiceOrder(),
+    RefundOrder(),
+    UndoRefund(),
     CancelOrder(),
     UndoCancel(),
     CommentOnOrder(),
@@ -35,6 +38,9 @@ ACTIONS: list[OrderAction] = [
     ChangeAddress(),
     CorrectShipment(),
     TakeBack(),
+    ApproveRefund(),
+    DeclineRefund(),
+    ReverseMemo(),
 ]
 
 

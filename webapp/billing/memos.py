@@ -46,7 +46,7 @@ from webapp.updates.contract import Owing
 from webapp.updates.kinds import carried
 from webapp.updates.models import ChannelUpdate
 from webapp.updates.owing import owe
-from webapp.updates.queries import why_nothing_goes
+from webapp.updates.queries import any_waiting, why_nothing_goes
 
 
 class NotOursToRefund(Refusal):
@@ -226,7 +226,7 @@ def decline_refund(order: Order, memo_id: int, *, actor: Actor) -> None:
     record(order, "refund_declined", actor=actor, values=words_of(memo))
 
 
-def undo_refusal(order: Order, actor: Actor) -> Refusal | None:
+def undo_refund_refusal(order: Order, actor: Actor) -> Refusal | None:
     """Why no refund of the order can be undone now; asked by the button and by `undo_refund`."""
     found = under_way(order)
     return deciding.undo_refusal(found[-1][1]) if found else NotUndoableRefund()
@@ -240,6 +240,11 @@ def undo_refund(order: Order, *, since: int = 0, until: int | None = None, actor
     if not found:
         raise NotUndoableRefund
     deciding.undo(found[-1], actor=actor)
+
+
+def any_refund_undoable(order_ids: Sequence[int]) -> bool:
+    """Whether a refund of one of these orders certainly has not left."""
+    return any_waiting(REFUND, order_ids)
 
 
 def under_way(order: Order) -> list[tuple[CreditMemo, ChannelUpdate]]:

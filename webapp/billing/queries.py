@@ -1,52 +1,58 @@
-"""Reading invoices: every query starts from what the actor may see."""
+"""Reading invoices and credit memos: every query starts from what the actor may see."""
 
 from collections.abc import Sequence
+from typing import Any, TypeVar
 
 from sqlalchemy import Select, select
 from sqlalchemy.orm import joinedload, selectinload
 
 from webapp.audit.actor import Actor
-from webapp.billing.models import Invoice
+from webapp.billing.models import CreditMemo, Invoice
 from webapp.db import db, once_a_transaction
 from webapp.errors import NotFound
 from webapp.orders.models import Order
 
-_WHOLE = (joinedload(Invoice.lines), joinedload(Invoice.person))
+Document = TypeVar("Document", Invoice, CreditMemo)
 
 
-def visible(actor: Actor) -> Select[Invoice]:
-    """All invoices of orders that the actor may see; raises `Forbidden` if the actor may see none."""
+def visible(actor: Actor, document: type[Document]) -> Select[Document]:
+    """All documents of this kind of orders that the actor may see; raises `Forbidden` if the actor may see none."""
     actor.needs("orders.view")
-    query = select(Invoice)
+    query = select(document)
     if actor.shops is None:
         return query
-    return query.join(Order, Order.id == Invoice.order_id).where(Order.shop_id.in_(actor.shops))
+    return query.join(Order, Order.id == document.order_id).where(Order.shop_id.in_(actor.shops))
 
 
-def list_invoices(actor: Actor, *, limit: int = 200) -> Sequence[Invoice]:
-    """Invoices with their lines and orders, newest first."""
-    query = visible(actor).order_by(Invoice.id.desc()).limit(limit)
-    around = (selectinload(Invoice.lines), joinedload(Invoice.person), joinedload(Invoice.order))
-    return list(db.session.scalars(query.options(*around)))
+def list_documents(actor: Actor, document: type[Document], *, limit: int = 200) -> Sequence[Document]:
+    """Documents with a number, with their lines and orders, newest first."""
+    query = (
+        visible(actor, document)
+        .where(document.number.is_not(None))
+        .order_by(document.issued_at.desc(), document.id.desc())
+    )
+    around = (selectinload(document.lines), joinedload(document.person), joinedload(document.order))
+    return list(db.session.scalars(query.limit(limit).options(*around)))
 
 
-def find_invoice(number: str, actor: Actor) -> Invoice:
-    """The invoice with this number; raises `NotFound`."""
+def find_document(number: str, actor: Actor, document: type[Document]) -> Document:
+    """The document with this number; raises `NotFound`."""
     number = number.strip()
-    query = visible(actor).where(Invoice.number == number).options(*_WHOLE, joinedload(Invoice.order))
+    query = visible(actor, document).where(document.number == number)
+    query = query.options(*_whole(document), joinedload(document.order))
     found = db.session.scalars(query).unique().one_or_none() if number.isprintable() else None
     if found is None:
         raise NotFound(name="".join(letter if letter.isprintable() else "�" for letter in number))
     return found
 
 
-def get_invoice(invoice_id: int, actor: Actor) -> Invoice:
-    """The invoice with this id, with its lines, order and shop; raises `NotFound`."""
-    whole = (*_WHOLE, joinedload(Invoice.shop), joinedload(Invoice.order).joinedload(Order.store))
-    query = visible(actor).where(Invoice.id == invoice_id).options(*whole)
+def get_document(document_id: int, actor: Actor, document: type[Document]) -> Document:
+    """The document with this id, with its lines, order and shop; raises `NotFound`, also while it has no number."""
+    whole = (*_whole(document), joinedload(document.shop), joinedload(document.order).joinedload(Order.store))
+    query = visible(actor, document).where(document.id == document_id, document.number.is_not(None)).options(*whole)
     found = db.session.scalars(query).unique().one_or_none()
     if found is None:
-        raise NotFound(name=invoice_id)
+        raise NotFound(name=document_id)
     return found
 
 
@@ -57,5 +63,20 @@ def invoices_of(order: Order) -> Sequence[Invoice]:
 
 
 def _invoices_of(order: Order) -> Sequence[Invoice]:
-    query = select(Invoice).where(Invoice.order_id == order.id).order_by(Invoice.id).options(*_WHOLE)
+    query = select(Invoice).where(Invoice.order_id == order.id).order_by(Invoice.id).options(*_whole(Invoice))
     return list(db.session.scalars(query).unique())
+
+
+def memos_of(order: Order) -> Sequence[CreditMemo]:
+    """The order's credit memos with their lines and people, oldest first, in one query; also those without a number."""
+    name = f"memos of {order.id} {order.version}"  # every change of a memo raises the version
+    return once_a_transaction(name, lambda: _memos_of(order))
+
+
+def _memos_of(order: Order) -> Sequence[CreditMemo]:
+    query = select(CreditMemo).where(CreditMemo.order_id == order.id).order_by(CreditMemo.id)
+    return list(db.session.scalars(query.options(*_whole(CreditMemo))).unique())
+
+
+def _whole(document: type[Document]) -> tuple[Any, ...]:
+    return joinedload(document.lines), joinedload(document.person)

@@ -1,14 +1,29 @@
 """What the timeline says of refunds, and the attention that they raise."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from webapp.billing.models import CreditMemo
-from webapp.i18n import lazy_gettext as _l
+from webapp.billing.models import CreditMemo, MemoState
+from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.money import Money
 from webapp.orders.attention import AttentionKind
 from webapp.orders.events import EventGroup, EventWords
 
 REFUND = "refund"  # the kind of update
+STATE_LABELS: Mapping[str, LazyString] = {
+    MemoState.PROPOSED: _l("Waits for approval"),
+    MemoState.RECORDED: _l("Pending"),
+    MemoState.ISSUED: _l("Issued"),
+    MemoState.WITHDRAWN: _l("Withdrawn"),
+    MemoState.REFUSED: _l("Refused"),
+}
+STATE_TONES: Mapping[str, str] = {
+    MemoState.PROPOSED: "warn",
+    MemoState.RECORDED: "waits",
+    MemoState.ISSUED: "good",
+    MemoState.WITHDRAWN: "gone",
+    MemoState.REFUSED: "bad",
+}
 
 REFUNDS = EventGroup("refunds", _l("Refunds"), 36)
 WORDS = (

@@ -12,7 +12,7 @@ from webapp.billing.remaining import amounts_of, share
 from webapp.channels.incoming import COMPONENT_LABELS, Component
 from webapp.channels.refunds import Adjustment
 from webapp.errors import Invalid, Refusal
-from webapp.i18n import lazy_gettext as _l
+from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.money import Money
 from webapp.orders.amounts import NOTHING, OWN, Place
 from webapp.orders.contract import Amount
@@ -136,6 +136,15 @@ class Refundable:
     def shipping(self) -> Amount:
         """What is left of shipping, over all lines."""
         return _sum(left for (_, component), left in self.amounts.items() if component == Component.SHIPPING)
+
+    def so_far(self, line: OrderLine) -> list[tuple[LazyString, int]]:
+        """What was paid for the units of a line, what of it is refunded, and what is about to be, in minor units."""
+        row = next(
+            (row for row in self._order.amounts if (row.line_id, row.component) == (line.id, Component.ITEM)), None
+        )
+        if row is None:
+            return []
+        return [(_l("Paid"), row.net), (_l("Refunded"), row.refunded.net), (_l("Pending"), row.pending.net)]
 
     def of_units(self, line: OrderLine, component: str, units: int) -> Amount:
         """What so many units of a line come to, of one component."""

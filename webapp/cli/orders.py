@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from webapp.accounts.models import User
 from webapp.audit.actor import Actor, ActorKind
-from webapp.billing.queries import invoices_of
+from webapp.billing.queries import invoices_of, memos_of
 from webapp.channels.services import get_store
 from webapp.cli import presenting
 from webapp.cli.door import PART, Door, desk_command
@@ -129,6 +129,7 @@ def document_of(order: Order, actor: Actor, *, reveal: bool = False) -> Document
         sealed=sealed,
         shipments=shipments_of(order),
         invoices=invoices_of(order),
+        memos=memos_of(order),
         updates=list_updates(actor, order=order),
         holds=holds,
         comments=comments,
@@ -228,6 +229,9 @@ def _drawn(order: Document) -> list[str]:
         drawn += section("Packages", table(packages, columns, empty=""))
     if order["invoices"]:
         drawn += section("Invoices", table(order["invoices"], ("number", "issued_at", "total", "currency"), empty=""))
+    if order["credit_memos"]:
+        columns = ("number", "state", "issued_at", "total", "currency")
+        drawn += section("Credit memos", table(order["credit_memos"], columns, empty=""))
     if order["updates"]:
         drawn += section("Updates", table(order["updates"], ("id", "kind", "state", "attempts", "message"), empty=""))
     if order["addresses"] and order["addresses"]["delivery"]:

@@ -13,11 +13,12 @@ from sqlalchemy import select
 
 from webapp.accounts.models import User
 from webapp.audit.actor import Actor, ActorKind
-from webapp.billing.models import Invoice, InvoiceLine
+from webapp.billing.models import CreditMemo, CreditMemoLine, Invoice, InvoiceLine
+from webapp.billing.refundable import Refundable, goods
 from webapp.billing.remaining import units_left
 from webapp.channels.ages import ages_of
 from webapp.channels.described import kind_label, marketplace_of, product_code_of
-from webapp.channels.incoming import ADDRESS_FIELDS, BUYER_FIELDS
+from webapp.channels.incoming import ADDRESS_FIELDS, BUYER_FIELDS, Component
 from webapp.channels.models import Store
 from webapp.clock import iso
 from webapp.db import db, once_a_transaction
@@ -120,6 +121,7 @@ def order_document(
     sealed: Sealed | None,
     shipments: Iterable[Shipment],
     invoices: Iterable[Invoice],
+    memos: Iterable[CreditMemo],
     updates: Iterable[ChannelUpdate],
     holds: Iterable[OrderHold],
     comments: Iterable[OrderComment],
@@ -136,6 +138,8 @@ def order_document(
         "lines": [order_line(line, product_code_of(order.store.channel).code) for line in order.lines],
         "shipments": [shipment(row) for row in shipments],
         "invoices": [invoice(row) for row in invoices],
+        "credit_memos": [credit_memo(row) for row in memos],
+        "refundable": refundable(order),
         "updates": [update(row) for row in updates],
         "holds": [
             {
@@ -223,11 +227,60 @@ def invoice(row: Invoice) -> Document:
         "currency": row.currency,
         "total": amount(row.total),
         "by": actor(row.actor_kind, row.actor_id, names),
-        "lines": [_invoice_line(line, row.currency) for line in row.lines],
+        "lines": [_document_line(line, row.currency) for line in row.lines],
     }
 
 
-def _invoice_line(line: InvoiceLine, currency: str) -> Document:
+def credit_memo(row: CreditMemo) -> Document:
+    """A credit memo with its lines, also one that has no number yet."""
+    names = {row.person.id: row.person.name or row.person.email} if row.person else {}
+    return {
+        "id": row.id,
+        "number": row.number,
+        "order": reference(row.order),
+        "shop": row.shop.name,
+        "state": row.state,
+        "purpose": row.purpose,
+        "origin": row.origin,
+        "record_only": row.record_only,
+        "reason": row.reason or None,
+        "recorded_at": iso(row.recorded_at),
+        "issued_at": iso(row.issued_at),
+        "effective_at": iso(row.effective_at),
+        "currency": row.currency,
+        "total": amount(row.total),
+        "channel_total": amount(row.channel_total),
+        "problem": sentence_of(row.problem),
+        "by": actor(row.actor_kind, row.actor_id, names),
+        "lines": [_document_line(line, row.currency) | {"restock": line.restock} for line in row.lines],
+    }
+
+
+def refundable(order: Order) -> Document | None:
+    """What can still be refunded, in the form in which the act `refund` takes it; None while the total is withheld."""
+    if order.currency is None or order.total_minor is None:
+        return None
+    left, currency = Refundable(order), order.currency
+    lines = {}
+    for line in order.lines:
+        amounts = {}
+        for component in Component:
+            found = left.amounts.get((line.id, component))
+            if found is not None and component is not Component.SHIPPING:
+                amounts[component.value] = amount(Money(goods(found), currency))
+                amounts |= {f"{component}_tax": amount(Money(found.tax, currency))} if found.tax else {}
+        if amounts or line.id in left.units:
+            lines[str(line.id)] = {"units": left.units.get(line.id, 0), "amounts": amounts}
+    shipping = left.shipping
+    return {
+        "total": amount(Money(left.total, currency)),
+        "lines": lines,
+        "shipping": amount(Money(goods(shipping), currency)),
+        "shipping_tax": amount(Money(shipping.tax, currency)),
+    }
+
+
+def _document_line(line: InvoiceLine | CreditMemoLine, currency: str) -> Document:
     figures = line.figures._asdict() | {"total": line.figures.net}
     return {
         "line_id": line.line_id,

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from webapp.audit.actor import Actor
 from webapp.errors import Refusal
 from webapp.i18n import LazyString, lazy_gettext as _l, ngettext
+from webapp.money import Money
 from webapp.orders.inputs import Offered
 
 if TYPE_CHECKING:
@@ -36,6 +37,17 @@ class Place(StrEnum):
     COMMENTS = "comments"  # as the box under the comments
     ADDRESSES = "addresses"  # in the card of the addresses
     PACKAGES = "packages"  # with one of the packages: see `PackageAction`
+    DOCUMENTS = "documents"  # beside one of the documents, as a button without a form
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What an act would do, shown below its form while it is filled in: amounts with their labels, the last of which is
+    the total, and sentences with values. Money and times are written by the reader's locale.
+    """
+
+    amounts: Sequence[tuple[LazyString | str, Money]] = ()
+    sentences: Sequence[tuple[LazyString | str, Mapping[str, Any]]] = ()
 
 
 class OrderAction(ABC):
@@ -51,6 +63,7 @@ class OrderAction(ABC):
     counterpart: ClassVar[str] = ""  # the code of the act that undoes this one: a bar shows the possible one
     lets_leave: ClassVar[bool] = False  # its orders leave: they are read again first if their facts are too old
     answers_cancel_request: ClassVar[LazyString | str] = ""  # its button beside a buyer's request to cancel
+    previews: ClassVar[bool] = False  # whether `preview` is shown below the form while it is filled in
     Input: ClassVar[type[ActionInput]] = ActionInput
 
     def doing(self, count: int) -> str:
@@ -82,6 +95,10 @@ class OrderAction(ABC):
         """
         for order in orders:
             self.perform(order, data, actor)
+
+    def preview(self, order: Order, data: Any, actor: Actor) -> Preview:
+        """What the act would do with this input; it changes nothing, and raises what `perform` would raise."""
+        return Preview()
 
     def undo(self, order: Order, data: Any) -> tuple[str, Mapping[str, Any]] | None:
         """The act that undoes this one: its code and its input; None if there is none. It is asked before `perform`,

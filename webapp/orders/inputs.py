@@ -18,6 +18,7 @@ from webapp.errors import DeskError
 from webapp.hooks.failures import NotTaken, WrongType
 from webapp.hooks.fence import ask
 from webapp.i18n import LazyString, lazy_gettext as _l
+from webapp.money import Money
 
 if TYPE_CHECKING:
     from webapp.audit.actor import Actor
@@ -38,6 +39,7 @@ class Kind(StrEnum):
     SEVERAL = "several"  # any of the offered choices
     TICK = "tick"
     QUANTITIES = "quantities"  # {order line id: units}; empty for all open units
+    AMOUNTS = "amounts"  # {order line id: {"units": …, "amounts": {component: text}, "restock": …}}
     FIXED = "fixed"  # not drawn: the form is about this value, such as the number of a package
     GROUPS = "groups"  # the same fields several times, such as parcels: a list of models whose fields are shown
 
@@ -70,6 +72,26 @@ class UnitsOfLine(NamedTuple):
     most: int
 
 
+class AmountLeft(NamedTuple):
+    """A component of a line, or its tax, of which an amount can be chosen."""
+
+    code: str
+    label: Words
+    left: Money
+
+
+class AmountsOfLine(NamedTuple):
+    """A line of which units, and amounts by component, can be chosen. `done` says what was so far, in words."""
+
+    id: int
+    title: str
+    sku: str
+    most: int
+    units: int  # at first
+    amounts: Sequence[AmountLeft]
+    done: Sequence[tuple[Words, Money]] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offered:
     """What a field offers for an order, or for many: its choices, its value at first, whether it is shown."""
@@ -78,6 +100,7 @@ class Offered:
     default: Any = None
     suggestions: Sequence[str] = ()
     lines: Sequence[UnitsOfLine] = ()  # for quantities
+    amounts: Sequence[AmountsOfLine] = ()  # for amounts
     help: Words = ""
     expected: bool | None = None
     shown: bool = True

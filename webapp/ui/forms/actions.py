@@ -23,6 +23,7 @@ from webapp.orders.models import Order
 from webapp.orders.queries import reference
 from webapp.orders.services import find_action, read_input, refusal_of
 from webapp.ui import forms
+from webapp.ui.forms.amounts import AmountsField
 from webapp.ui.forms.quantities import QuantitiesField
 
 KEY, VERSION = "submission_key", "order_version"
@@ -105,7 +106,7 @@ class ActionForm(forms.Form):
         for name, field in self._fields.items():
             if field.flags.required and not field.data:
                 found.append(Invalid(field=name, problem=_l("is needed.")))
-            elif isinstance(field, QuantitiesField) and field.problem:
+            elif isinstance(field, QuantitiesField | AmountsField) and field.problem:
                 found.append(Invalid(field=name, problem=field.problem))
         return found
 
@@ -155,6 +156,7 @@ def _shape(fields: Sequence[InputField]) -> list[Any]:
             one.name,
             [value for value, _words in one.offered.choices],
             [(line.id, line.most) for line in one.offered.lines],
+            [(line.id, line.most, [str(left.left) for left in line.amounts]) for line in one.offered.amounts],
             _shape(one.fields),
         )
         for one in fields
@@ -282,7 +284,7 @@ def _posted(action: OrderAction, given: Mapping[str, Any]) -> list[tuple[str, st
     for name, value in given.items():
         info = action.Input.model_fields.get(name)
         shown = shown_of(info) if info is not None else None
-        if shown is None or shown.kind in (Kind.QUANTITIES, Kind.GROUPS):
+        if shown is None or shown.kind in (Kind.QUANTITIES, Kind.AMOUNTS, Kind.GROUPS):
             return None
         values = value if isinstance(value, (list, tuple)) else [value]
         fields += [(name, "y" if one is True else str(one)) for one in values if one is not None and one is not False]
@@ -294,6 +296,8 @@ def _field(one: InputField) -> Field:
     match one.shown.kind:
         case Kind.QUANTITIES:
             return QuantitiesField(label, offered.lines, description=one.help)
+        case Kind.AMOUNTS:
+            return AmountsField(label, offered.amounts, description=one.help)
         case Kind.FIXED:
             return forms.hidden("" if offered.default is None else offered.default)
         case Kind.SEVERAL:

@@ -6,7 +6,7 @@ from flask import Blueprint, Response, g, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.billing.models import Invoice
-from webapp.billing.queries import get_invoice
+from webapp.billing.queries import get_document
 from webapp.channels.logos import picture_of
 from webapp.documents import pdf
 from webapp.documents.composed import PAPERS, Document, texts
@@ -26,7 +26,7 @@ bp = Blueprint("invoices", __name__, url_prefix="/invoices")
 @needs("orders.view")
 def show(invoice_id: int) -> str:
     """The invoice as it is printed."""
-    invoice = get_invoice(invoice_id, current_actor())
+    invoice = get_document(invoice_id, current_actor(), Invoice)
     g.has_practice = invoice.order.store.practice
     document = _document(invoice)
     return page(
@@ -46,7 +46,7 @@ def show(invoice_id: int) -> str:
 def show_pdf(invoice_id: int) -> AnyResponse:
     """The invoice as PDF."""
     actor = current_actor()
-    invoice, file = get_invoice(invoice_id, actor), io.BytesIO()
+    invoice, file = get_document(invoice_id, actor, Invoice), io.BytesIO()
     pdf.draw([_document(invoice)], file, lambda logo: picture_of(logo, actor))
     response = Response(file.getvalue(), mimetype=PDF)
     attach(response, f"{invoice.number}.pdf")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, Response, make_response, render_template, request, url_for
@@ -11,11 +12,12 @@ from webapp.audit.actor import Actor
 from webapp.channels.services import channel_name
 from webapp.clock import parse_instant
 from webapp.db import db, unit_of_work
-from webapp.errors import DeskError, NotFound, Refusal, SeveralFit, Stale
+from webapp.errors import DeskError, Invalid, NotFound, Refusal, SeveralFit, Stale
 from webapp.hooks.fence import PluginFailed, ask
 from webapp.i18n import gettext as _
+from webapp.money import Money
 from webapp.orders.asof import as_of
-from webapp.orders.contract import ActionInput, OrderAction, Place
+from webapp.orders.contract import ActionInput, OrderAction, Place, Preview
 from webapp.orders.events import events_of
 from webapp.orders.inputs import PACKAGE
 from webapp.orders.models import Order
@@ -24,7 +26,7 @@ from webapp.orders.queries import find_order
 from webapp.orders.services import act, find_action, package_offers, pin, read_input, refusal_of, unpin
 from webapp.sync import fresh_facts
 from webapp.ui.forms.actions import action_form, again, asks_for_groups, undo_form
-from webapp.ui.frame import htmx
+from webapp.ui.frame import formats, htmx
 from webapp.ui.frame.access import current_actor, needs
 from webapp.ui.frame.failures import shown_again
 from webapp.ui.frame.pages import page, parts, parts_aside, tell
@@ -87,7 +89,7 @@ def _of_tab(view: OrderView, tab: str) -> dict[str, Any]:
         case "channel":
             whole = args.get("lines") == "all"
             return {"side": channel_side(order, whole=whole), "opened": False, "answer": None}
-        case "shipments" | "invoices" | "updates":
+        case "shipments" | "invoices" | "refunds" | "updates":
             return {}
     return {"panels": panels_of(order, actor), "find": args.get("find", ""), "whole": args.get("lines") == "all"}
 
@@ -239,6 +241,33 @@ def perform(number: str, code: str) -> AnyResponse:
     if not htmx.is_htmx():
         return redirect(url_of(order, tab_of(action.place)))
     return _changed(order, actor, action.place)
+
+
+@bp.post("/orders/<number>/actions/<code>/preview")
+@needs("orders.view")
+def preview(number: str, code: str) -> str:
+    """What an action would do with what is typed in its form, or the sentence why it can't be done. It is not done."""
+    actor, action = current_actor(), find_action(code)
+    actor.needs(action.right)
+    order = open_order(number, actor)
+    try:
+        form = action_form(action, order, request.form, actor=actor)
+        data = read_input(action, form.input)
+        shown = ask(action, "form", action.preview, order, data, actor, gives=Preview, raises=DeskError)
+    except DeskError as error:
+        problem = str(error.values["problem"]).capitalize() if isinstance(error, Invalid) else str(error)
+        return page("orders/_preview.html", preview=None, problem=problem)
+    sentences = [
+        str(text) % {name: _shown(value) for name, value in values.items()} for text, values in shown.sentences
+    ]
+    return page("orders/_preview.html", preview={"amounts": shown.amounts, "sentences": sentences}, problem="")
+
+
+def _shown(value: Any) -> Any:
+    """A value of a preview's sentence, by the reader's locale."""
+    if isinstance(value, Money):
+        return formats.money(value)
+    return formats.to_the_second(value) if isinstance(value, datetime) else value
 
 
 @bp.post("/orders/<number>/actions/<code>/renew")

@@ -16,7 +16,10 @@ from sqlalchemy.orm import joinedload, selectinload
 from sqlalchemy.orm.attributes import set_committed_value
 
 from webapp.audit.actor import Actor
-from webapp.billing.queries import invoices_of
+from webapp.billing.memos import decide_refusal, reverse_refusal
+from webapp.billing.models import CreditMemo, MemoState, Purpose
+from webapp.billing.queries import invoices_of, memos_of
+from webapp.billing.refund_words import STATE_LABELS as MEMO_STATES, STATE_TONES as MEMO_TONES
 from webapp.channels import described
 from webapp.channels.incoming import BUYER_FIELDS
 from webapp.clock import iso, parse_instant
@@ -31,11 +34,11 @@ from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
 from webapp.jobs.telling import missed_of
 from webapp.orders import addresses, of_buyer
 from webapp.orders.cancel_requests import is_answered_elsewhere, request_of
-from webapp.orders.contract import OrderAction, Place
+from webapp.orders.contract import OrderAction, Origin, Place
 from webapp.orders.models import Order, OrderComment, OrderHold, OrderLine
 from webapp.orders.postal import Address, address_of
 from webapp.orders.queries import find_order, reference
-from webapp.orders.services import Offer, action_at, bar, offers, package_offers
+from webapp.orders.services import Offer, action_at, bar, find_action, offers, package_offers
 from webapp.orders.statuses import all_statuses, status_name
 from webapp.orders.tags import tags_of
 from webapp.search.contract import Label
@@ -50,11 +53,12 @@ from webapp.updates.models import UNSETTLED, ChannelUpdate
 from webapp.updates.queries import goes_at, list_updates, why_it_waits, why_nothing_goes
 from webapp.vault import services as vault
 
-OVERVIEW, SHIPMENTS, INVOICES, CHANNEL = "overview", "shipments", "invoices", "channel"
+OVERVIEW, SHIPMENTS, INVOICES, REFUNDS, CHANNEL = "overview", "shipments", "invoices", "refunds", "channel"
 TABS: dict[str, LazyString] = {
     OVERVIEW: _l("Overview"),
     SHIPMENTS: _l("Shipments"),
     INVOICES: _l("Invoices"),
+    REFUNDS: _l("Refunds"),
     "updates": _l("Channel updates"),
     "timeline": _l("Timeline"),
     CHANNEL: _l("Channel side"),
@@ -64,6 +68,7 @@ PLACES = {  # the place of an act's form: the part, and its element
     Place.COMMENTS: ("orders/_comments.html", "#order-comments"),
     Place.ADDRESSES: ("orders/_addresses.html", "#order-addresses"),
     Place.PACKAGES: ("orders/_tab.html", "#order-tab"),
+    Place.DOCUMENTS: ("orders/_tab.html", "#order-tab"),
 }
 # Cards about the buyer, by the field that tells what each shows.
 _OF_BUYER = {"buyer": "orders/_buyer.html", "addresses": PLACES[Place.ADDRESSES][0]}
@@ -426,10 +431,50 @@ class OrderView:
                 "issued_at": row.issued_at,
                 "by": shown.author_of(row, self.order.store),
                 "total": row.total,
-                "lines": [shown.invoice_line(line, row.currency) for line in row.lines],
+                "lines": [shown.document_line(line, row.currency) for line in row.lines],
             }
             for row in invoices_of(self.order)
         ]
+
+    @cached_property
+    def memos(self) -> list[dict[str, Any]]:
+        """Every credit memo with its lines, oldest first, and what can be done about it."""
+        return [self._memo(row) for row in memos_of(self.order)]
+
+    def _memo(self, row: CreditMemo) -> dict[str, Any]:
+        order, label = self.order, described.refund_reason_label
+        offers = {
+            "approve_refund": decide_refusal(row, self.actor, approve=True),
+            "decline_refund": decide_refusal(row, self.actor, approve=False),
+            "reverse_memo": reverse_refusal(row),
+        }
+        acts = [
+            (find_action(code), undo_form(order, code, {"memo": row.id}, version=order.version, actor=self.actor))
+            for code, refusal in offers.items()
+            if refusal is None
+        ]
+        return {
+            "id": row.id,
+            "number": row.number,
+            "state": MEMO_STATES[row.state],
+            "tone": MEMO_TONES[row.state],
+            "reason": label(order.store.channel, order.marketplace, row.reason) if row.reason else "",
+            "recorded_at": row.recorded_at,
+            "issued_at": row.issued_at,
+            "effective_at": row.effective_at,
+            "by": shown.author_of(row, order.store),
+            "record_only": row.record_only,
+            "elsewhere": row.origin == Origin.ELSEWHERE,
+            "reversal": row.purpose == Purpose.REVERSAL,
+            "problem": sentence_of(row.problem),
+            "total": row.total,
+            "channel_total": row.channel_total,
+            "lines": [shown.document_line(line, row.currency) for line in row.lines],
+            "acts": [{"label": action.label, "form": form} for action, form in acts if form],
+            "why_not": str(offers["approve_refund"])
+            if row.state == MemoState.PROPOSED and offers["approve_refund"]
+            else "",
+        }
 
     @cached_property
     def updates(self) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from babel.numbers import format_percent
 
 from webapp.accounts.models import User
 from webapp.audit.actor import ActorKind
-from webapp.billing.models import InvoiceLine
+from webapp.billing.models import CreditMemoLine, InvoiceLine
 from webapp.billing.remaining import Remaining
 from webapp.channels import described
 from webapp.channels.incoming import Component
@@ -72,8 +72,8 @@ _PLACES = {component.value: place for place, component in enumerate(Component)}
 
 @dataclass(slots=True)
 class Totals:
-    """What the buyer pays by component, our sum, the channel's, the difference, how much of it is paid, how much is
-    invoiced, and how much can still be; the last two are None while nothing is invoiced.
+    """What the buyer pays by component, our sum, the channel's, the difference, and how much of it is paid; how much is
+    invoiced and can still be, None while nothing is; how much is refunded and about to be, None if nothing is.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -84,6 +84,8 @@ class Totals:
     due: Money | None = None
     invoiced: Money | None = None
     to_invoice: Money | None = None
+    refunded: Money | None = None
+    refunding: Money | None = None
 
 
 def totals_of(order: Order) -> Totals:
@@ -103,6 +105,10 @@ def totals_of(order: Order) -> Totals:
     if any(any(amount.invoiced) for amount in order.amounts):
         totals.invoiced = Money(sum(amount.invoiced.net for amount in order.amounts), order.currency)
         totals.to_invoice = Money(Remaining(order).net, order.currency)
+    if order.refunded_minor or order.refunding_minor:
+        totals.refunded = Money(order.refunded_minor, order.currency)
+    if order.refunding_minor:
+        totals.refunding = Money(order.refunding_minor, order.currency)
     return totals
 
 
@@ -257,8 +263,8 @@ def _line_status(line: OrderLine) -> tuple[LazyString | str, str]:
     return _("Shipped"), "good"
 
 
-def invoice_line(line: InvoiceLine, currency: str) -> dict[str, Any]:
-    """A line of an invoice with its amounts as text."""
+def document_line(line: InvoiceLine | CreditMemoLine, currency: str) -> dict[str, Any]:
+    """A line of an invoice or a credit memo with its amounts as text."""
     figures = line.figures._asdict() | {"total": line.figures.net}
     words = {name: amount_of(minor, currency) for name, minor in figures.items()}
     return {"title": line.title, "sku": line.sku, "component": line.component, "units": line.units} | words

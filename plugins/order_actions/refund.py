@@ -1,0 +1,296 @@
+"""Refund the buyer of an order by a credit memo; decide about proposals; take refunds back. The rules are the desk's
+own (`refund_refusal`, `Refundable`).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from webapp.api import (
+    COMPONENT_LABELS,
+    HIDDEN,
+    ActionInput,
+    Actor,
+    AmountLeft,
+    AmountsOfLine,
+    Component,
+    FormField,
+    Invalid,
+    Kind,
+    LineWish,
+    Money,
+    Offered,
+    Order,
+    OrderAction,
+    Place,
+    Preview,
+    Refundable,
+    RefundReason,
+    Refusal,
+    Wish,
+    any_refund_undoable,
+    approve_refund,
+    decline_refund,
+    lazy_gettext as _l,
+    ngettext,
+    preview_refund,
+    record_refunds,
+    refund_reasons,
+    refund_refusal,
+    reverse_memo,
+    stores,
+    undo_refund,
+    undo_refund_refusal,
+)
+
+TAX = "_tax"  # after a component's code: its tax
+_AMOUNTS = 40  # letters of a typed amount
+
+
+def _as_text(value: Any) -> Any:
+    """An amount that JSON gives as a number."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+AmountText = Annotated[str, BeforeValidator(_as_text), Field(max_length=_AMOUNTS)]
+
+
+class RefundLine(BaseModel):
+    """What to refund of one line: units, and amounts by component (`item`) or its tax (`item_tax`) in place of those in
+    proportion to the units.
+    """
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    units: int = 0
+    amounts: dict[str, AmountText] = Field(default_factory=dict)
+    restock: int = 0
+
+
+class RefundInput(ActionInput):
+    """What the buyer gets back. Amounts are of goods before tax, whose tax follows in proportion unless it is given."""
+
+    reason: Annotated[str, Field(max_length=100), FormField(_l("Reason"), Kind.CHOICE, needed=True)] = ""
+    whole: Annotated[
+        bool,
+        FormField(_l("Everything that is left"), Kind.TICK, help=_l("All lines with their taxes, and all shipping.")),
+    ] = False
+    lines: Annotated[dict[int, RefundLine], FormField(_l("What to refund"), Kind.AMOUNTS)] = Field(default_factory=dict)
+    all_shipping: Annotated[bool, FormField(_l("All shipping that is left"), Kind.TICK)] = False
+    shipping: Annotated[AmountText, FormField(_l("Shipping"))] = ""
+    shipping_tax: AmountText = ""
+    adjustment_refund: Annotated[
+        AmountText,
+        FormField(_l("Adjustment refund"), help=_l("An extra amount of no line, up to what the order has left.")),
+    ] = ""
+    adjustment_fee: Annotated[
+        AmountText, FormField(_l("Adjustment fee"), help=_l("What you withhold, such as for restocking."))
+    ] = ""
+    comment: Annotated[
+        str,
+        Field(max_length=5000),
+        FormField(_l("Private comment"), Kind.LONG_TEXT, help=_l("For your colleagues; the buyer never sees it.")),
+    ] = ""
+
+
+class RefundOrder(OrderAction):
+    """Record a credit memo; its channel is told where it can be."""
+
+    code, label, right, bulk, icon = "refund", _l("Refund buyer"), "orders.refund", True, "arrow-left"
+    counterpart = "undo_refund"
+    previews = True
+    Input = RefundInput
+
+    def doing(self, count: int) -> str:
+        return str(
+            ngettext("The buyer of %(num)s order is refunded.", "The buyers of %(num)s orders are refunded.", count)
+        )
+
+    def done(self, count: int) -> str:
+        return str(ngettext("%(num)s refund recorded", "%(num)s refunds recorded", count))
+
+    def undo_in_run(self, since: int, version: int) -> tuple[str, Mapping[str, Any]] | None:
+        return self.counterpart, {"since": since, "until": version}
+
+    def run_undoable(self, order_ids: Sequence[int]) -> bool:
+        return any_refund_undoable(order_ids)
+
+    def refusal(self, order: Order, actor: Actor) -> Refusal | None:
+        return refund_refusal(order, actor)
+
+    def perform(self, order: Order, data: RefundInput, actor: Actor) -> None:
+        self.perform_many([order], data, actor)
+
+    def perform_many(self, orders: Sequence[Order], data: RefundInput, actor: Actor) -> None:
+        by_currency: dict[str, list[Order]] = {}
+        for order in orders:
+            by_currency.setdefault(order.currency or "", []).append(order)
+        for currency, some in by_currency.items():
+            record_refunds(some, wish_of(data, currency), data.reason, comment=data.comment, actor=actor)
+
+    def preview(self, order: Order, data: RefundInput, actor: Actor) -> Preview:
+        return preview_refund(order, wish_of(data, order.currency or ""), data.reason, actor=actor)
+
+    def offered(self, order: Order | None, actor: Actor) -> Mapping[str, Offered]:
+        if order is None:
+            return {
+                "reason": _reasons(_common(actor)),
+                "lines": HIDDEN,
+                "adjustment_refund": Offered(help=_l("An extra amount for each order, in its own currency.")),
+            }
+        left = Refundable(order)
+        shipping = left.shipping
+        return {
+            "reason": _reasons(refund_reasons(order.store.channel, order.marketplace)),
+            "lines": Offered(amounts=list(_lines(order, left))),
+            "all_shipping": Offered() if any(shipping) else HIDDEN,
+            "shipping": Offered(help=_left(shipping.charged - shipping.discount, order)) if any(shipping) else HIDDEN,
+        }
+
+
+class _OfMemo(ActionInput):
+    """The memo of an act, by its id."""
+
+    memo: Annotated[int, FormField(_l("Credit memo"), Kind.FIXED)]
+
+
+class ApproveRefund(OrderAction):
+    """Approve a refund that somebody else proposed."""
+
+    code, label, right, icon = "approve_refund", _l("Approve refund"), "orders.refund", "check"
+    place = Place.DOCUMENTS
+    Input = _OfMemo
+
+    def refusal(self, order: Order, actor: Actor) -> Refusal | None:
+        return None
+
+    def perform(self, order: Order, data: _OfMemo, actor: Actor) -> None:
+        approve_refund(order, data.memo, actor=actor)
+
+
+class DeclineRefund(ApproveRefund):
+    """Decline a proposed refund, or withdraw one's own proposal."""
+
+    code, label, icon = "decline_refund", _l("Decline refund"), "x"
+
+    def perform(self, order: Order, data: _OfMemo, actor: Actor) -> None:
+        decline_refund(order, data.memo, actor=actor)
+
+
+class ReverseMemo(ApproveRefund):
+    """Take back a credit memo that no channel was told of, by an opposite one."""
+
+    code, label, icon = "reverse_memo", _l("Take credit memo back"), "replace"
+
+    def perform(self, order: Order, data: _OfMemo, actor: Actor) -> None:
+        reverse_memo(order, data.memo, actor=actor)
+
+
+class UndoRefundInput(ActionInput):
+    """By default the latest refund; otherwise that of the act which raised the order's version from `since` to
+    `until`.
+    """
+
+    since: int = 0
+    until: int | None = None
+
+
+class UndoRefund(OrderAction):
+    """Undo a refund that has not left yet."""
+
+    code, label, right, bulk, icon = "undo_refund", _l("Undo refund"), "orders.refund", True, "player-play"
+    counterpart = "refund"
+    Input = UndoRefundInput
+
+    def doing(self, count: int) -> str:
+        return str(
+            ngettext("The refund of %(num)s order is undone.", "The refunds of %(num)s orders are undone.", count)
+        )
+
+    def done(self, count: int) -> str:
+        return str(ngettext("%(num)s refund undone", "%(num)s refunds undone", count))
+
+    def refusal(self, order: Order, actor: Actor) -> Refusal | None:
+        return undo_refund_refusal(order, actor)
+
+    def undo(self, order: Order, data: UndoRefundInput) -> None:
+        return None
+
+    def undo_in_run(self, since: int, version: int) -> None:
+        return None
+
+    def perform(self, order: Order, data: UndoRefundInput, actor: Actor) -> None:
+        undo_refund(order, since=data.since, until=data.until, actor=actor)
+
+
+def wish_of(data: RefundInput, currency: str) -> Wish:
+    """What a person wants refunded, in minor units of the order's currency. Raises `Invalid` for what is no amount."""
+    return Wish(
+        lines={line_id: _line(line, currency) for line_id, line in data.lines.items()},
+        shipping=_amount("shipping", data.shipping, currency),
+        shipping_tax=_amount("shipping", data.shipping_tax, currency) if data.shipping_tax else None,
+        all_shipping=data.all_shipping,
+        adjustment_refund=_amount("adjustment_refund", data.adjustment_refund, currency),
+        adjustment_fee=_amount("adjustment_fee", data.adjustment_fee, currency),
+        whole=data.whole,
+    )
+
+
+def _line(line: RefundLine, currency: str) -> LineWish:
+    read = {name: _amount("lines", text, currency) for name, text in line.amounts.items() if text}
+    taxes = {name.removesuffix(TAX): minor for name, minor in read.items() if name.endswith(TAX)}
+    return LineWish(
+        line.units, {name: minor for name, minor in read.items() if not name.endswith(TAX)}, taxes, line.restock
+    )
+
+
+def _amount(field: str, text: str, currency: str) -> int:
+    if not text:
+        return 0
+    try:
+        minor = Money.read(text, currency).minor
+    except ValueError:
+        raise Invalid(
+            field=field, problem=_l("must be an amount in %(currency)s, such as 5.00.", currency=currency)
+        ) from None
+    if minor < 0:
+        raise Invalid(field=field, problem=_l("must not be below zero."))
+    return minor
+
+
+def _lines(order: Order, left: Refundable) -> Iterable[AmountsOfLine]:
+    currency = order.currency or ""
+    alone = len(left.units) == 1
+    for line in order.lines:
+        amounts = []
+        for component in Component:
+            found = left.amounts.get((line.id, component))
+            if found is None or component is Component.SHIPPING:
+                continue
+            label = COMPONENT_LABELS[component]
+            amounts.append(AmountLeft(component, label, Money(found.charged - found.discount, currency)))
+            if found.tax:
+                words = _l("%(component)s, tax", component=label)
+                amounts.append(AmountLeft(f"{component}{TAX}", words, Money(found.tax, currency)))
+        most = left.units.get(line.id, 0)
+        if most or amounts:
+            done = [(label, Money(minor, currency)) for label, minor in left.so_far(line) if minor]
+            yield AmountsOfLine(line.id, line.title, line.sku, most, most if alone else 0, amounts, done)
+
+
+def _left(minor: int, order: Order) -> Any:
+    money = Money(minor, order.currency or "")
+    return _l("Left: %(amount)s, before tax.", amount=f"{money} {money.currency}")
+
+
+def _reasons(reasons: Iterable[RefundReason]) -> Offered:
+    choices = [(one.code, one.label) for one in reasons]
+    return Offered(choices=choices) if choices else HIDDEN
+
+
+def _common(actor: Actor) -> list[RefundReason]:
+    """The reasons that the marketplaces of the actor's stores accept, each once."""
+    sold_at = {(store.channel, row.marketplace) for store in stores(actor) for row in store.marketplaces}
+    found = {one.code: one for place in sorted(sold_at) for one in refund_reasons(*place)}
+    return list(found.values())

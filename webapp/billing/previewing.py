@@ -1,0 +1,69 @@
+"""What a refund would do, in plain words, before it is recorded."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from webapp.accounts.services import refund_limit
+from webapp.audit.actor import Actor
+from webapp.billing.holding import REFUND_HOLD
+from webapp.billing.memos import plan_of, refund_refusal
+from webapp.billing.refundable import MemoPart, Refundable, Wish
+from webapp.channels.incoming import COMPONENT_LABELS, Component
+from webapp.channels.refunds import ADJUSTMENT_LABELS, Adjustment, RefundPlan
+from webapp.channels.services import channel_name
+from webapp.clock import now
+from webapp.i18n import LazyString, lazy_gettext as _l
+from webapp.money import Money
+from webapp.orders.contract import Preview
+from webapp.orders.models import Order
+from webapp.updates.queries import why_nothing_goes
+
+Sentence = tuple[LazyString | str, Mapping[str, Any]]
+_LABELS: Mapping[str, LazyString] = {
+    str(code): label for code, label in (*COMPONENT_LABELS.items(), *ADJUSTMENT_LABELS.items())
+}
+
+
+def preview_refund(order: Order, wish: Wish, reason: str, *, actor: Actor) -> Preview:
+    """What the buyer would get, of what, and when the channel is told. Raises what recording it would raise."""
+    if refusal := refund_refusal(order, actor):
+        raise refusal
+    parts = Refundable(order).parts(wish)
+    plan = plan_of(order, parts, reason)
+    currency, channel = order.currency or "", channel_name(order.store.channel)
+    total = Money(sum(part.amount.net for part in parts), currency)
+    rows = [(label, Money(minor, currency)) for label, minor in _rows(parts)]
+    sentences: list[Sentence] = [(_l("The buyer gets %(total)s."), {"total": total})]
+    if plan is not None and plan.added:
+        words = _l("Of this, %(channel)s itself adds the tax: %(added)s.")
+        sentences.append((words, {"channel": channel, "added": Money(plan.added, currency)}))
+    sentences.append(_what_follows(order, total, plan, actor))
+    return Preview((*rows, (_l("The buyer gets"), total)), sentences)
+
+
+def _what_follows(order: Order, total: Money, plan: RefundPlan | None, actor: Actor) -> Sentence:
+    """What becomes of the refund once it is recorded."""
+    channel, limit = channel_name(order.store.channel), refund_limit(actor, total.currency)
+    if limit is not None and total.minor > limit:
+        words = _l("That is above your limit of %(limit)s: somebody else has to approve it.")
+        return words, {"limit": Money(limit, total.currency)}
+    if plan is None:
+        words = _l("It is only recorded here: %(channel)s takes no refunds from the desk. Pay it back there.")
+        return words, {"channel": channel}
+    if (stopped := why_nothing_goes(order.store)) is not None:
+        return stopped, {}
+    if held := REFUND_HOLD.of(order.store):
+        words = _l("%(channel)s is told at %(goes)s at the earliest; you can undo it until then.")
+        return words, {"channel": channel, "goes": now() + timedelta(seconds=held)}
+    return _l("%(channel)s is told at once: it can't be undone."), {"channel": channel}
+
+
+def _rows(parts: list[MemoPart]) -> list[tuple[LazyString, int]]:
+    """What is refunded by component, then the tax."""
+    sums = {str(code): 0 for code in (*Component, *Adjustment)}
+    for part in parts:
+        sums[part.component] += part.amount.charged - part.amount.discount
+    rows: list[tuple[LazyString, int]] = [(label, sums[code]) for code, label in _LABELS.items() if sums[code]]
+    tax = sum(part.amount.tax for part in parts)
+    return [*rows, (_l("Tax"), tax)] if tax else rows

@@ -1,0 +1,69 @@
+"""Commands for invoices and credit memos. Issuing one is an act: `orders act NUMBER invoice`, `… refund`."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from webapp.billing.models import CreditMemo, Invoice
+from webapp.billing.queries import find_document, list_documents
+from webapp.channels.logos import picture_of
+from webapp.cli import presenting
+from webapp.cli.door import Door, desk_command
+from webapp.cli.presenting import Document
+from webapp.cli.text import cell, pairs, section, table
+from webapp.documents import pdf as drawing
+from webapp.documents.composed import PAPERS
+from webapp.documents.invoices import compose
+from webapp.documents.issued import content_of
+
+_HEAD = ("number", "order", "shop", "issued_at", "total", "currency")
+_LINES = ("line_id", "sku", "title", "component", "units", "charged", "tax", "discount", "total")
+
+
+@click.group()
+def invoices() -> None:
+    """Issued invoices; “orders act NUMBER invoice” issues one."""
+
+
+@click.group(name="credit-memos")
+def credit_memos() -> None:
+    """Issued credit memos; “orders act NUMBER refund” records one."""
+
+
+def _add_commands(
+    group: click.Group, model: type[Invoice] | type[CreditMemo], present: Callable[..., Document], none: str
+) -> None:
+    """The commands that list, show and draw the documents of one kind."""
+
+    @group.command(name="list", help="Those that have a number, newest first.")
+    @click.option("--limit", type=click.IntRange(min=1), default=200, show_default=True)
+    @desk_command
+    def list_(door: Door, limit: int) -> None:
+        rows = [present(row) for row in list_documents(door.actor, model, limit=limit)]
+        door.show(rows, table(rows, _HEAD, empty=none))
+
+    @group.command(help="One with its lines, by its NUMBER.")
+    @click.argument("number")
+    @desk_command
+    def show(door: Door, number: str) -> None:
+        document = present(find_document(number, door.actor, model))
+        by = document["by"]
+        drawn = [*pairs(document, _HEAD), f"by  {cell(by['name'] or by['kind'])}"]
+        door.show(document, [*drawn, *section("Lines", table(document["lines"], _LINES, empty=""))])
+
+    @group.command(help="Write the one with this NUMBER as a PDF to FILE.")
+    @click.argument("number")
+    @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+    @click.option("--paper", type=click.Choice(list(PAPERS)), help="By default the usual paper of its country.")
+    @desk_command
+    def pdf(door: Door, number: str, file: Path, paper: str | None) -> None:
+        found = find_document(number, door.actor, model)
+        document = compose(content_of(found, door.actor, paper or ""))
+        with file.open("wb") as target:
+            drawing.draw([document], target, lambda logo: picture_of(logo, door.actor))
+        door.show({"number": found.number, "file": str(file)}, [f"{found.number} is in {file}."])
+
+
+_add_commands(invoices, Invoice, presenting.invoice, "No invoice.")
+_add_commands(credit_memos, CreditMemo, presenting.credit_memo, "No credit memo.")
