@@ -8,9 +8,11 @@ from webapp.billing.attention import OVERDRAWN, WORDS, compare
 from webapp.billing.contract import DocumentIssued
 from webapp.billing.holding import SETTINGS
 from webapp.billing.models import CreditMemo, Invoice
+from webapp.billing.number_settings import NUMBERS
 from webapp.billing.refund_updates import RefundKind
 from webapp.billing.refund_words import REFUSED, WORDS as REFUND_WORDS
 from webapp.billing.services import INVOICED
+from webapp.billing.taxes import TAXES
 from webapp.db import among, db
 from webapp.hooks import hookimpl
 from webapp.jobs.telling import declare
@@ -40,7 +42,7 @@ def register_outward_kinds() -> list[OutwardKind]:
 
 @hookimpl
 def register_settings() -> list[SettingsGroup]:
-    return [SETTINGS]
+    return [NUMBERS, TAXES, SETTINGS]
 
 
 @hookimpl

@@ -1,5 +1,5 @@
 """Invoices and credit memos with their lines. Triggers keep what has a number as it was issued; only the sealed
-snapshot of the buyer can be erased.
+snapshot of the buyer can be erased. Beside them, the orders at which the job of automatic invoices looks.
 """
 
 from datetime import datetime
@@ -20,7 +20,8 @@ from webapp.orders.models import Order
 class Invoice(Model):
     """An issued invoice of an order. Its number comes from the gapless sequence of its shop.
 
-    `seller` is what the paper says of the shop: name, legal_name, address, vat_number. `sealed` is what it says of the
+    `seller` is what the paper says of the shop: name, legal_name, address, vat_number; `terms` is what else it says
+    (see `webapp.billing.terms`; empty for invoices of earlier versions). `sealed` is what it says of the
     buyer: name, company, purchase_order and address, under the order's key; None for an order without buyer data.
     """
 
@@ -35,6 +36,7 @@ class Invoice(Model):
     currency: Mapped[str]
     total_minor: Mapped[int] = mapped_column(Minor)
     seller: Mapped[dict[str, Any]]
+    terms: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
     actor_kind: Mapped[str]
     actor_id: Mapped[int | None]
     sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
@@ -191,3 +193,16 @@ class CreditMemoLine(Model):
     @property
     def figures(self) -> Amount:
         return Amount(self.charged, self.tax, self.discount)
+
+
+class InvoiceDue(Model):
+    """An order at which the job of automatic invoices looks once `next_at` has come: a fact about it was told, or an
+    attempt failed `tries` times. What is due is not in the row: the job finds it in the order.
+    """
+
+    __tablename__ = "invoice_dues"
+    __table_args__ = (Index("ix_invoice_dues_next", "next_at", "order_id"),)
+
+    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"), primary_key=True)
+    next_at: Mapped[datetime]
+    tries: Mapped[int] = mapped_column(default=0)

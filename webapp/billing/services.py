@@ -1,4 +1,4 @@
-"""Issuing invoices, by hand, over a whole order or a part of it.
+"""Issuing invoices over a whole order or a part of it: by hand, or by themselves (`automatic`).
 
 An invoice counts units of lines and amounts as invoiced and never changes afterwards. Its number is drawn last
 (`numbering`); what can still be invoiced is in `remaining`.
@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 from webapp.audit.actor import Actor
 from webapp.billing.contract import DocumentIssued, DocumentKind
 from webapp.billing.models import Invoice, InvoiceLine
-from webapp.billing.numbering import draw_numbers
+from webapp.billing.numbering import draw_numbers, hold_sequences
 from webapp.billing.remaining import Part, Remaining, read_amounts, units_left
+from webapp.billing.taxes import TaxedPart, taxed
+from webapp.billing.terms import departures, terms_of
 from webapp.channels.described import marketplace_of
 from webapp.channels.incoming import ChannelStage
 from webapp.channels.legal_face import face_of
 from webapp.channels.services import channel_name
-from webapp.clock import now
 from webapp.db import db
 from webapp.errors import Invalid, Refusal
 from webapp.i18n import lazy_gettext as _l
@@ -26,13 +27,14 @@ from webapp.orders.amounts import OWN
 from webapp.orders.contract import Amount
 from webapp.orders.events import EventGroup, EventWords, record
 from webapp.orders.models import Order
-from webapp.orders.services import ManagedAtChannel
+from webapp.orders.services import ManagedAtChannel, settle_attention
 from webapp.orders.states import OrderState
 from webapp.vault.services import BUYER, DataKeys, pack
 
 SNAPSHOT = "invoice"  # the kind under which the buyer of an invoice is sealed
 ON_PAPER = ("name", "company", "purchase_order")  # of the buyer, beside the address
 MONEY = EventGroup("money", _l("Invoices"), 35)
+UNTAXED = "tax_rate_unknown"  # the kind of attention of orders that are not invoiced by themselves for that
 INVOICED = EventWords("invoiced", _l("Invoice %(number)s issued: %(total)s (units: %(units)s)"), MONEY)
 
 
@@ -107,13 +109,22 @@ def issue_invoices(
     Raises the refusal of `invoice_refusal`, or an error of the lines; then nothing is issued.
     """
     read_amounts(orders)
-    planned = [_planned(order, lines or {}, shipping, actor) for order in orders]
-    for order, parts in zip(orders, planned, strict=True):
+    return issue([(order, planned(order, lines or {}, shipping, actor)) for order in orders], actor=actor)
+
+
+def issue(plans: Sequence[tuple[Order, Sequence[Part]]], *, actor: Actor) -> list[Invoice]:
+    """Issue an invoice of these parts of each order, as `Remaining.parts` gave them; the caller holds the orders'
+    locks, and has asked what refuses it.
+    """
+    orders = [order for order, _parts in plans]
+    with_tax = [taxed(order, parts) for order, parts in plans]
+    for order, parts in plans:
         _count(order, parts)
     db.session.flush()
-    sealed = snapshots_of(orders)
-    numbers = draw_numbers(DocumentKind.INVOICE, [order.shop_id for order in orders])
-    issued_at = now()  # under the lock of the sequence: later numbers are not older
+    sealed, left = snapshots_of(orders), departures([parts for _order, parts in plans])
+    shop_ids = [order.shop_id for order in orders]
+    issued_at = hold_sequences(DocumentKind.INVOICE, shop_ids)  # under their locks: later numbers are not older
+    numbers = draw_numbers(DocumentKind.INVOICE, shop_ids, issued_at)
     issued = [
         Invoice(
             order_id=order.id,
@@ -121,20 +132,23 @@ def issue_invoices(
             number=number,
             issued_at=issued_at,
             currency=order.currency,
-            total_minor=sum(part.amount.net for part in parts),
+            total_minor=sum(one.figures.net for one in lines.lines),
             seller=seller_of(order),
+            terms=terms_of(order, lines, issued_at, left),
             actor_kind=actor.kind,
             actor_id=actor.id,
             sealed=sealed.get(order.id),
-            lines=[_line(position, part) for position, part in enumerate(parts, start=1)],
+            lines=[_line(position, one) for position, one in enumerate(lines.lines, start=1)],
         )
-        for order, number, parts in zip(orders, numbers, planned, strict=True)
+        for order, number, lines in zip(orders, numbers, with_tax, strict=True)
     ]
     db.session.add_all(issued)
     db.session.flush()
     for order, invoice in zip(orders, issued, strict=True):
         total = f"{Money(invoice.total_minor, invoice.currency)} {invoice.currency}"
         units = sum(line.units for line in invoice.lines)
+        if any(trouble["kind"] == UNTAXED for trouble in order.attention):
+            settle_attention(order, UNTAXED)
         record(order, INVOICED.code, actor=actor, values={"number": invoice.number, "total": total, "units": units})
     tell(
         "documents_issued",
@@ -143,7 +157,8 @@ def issue_invoices(
     return issued
 
 
-def _planned(order: Order, lines: Mapping[int, int], shipping: bool, actor: Actor) -> list[Part]:
+def planned(order: Order, lines: Mapping[int, int], shipping: bool, actor: Actor) -> list[Part]:
+    """What an invoice over these units would contain; raises what `issue_invoices` does."""
     if refusal := invoice_refusal(order, actor):
         raise refusal
     remaining = Remaining(order)
@@ -169,16 +184,17 @@ def _count(order: Order, parts: Sequence[Part]) -> None:
             row.invoiced = Amount(*(had + more for had, more in zip(row.invoiced, part.amount, strict=True)))
 
 
-def _line(position: int, part: Part) -> InvoiceLine:
+def _line(position: int, one: TaxedPart) -> InvoiceLine:
+    line = one.part.line
     return InvoiceLine(
         position=position,
-        line_id=part.line.id if part.line else None,
-        component=part.component,
-        sku=part.line.sku if part.line else "",
-        title=part.line.title if part.line else "",
-        units=part.units,
-        **part.amount._asdict(),
-        tax_rate=None,
+        line_id=line.id if line else None,
+        component=one.part.component,
+        sku=line.sku if line else "",
+        title=line.title if line else "",
+        units=one.part.units,
+        **one.figures._asdict(),
+        tax_rate=one.rate,
     )
 
 

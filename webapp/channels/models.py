@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, LargeBinary, UniqueConstraint
+from sqlalchemy import ForeignKey, LargeBinary, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp.db import Minor, Model
@@ -47,8 +47,8 @@ class ShopLogo(Model):
 
 
 class NumberSequence(Model):
-    """A sequence from which a shop's numbers are drawn; `next` moves in a short transaction of its own, so there may
-    be gaps.
+    """A sequence from which a shop's numbers are drawn. Those of orders move in a short transaction of their own, so
+    there may be gaps. A `yearly` sequence has the year in its numbers and counts within `year`.
     """
 
     __tablename__ = "number_sequences"
@@ -60,6 +60,8 @@ class NumberSequence(Model):
     prefix: Mapped[str]
     padding: Mapped[int] = mapped_column(default=6)
     next: Mapped[int] = mapped_column(default=1)
+    yearly: Mapped[bool] = mapped_column(default=False, server_default=false())
+    year: Mapped[int | None]
 
 
 class AccountState(StrEnum):

@@ -97,6 +97,11 @@ def next_numbers() -> dict[int, str]:
     return {row.shop_id: f"{row.prefix}{row.next:0{row.padding}d}" for row in rows}
 
 
+def is_prefix(text: str) -> bool:
+    """Whether numbers can begin with this text."""
+    return _PREFIX.fullmatch(text) is not None
+
+
 def sequences_meet(prefix: str, other: str) -> bool:
     """Whether two prefixes followed by digits can give the same number: if the longer one is the shorter one,
     with or without digits behind it.
@@ -124,7 +129,7 @@ def _check_numbers(own: NumberSequence | None, prefix: str, padding: int) -> Non
     at once, the second waits for the first.
     """
     hold_name("order numbers")
-    if not _PREFIX.fullmatch(prefix):
+    if not is_prefix(prefix):
         raise Invalid(field="prefix", problem=_l("takes up to 12 letters, digits, dots, hyphens and underscores."))
     if padding not in PADDINGS:
         raise Invalid(field="padding", problem=_l("must be between 1 and 12."))

@@ -150,10 +150,14 @@ class TaxAtRate:
 
 
 def tax_summary(content: InvoiceContent) -> list[TaxAtRate]:
-    """The sums of the rows by their tax rates, the highest rate first and the unknown one last."""
+    """The sums of the rows by their tax rates, the highest rate first and the unknown one last. Goods that cost nothing
+    have no rate and are in no sum.
+    """
     found: dict[Decimal | None, TaxAtRate] = {}
     nothing = Money(0, content.total.currency)
     for row in content.lines:
+        if row.tax_rate is None and not row.total and not row.tax:
+            continue
         before = found.get(row.tax_rate, TaxAtRate(row.tax_rate, nothing, nothing))
         net = row.total - row.tax
         found[row.tax_rate] = TaxAtRate(row.tax_rate, before.net + net, before.tax + row.tax)

@@ -5,6 +5,7 @@ them, as does everybody once the buyer was erased.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,6 +13,7 @@ from zoneinfo import ZoneInfo
 from webapp.audit.actor import Actor
 from webapp.billing.models import Invoice, InvoiceLine
 from webapp.billing.services import SNAPSHOT
+from webapp.billing.taxes import WHOLE
 from webapp.channels.described import marketplace_of
 from webapp.channels.incoming import Component
 from webapp.channels.legal_face import Face
@@ -24,8 +26,6 @@ from webapp.money import Money
 from webapp.orders.postal import address_of
 from webapp.vault import services as vault
 
-_MILLIONTHS = 1_000_000  # of a tax rate of the ledger
-
 
 def content_of(invoice: Invoice, actor: Actor, paper: str = "") -> InvoiceContent:
     """The content of an issued invoice, for this paper or the usual one of its country."""
@@ -35,32 +35,46 @@ def content_of(invoice: Invoice, actor: Actor, paper: str = "") -> InvoiceConten
     country = marketplace.country if marketplace else order.country
     items = [line for line in invoice.lines if line.component == Component.ITEM and line.line_id is not None]
     others = [line for line in invoice.lines if line not in items]
+    included = bool(invoice.terms.get("prices_include_tax"))
     with spoken(formats.language_of(locale)):
         return InvoiceContent(
             kind=Kind.INVOICE,
             number=invoice.number,
-            issued_on=invoice.issued_at.astimezone(ZoneInfo(invoice.shop.zone)).date(),
+            issued_on=_issued_on(invoice),
+            supplied_on=_day(invoice.terms.get("supplied_on")),
             order_number=order.number or "",
             channel_order_number=order.channel_order_number,
             channel=channel_name(order.store.channel),
             marketplace=marketplace.name if marketplace else order.marketplace,
             face=Face(**invoice.seller, logo=logo_of(invoice.shop_id)),
             buyer=_buyer(invoice, actor),
-            rows=[_row(line, invoice.currency) for line in items],
-            extras=[_extra(line, invoice.currency) for line in others],
-            prices_include_tax=False,
+            rows=[_row(line, invoice.currency, included) for line in items],
+            extras=[_extra(line, invoice.currency, included) for line in others],
+            prices_include_tax=included,
             tax=Money(sum(line.tax for line in invoice.lines), invoice.currency),
             total=invoice.total,
             paid_through_channel=True,
+            notes=invoice.terms.get("notes", ()),
             practice=order.store.practice,
             locale=locale,
             paper=paper or formats.paper_for(country),
         )
 
 
-def _row(line: InvoiceLine, currency: str) -> Row:
+def _issued_on(invoice: Invoice) -> date:
+    """The date of issue; an invoice of an earlier version has it by the shop's present time zone."""
+    kept = _day(invoice.terms.get("issued_on"))
+    return kept or invoice.issued_at.astimezone(ZoneInfo(invoice.shop.zone)).date()
+
+
+def _day(text: str | None) -> date | None:
+    return date.fromisoformat(text) if text else None
+
+
+def _row(line: InvoiceLine, currency: str, included: bool) -> Row:
     """A row of the paper. Its price per unit is rounded; the row's total is exact."""
-    price = Money.round(Money(line.charged, currency).decimal / line.units, currency) if line.units else None
+    charged = Money(_price(line, included), currency)
+    price = Money.round(charged.decimal / line.units, currency) if line.units else None
     return Row(
         sku=line.sku,
         title=line.title,
@@ -73,10 +87,15 @@ def _row(line: InvoiceLine, currency: str) -> Row:
     )
 
 
-def _extra(line: InvoiceLine, currency: str) -> Extra:
+def _price(line: InvoiceLine, included: bool) -> int:
+    """What is charged for the line before discount, with the tax where prices include it."""
+    return line.charged + line.tax if included else line.charged
+
+
+def _extra(line: InvoiceLine, currency: str, included: bool) -> Extra:
     return Extra(
         component=Component(line.component),
-        amount=Money(line.charged, currency),
+        amount=Money(_price(line, included), currency),
         discount=Money(line.discount, currency) if line.discount else None,
         tax_rate=_rate(line),
         tax=Money(line.tax, currency),
@@ -85,7 +104,7 @@ def _extra(line: InvoiceLine, currency: str) -> Extra:
 
 
 def _rate(line: InvoiceLine) -> Decimal | None:
-    return None if line.tax_rate is None else Decimal(line.tax_rate) / _MILLIONTHS
+    return None if line.tax_rate is None else Decimal(line.tax_rate) / WHOLE
 
 
 def _buyer(invoice: Invoice, actor: Actor) -> Buyer:

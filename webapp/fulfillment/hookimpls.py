@@ -1,5 +1,7 @@
 """What fulfillment registers: update kinds, their settings and words, list columns and query keys about packages."""
 
+from datetime import datetime
+
 from webapp.fulfillment.cancellations import REFUSED, WORDS, CancelKind
 from webapp.fulfillment.confirmations import ShipmentConfirmation
 from webapp.fulfillment.contract import ShipmentCreated
@@ -7,6 +9,7 @@ from webapp.fulfillment.correcting import WORDS as CORRECTING_WORDS
 from webapp.fulfillment.holding import SETTINGS
 from webapp.fulfillment.list_columns import COLUMNS
 from webapp.fulfillment.query_keys import KEYS, PACKAGE_KEYS, SOURCES
+from webapp.fulfillment.services import departed
 from webapp.fulfillment.shipment_list import COLUMNS as PACKAGE_COLUMNS, SHIPMENT_LIST
 from webapp.fulfillment.unshipping import SHIPPED, SHIPPING, TAKEN_BACK
 from webapp.hooks import hookimpl
@@ -41,6 +44,11 @@ def register_attention_kinds() -> list[AttentionKind]:
 def register_event_words() -> list[EventWords]:
     shipped = EventWords(SHIPPED, _l("Shipped by %(carrier)s, %(tracking)s (units: %(units)s)"), SHIPPING)
     return [shipped, *CORRECTING_WORDS, TAKEN_BACK, *WORDS]
+
+
+@hookimpl
+def units_departed(lines: list[int]) -> dict[int, list[tuple[datetime, int]]]:
+    return departed(lines)
 
 
 @hookimpl

@@ -16,7 +16,7 @@ from webapp.channels.incoming import ChannelStage, FulfilledBy
 from webapp.channels.registered import channels
 from webapp.channels.services import ChannelLeftOut, channel_name
 from webapp.clock import now
-from webapp.db import db, once_a_transaction
+from webapp.db import among, db, once_a_transaction
 from webapp.errors import DeskError, NotFound, Refusal
 from webapp.fulfillment.canceling import BeingCanceled, forget_refused
 from webapp.fulfillment.cancellations import OrderCanceled
@@ -285,3 +285,17 @@ def _shipments_of(order: Order) -> list[Shipment]:
     query = select(Shipment).where(Shipment.order_id == order.id).order_by(Shipment.id)
     query = query.options(joinedload(Shipment.packages).joinedload(Package.lines))
     return list(db.session.scalars(query).unique())
+
+
+def departed(line_ids: Sequence[int]) -> dict[int, list[tuple[datetime, int]]]:
+    """When units of these order lines were shipped, by line: (when, how many), the earliest first."""
+    query = (
+        select(PackageLine.line_id, Package.shipped_at, PackageLine.quantity)
+        .join(Package)
+        .where(among(PackageLine.line_id, line_ids))
+        .order_by(Package.shipped_at, Package.id)
+    )
+    found: dict[int, list[tuple[datetime, int]]] = {}
+    for line_id, at, units in db.session.execute(query):
+        found.setdefault(line_id, []).append((at, units))
+    return found

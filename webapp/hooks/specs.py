@@ -259,6 +259,13 @@ def keep_from_shipping(orders: list[int]) -> dict[int, Refusal]:
     """
 
 
+@asked
+def units_departed(lines: list[int]) -> dict[int, list[tuple[datetime, int]]]:
+    """When units of these order lines left, by line: (when, how many), the earliest first. Asked when an invoice is
+    issued, for its date of supply.
+    """
+
+
 @told
 def units_moved(moves: list[UnitsMoved]) -> None:
     """Units of order lines were shipped, unshipped, canceled, withdrawn or returned, at the desk or elsewhere.
