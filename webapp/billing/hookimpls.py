@@ -1,38 +1,50 @@
-"""What billing registers and listens to: the kind of updates for refunds, words and attention of documents, erased
-buyers, amounts that fell.
+"""What billing registers and listens to: the kind of updates for refunds, words and attention of documents, settings,
+erased buyers, amounts that fell, and whatever may make an invoice due.
 """
+
+from datetime import timedelta
 
 from sqlalchemy import update
 
 from webapp.billing.attention import OVERDRAWN, WORDS, compare
+from webapp.billing.automatic import AUTOMATIC, SINCE, WATCHED, WHEN, When
 from webapp.billing.contract import DocumentIssued
+from webapp.billing.dues import NOT_INVOICED, UNKNOWN_TAX, any_due, look_again, remember
 from webapp.billing.holding import SETTINGS
+from webapp.billing.jobs import issue_due
 from webapp.billing.models import CreditMemo, Invoice
 from webapp.billing.number_settings import NUMBERS
 from webapp.billing.refund_updates import RefundKind
 from webapp.billing.refund_words import REFUSED, WORDS as REFUND_WORDS
 from webapp.billing.services import INVOICED
 from webapp.billing.taxes import TAXES
+from webapp.channels.models import Store
+from webapp.channels.services import CONNECTION
+from webapp.clock import now
 from webapp.db import among, db
 from webapp.hooks import hookimpl
+from webapp.jobs.schedule import Schedule
 from webapp.jobs.telling import declare
 from webapp.orders.attention import AttentionKind
-from webapp.orders.contract import AmountChange
+from webapp.orders.contract import AmountChange, Move, OrdersChange, UnitsMoved
 from webapp.orders.events import EventWords
-from webapp.settings.declared import SettingsGroup
+from webapp.orders.models import Order
+from webapp.settings.declared import SettingsChange, SettingsGroup
+from webapp.settings.services import store_all
 from webapp.updates.contract import OutwardKind
 
 declare("documents_issued", list[DocumentIssued])
+PRACTICED = timedelta(days=30)  # orders of a practice store that are invoiced by themselves are at most so old
 
 
 @hookimpl
 def register_attention_kinds() -> list[AttentionKind]:
-    return [OVERDRAWN, REFUSED]
+    return [OVERDRAWN, UNKNOWN_TAX, REFUSED]
 
 
 @hookimpl
 def register_event_words() -> list[EventWords]:
-    return [INVOICED, *WORDS, *REFUND_WORDS]
+    return [INVOICED, *WORDS, NOT_INVOICED, *REFUND_WORDS]
 
 
 @hookimpl
@@ -42,12 +54,56 @@ def register_outward_kinds() -> list[OutwardKind]:
 
 @hookimpl
 def register_settings() -> list[SettingsGroup]:
-    return [NUMBERS, TAXES, SETTINGS]
+    return [AUTOMATIC, NUMBERS, TAXES, SETTINGS]
+
+
+@hookimpl
+def register_schedules() -> list[Schedule]:
+    return [Schedule(issue_due, every=20, due=any_due)]
 
 
 @hookimpl
 def amounts_changed(changes: list[AmountChange]) -> None:
-    compare(sorted({change.order_id for change in changes}))
+    orders = sorted({change.order_id for change in changes})
+    compare(orders)
+    _look_at(orders)
+
+
+@hookimpl
+def orders_placed(orders: list[int]) -> None:
+    _look_at(orders)
+
+
+@hookimpl
+def orders_changed(changes: list[OrdersChange]) -> None:
+    _look_at([change.order_id for change in changes if not WATCHED.isdisjoint(change.changed)])
+
+
+@hookimpl
+def units_moved(moves: list[UnitsMoved]) -> None:
+    _look_at(sorted({move.order_id for move in moves if move.move is Move.SHIPPED}))
+
+
+def _look_at(orders: list[int]) -> None:
+    if remember(orders):
+        issue_due.enqueue()
+
+
+@hookimpl
+def settings_changed(changes: list[SettingsChange]) -> None:
+    """Invoice a new practice store when it ships; look again at what waited for other settings."""
+    for change in changes:
+        if change.concerns(CONNECTION) and change.added:
+            store = db.session.get_one(Store, change.id)
+            if store.practice:
+                since = (now() - PRACTICED).date().isoformat()
+                store_all(AUTOMATIC, {WHEN.name: When.SHIPPED, SINCE.name: since}, store)
+        elif change.concerns(AUTOMATIC):
+            look_again(Order.store_id == change.id)
+            issue_due.enqueue()
+        elif change.concerns(TAXES):
+            look_again(Order.shop_id == change.id)
+            issue_due.enqueue()
 
 
 @hookimpl

@@ -53,6 +53,8 @@ COMPONENT_LABELS = {
     Component.OTHER: _l("Other"),
 }
 
+INVOICE_BY_CHANNEL = "invoice_by_channel"  # the flag of orders that the channel itself invoices
+
 
 @dataclass(frozen=True, slots=True)
 class IncomingAmount:
@@ -139,7 +141,9 @@ class IncomingOrder:
     deliver_from: datetime | None = None
     deliver_by: datetime | None = None
     service_level: str = ""
-    flags: tuple[str, ...] = ()  # the desk's own (gift, replacement, label_required) and those of `Channel.flags`
+    flags: tuple[
+        str, ...
+    ] = ()  # the desk's own (gift, replacement, label_required, INVOICE_BY_CHANNEL), `Channel.flags`
     programs: tuple[str, ...] = ()  # the channel's own codes behind the flags
     payment_methods: tuple[str, ...] = ()
     replaces: str | None = None  # channel number of the order that this one replaces

@@ -19,6 +19,12 @@ def values_of(scope: str, scope_id: int) -> Values:
     return once_a_transaction(_KEPT, _read_values).get((scope, scope_id), {})
 
 
+def stored_everywhere(scope: str, group: str, name: str) -> Mapping[int, Any]:
+    """The stored values of one setting, by the ids of the shops or stores that have one."""
+    found = once_a_transaction(_KEPT, _read_values)
+    return {id_: values[group, name] for (of, id_), values in found.items() if of == scope and (group, name) in values}
+
+
 def _read_values() -> dict[tuple[str, int], dict[tuple[str, str], Any]]:
     found: dict[tuple[str, int], dict[tuple[str, str], Any]] = {}
     table = StoredSetting.__table__.c

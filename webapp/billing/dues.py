@@ -1,0 +1,136 @@
+"""The orders at which the job of automatic invoices has to look.
+
+Whatever could make an invoice due writes the order's row in its own transaction, so that nothing is lost with the
+queue; the clock finds the rows that are due by the index `ix_invoice_dues_next`. A row says no more than *look*: the
+job locks the order and invoices what is due as it stands then, so a job that runs twice, or on two workers, issues one
+invoice. Nothing is invoiced inside an import.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import structlog
+from sqlalchemy import ColumnElement, delete, literal, select, update
+
+from webapp.audit.actor import Actor
+from webapp.billing.automatic import AUTOMATIC, WHEN, UnknownTax, due_parts
+from webapp.billing.models import InvoiceDue
+from webapp.billing.remaining import Part, read_amounts
+from webapp.billing.services import MONEY, UNTAXED, issue
+from webapp.clock import now
+from webapp.db import among, any_row, db, insert_into
+from webapp.errors import Refusal
+from webapp.i18n import lazy_gettext as _l
+from webapp.jobs.runs import passes
+from webapp.orders.attention import AttentionKind
+from webapp.orders.events import EventWords, record
+from webapp.orders.models import Order
+from webapp.orders.queries import AROUND, locked_all
+from webapp.orders.services import raise_attention
+from webapp.settings.declared import STORE
+from webapp.settings.stored import stored_everywhere
+
+log = structlog.get_logger(__name__)
+AGAIN = timedelta(minutes=1)  # after an attempt that failed; the delay doubles with each further one
+RAREST = timedelta(hours=6)
+NOT_INVOICED = EventWords("not_invoiced", _l("Not invoiced by itself: its tax fits no declared rate"), MONEY)
+UNKNOWN_TAX = AttentionKind(
+    UNTAXED,
+    _l("Not invoiced: its tax fits no declared rate"),
+    _l("Rates are declared for the country of delivery, and none of them comes to the tax that the channel charged."),
+    _l("Correct the tax rates of the shop, then it is invoiced by itself; or invoice it by hand."),
+)
+
+
+def remember(order_ids: Sequence[int]) -> bool:
+    """Have the job look at those of these orders whose stores are invoiced by themselves, in the open unit of work;
+    returns whether there may be any. The caller holds the orders' locks.
+    """
+    stores = list(stored_everywhere(STORE, AUTOMATIC.code, WHEN.name))  # by hand is the default, which is not stored
+    if not stores or not order_ids:
+        return False
+    chosen = (
+        select(Order.id, literal(now(), InvoiceDue.next_at.type), literal(0))
+        .where(among(Order.id, order_ids), Order.store_id.in_(stores))
+        .where(Order.number.is_not(None), ~Order.arrived_complete)
+    )
+    row = insert_into(InvoiceDue).from_select(["order_id", "next_at", "tries"], chosen)
+    changed = {"next_at": row.excluded.next_at, "tries": 0}
+    db.session.execute(row.on_conflict_do_update(index_elements=["order_id"], set_=changed))
+    return True
+
+
+def look_again(of: ColumnElement[bool]) -> None:
+    """Have the job look at once at those of these orders that wait for another attempt."""
+    waiting = select(Order.id).where(of, Order.id == InvoiceDue.order_id).exists()
+    again = update(InvoiceDue).where(waiting).values(next_at=now())
+    db.session.execute(again, execution_options={"synchronize_session": False})
+
+
+def any_due() -> bool:
+    """Whether the job has to look at an order."""
+    return any_row(InvoiceDue, InvoiceDue.next_at <= now())
+
+
+def work_off(limit: int) -> int:
+    """Invoice what is due of the next orders, in the open unit of work; returns how many were looked at."""
+    next_ones = select(InvoiceDue.order_id).where(InvoiceDue.next_at <= now())
+    ids = list(db.session.scalars(next_ones.order_by(InvoiceDue.next_at, InvoiceDue.order_id).limit(limit)))
+    if not ids:
+        return 0
+    actor = Actor.job("billing")
+    orders = locked_all(ids, actor, *AROUND)
+    rows = select(InvoiceDue).where(among(InvoiceDue.order_id, ids)).execution_options(populate_existing=True)
+    waiting = {row.order_id: row for row in db.session.scalars(rows)}  # under the locks: another worker had the others
+    orders = [order for order in orders if order.id in waiting]
+    read_amounts(orders)
+    plans, over = [], []
+    for order in orders:
+        due = waiting[order.id]
+        if order.store.read_only is not None:  # this database may be a copy, or older than what was issued
+            _postpone(due)
+            continue
+        try:
+            plans.append((order, due_parts(order, actor)))
+        except UnknownTax:
+            _mark(order, actor)
+            _postpone(due)
+        except Refusal:
+            over.append(order.id)  # whatever makes it due later writes the row again
+    over += _issue(plans, waiting, actor)
+    db.session.flush()
+    gone = delete(InvoiceDue).where(among(InvoiceDue.order_id, over))
+    db.session.execute(gone, execution_options={"synchronize_session": False})
+    return len(ids)
+
+
+def _issue(
+    plans: Sequence[tuple[Order, Sequence[Part]]], waiting: dict[int, InvoiceDue], actor: Actor
+) -> Sequence[int]:
+    """Issue these invoices together or, if that fails, each alone; returns the ids of orders that have theirs."""
+    if not plans:
+        return []
+    try:
+        with db.session.begin_nested():
+            issue(plans, actor=actor)
+        return [order.id for order, _parts in plans]
+    except Exception as error:
+        if passes(error):
+            raise
+        if len(plans) == 1:
+            [(order, _parts)] = plans
+            log.error("order_not_invoiced", order=order.id, kind=type(error).__name__)
+            _postpone(waiting[order.id])
+            return []
+        return [id_ for plan in plans for id_ in _issue([plan], waiting, actor)]
+
+
+def _postpone(due: InvoiceDue) -> None:
+    due.next_at = now() + min(AGAIN * 2**due.tries, RAREST)
+    due.tries = min(due.tries + 1, 30)
+
+
+def _mark(order: Order, actor: Actor) -> None:
+    if not any(trouble["kind"] == UNTAXED for trouble in order.attention):
+        raise_attention(order, UNTAXED)
+        record(order, NOT_INVOICED.code, actor=actor)
