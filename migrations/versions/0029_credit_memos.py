@@ -4,7 +4,7 @@ A memo without a number may change; one that has its number is kept as it is by 
 of existing tables need no new table on SQLite: their constraints are the last column's own.
 
 Revision ID: 0029
-Revises: 0027
+Revises: 0028
 Create Date: 2026-11-30 09:00:00.000000
 """
 
@@ -14,7 +14,7 @@ from alembic import op
 from webapp.db import Json, UtcDateTime
 
 revision = "0029"
-down_revision = "0027"
+down_revision = "0028"
 branch_labels = None
 depends_on = None
 
@@ -47,7 +47,7 @@ COLUMNS = {
 }
 KEPT = (
     "id", "order_id", "shop_id", "purpose", "state", "origin", "number", "corrects_id", "reason", "recorded_at",
-    "issued_at", "currency", "total_minor", "seller", "actor_kind", "actor_id",
+    "issued_at", "currency", "total_minor", "seller", "terms", "actor_kind", "actor_id",
 )  # fmt: skip
 
 
@@ -88,6 +88,7 @@ def upgrade() -> None:
         sa.Column("total_minor", MINOR, nullable=False),
         sa.Column("channel_minor", MINOR, nullable=True),
         sa.Column("seller", Json, nullable=True),
+        sa.Column("terms", Json, nullable=False),
         sa.Column("actor_kind", sa.String(), nullable=False),
         sa.Column("actor_id", sa.Integer(), nullable=True),
         sa.Column("decided_by_id", sa.Integer(), nullable=True),

@@ -22,7 +22,7 @@ from webapp.config import configuration
 from webapp.db import db, unit_of_work
 from webapp.documents import packing, pdf, print_runs, store
 from webapp.documents.composed import Text
-from webapp.documents.print_runs import SlipsOutdated, TooManyToPrint, open_slips, print_chunk, start_print
+from webapp.documents.print_runs import SlipsOutdated, TooManyToPrint, open_file, print_chunk, start_print
 from webapp.errors import NotFound, sentence_of
 from webapp.jobs import runs
 from webapp.jobs.models import Run, RunResult
@@ -58,7 +58,7 @@ def found(run_id: int) -> Run:
 
 
 def pages(run_id: int, actor: Actor) -> list[str]:
-    content = b"".join(open_slips(found(run_id), actor).chunks())
+    content = b"".join(open_file(found(run_id), actor).chunks())
     return [page.extract_text() for page in PdfReader(io.BytesIO(content)).pages]
 
 
@@ -111,7 +111,7 @@ def test_whether_an_order_may_leave_is_asked_again_as_all_is_drawn_and_as_it_is_
     with unit_of_work():
         db.session.execute(update(Order).where(Order.id == orders[5].id).values(on_hold=True))
     with pytest.raises(SlipsOutdated, match="on hold"):
-        open_slips(found(run_id), mia)
+        open_file(found(run_id), mia)
 
 
 def test_nothing_that_may_leave_makes_no_file(orders: list[Order], mia: Actor, work: Work) -> None:
@@ -172,7 +172,7 @@ def test_a_file_is_for_whoever_asked_while_they_see_what_it_shows(
     ):
         assert not store.can_fetch(found(run_id), other)
         with pytest.raises(NotFound):
-            open_slips(found(run_id), other)
+            open_file(found(run_id), other)
 
 
 def test_a_file_shows_buyers_if_its_author_might_see_them_when_it_was_made(

@@ -1,5 +1,5 @@
-"""What billing registers and listens to: the kind of updates for refunds, words and attention of documents, settings,
-erased buyers, amounts that fell, and whatever may make an invoice due.
+"""What billing registers and listens to: refunds as updates, words, attention, settings and lists of documents, erased
+buyers, amounts that fell, and whatever may make an invoice due.
 """
 
 from datetime import timedelta
@@ -11,6 +11,7 @@ from webapp.billing.automatic import AUTOMATIC, SINCE, WATCHED, WHEN, When
 from webapp.billing.contract import DocumentIssued
 from webapp.billing.dues import NOT_INVOICED, UNKNOWN_TAX, any_due, look_again, remember
 from webapp.billing.holding import SETTINGS
+from webapp.billing.invoice_list import COLUMNS, INVOICE_LIST, KEYS, ORDER_KEYS
 from webapp.billing.jobs import issue_due
 from webapp.billing.models import CreditMemo, Invoice
 from webapp.billing.number_settings import NUMBERS
@@ -25,10 +26,12 @@ from webapp.db import among, db
 from webapp.hooks import hookimpl
 from webapp.jobs.schedule import Schedule
 from webapp.jobs.telling import declare
+from webapp.lists.contract import Subject
 from webapp.orders.attention import AttentionKind
 from webapp.orders.contract import AmountChange, Move, OrdersChange, UnitsMoved
 from webapp.orders.events import EventWords
 from webapp.orders.models import Order
+from webapp.search.contract import Column, QueryKey
 from webapp.settings.declared import SettingsChange, SettingsGroup
 from webapp.settings.services import store_all
 from webapp.updates.contract import OutwardKind
@@ -60,6 +63,21 @@ def register_settings() -> list[SettingsGroup]:
 @hookimpl
 def register_schedules() -> list[Schedule]:
     return [Schedule(issue_due, every=20, due=any_due)]
+
+
+@hookimpl
+def register_list_subjects() -> list[Subject]:
+    return [INVOICE_LIST]
+
+
+@hookimpl
+def register_columns() -> list[Column]:
+    return list(COLUMNS)
+
+
+@hookimpl
+def register_query_keys() -> list[QueryKey]:
+    return [*KEYS, *ORDER_KEYS]
 
 
 @hookimpl

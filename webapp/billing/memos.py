@@ -15,12 +15,14 @@ from webapp.accounts.services import refund_limit
 from webapp.audit.actor import Actor
 from webapp.billing.contract import DocumentIssued, DocumentKind
 from webapp.billing.holding import REFUND_HOLD
-from webapp.billing.models import CreditMemo, CreditMemoLine, MemoState, Purpose
-from webapp.billing.numbering import draw_numbers
+from webapp.billing.models import CreditMemo, CreditMemoLine, Invoice, MemoState, Purpose
+from webapp.billing.numbering import draw_numbers, hold_sequences
 from webapp.billing.refund_words import REFUND, words_of
 from webapp.billing.refundable import MemoPart, Refundable, Wish
-from webapp.billing.remaining import read_amounts
+from webapp.billing.remaining import Part, read_amounts
 from webapp.billing.services import NotPaid, TotalWithheld, seller_of, snapshots_of
+from webapp.billing.taxes import taxed
+from webapp.billing.terms import memo_terms
 from webapp.channels.contract import Channel
 from webapp.channels.described import refund_reasons
 from webapp.channels.incoming import ChannelStage, Component, FulfilledBy
@@ -28,7 +30,7 @@ from webapp.channels.refunds import RefundAmount, RefundPlan, RefundRequest
 from webapp.channels.registered import channels
 from webapp.channels.services import ChannelLeftOut, channel_name, get_channel
 from webapp.clock import iso, now
-from webapp.db import db
+from webapp.db import among, db
 from webapp.errors import Forbidden, Invalid, NotFound, Refusal
 from webapp.hooks.failures import NotTaken
 from webapp.hooks.fence import ask
@@ -270,11 +272,14 @@ def issue_memos(memos: Sequence[CreditMemo], *, actor: Actor) -> None:
         _count(memo)
         settle_state(memo.order)
     db.session.flush()
-    sealed = snapshots_of([memo.order for memo in memos])
-    numbers = draw_numbers(DocumentKind.CREDIT_MEMO, [memo.shop_id for memo in memos])
-    at = now()  # under the lock of the sequence: later numbers are not older
-    for memo, number in zip(memos, numbers, strict=True):
+    sealed, invoices = snapshots_of([memo.order for memo in memos]), _invoices_of([memo.order_id for memo in memos])
+    shop_ids = [memo.shop_id for memo in memos]
+    at = hold_sequences(DocumentKind.CREDIT_MEMO, shop_ids)  # under their locks: later numbers are not older
+    for memo, number in zip(memos, draw_numbers(DocumentKind.CREDIT_MEMO, shop_ids, at), strict=True):
         memo.seller, memo.sealed = seller_of(memo.order), sealed.get(memo.order_id)
+        notes, included = memo.terms.get("notes", ()), bool(memo.terms.get("prices_include_tax"))
+        of: Sequence[str] = memo.terms.get("documents") or invoices.get(memo.order_id, [])
+        memo.terms = dict(memo_terms(memo.order, at, included=included, notes=notes, of=of))
         memo.number, memo.issued_at, memo.state = number, at, MemoState.ISSUED
     db.session.flush()
     for memo in memos:
@@ -322,6 +327,7 @@ def reverse_memo(order: Order, memo_id: int, *, actor: Actor) -> CreditMemo:
         total_minor=-memo.total_minor,
         actor_kind=actor.kind,
         actor_id=actor.id,
+        terms={**memo.terms, "documents": [memo.number]},
         lines=[_opposite(line) for line in memo.lines],
     )
     db.session.add(opposite)
@@ -441,20 +447,24 @@ def _move_pending(memo: CreditMemo, sign: int) -> None:
         if line.units:
             by_id[line.line_id].refunding += sign * line.units
         if row is not None:
-            row.pending = _plus(row.pending, line.figures, sign)
+            row.pending = _plus(row.pending, _of_mirror(memo, line), sign)
 
 
 def _count(memo: CreditMemo) -> None:
-    """Count a memo as refunded; one that was pending is so no more. What is taken back counts below zero."""
+    """Count a memo as refunded; one that was pending is so no more. What is taken back counts below zero. The taxes of
+    its lines are known from now on.
+    """
     order, was_pending = memo.order, memo.purpose == Purpose.REFUND and memo.origin == Origin.DESK
     if was_pending:
         _move_pending(memo, -1)
+    if memo.purpose != Purpose.REVERSAL:
+        _tax(memo)
     order.refunded_minor += memo.total_minor
     for line, row, by_id in _counted(memo):
         if line.units:
             by_id[line.line_id].refunded += line.units
         if row is not None:
-            row.refunded = _plus(row.refunded, line.figures, 1)
+            row.refunded = _plus(row.refunded, _of_mirror(memo, line), 1)
 
 
 def _counted(memo: CreditMemo) -> list[tuple[CreditMemoLine, Any, dict[Any, Any]]]:
@@ -466,6 +476,36 @@ def _counted(memo: CreditMemo) -> list[tuple[CreditMemoLine, Any, dict[Any, Any]
         for line in memo.lines
         if line.counted
     ]
+
+
+def _tax(memo: CreditMemo) -> None:
+    """Set the tax rates of a memo's lines and, where prices include a tax of which the channel tells nothing, the
+    taxes.
+    """
+    by_id = {line.id: line for line in memo.order.lines}
+    parts = [Part(by_id.get(line.line_id or 0), line.component, line.units, line.figures) for line in memo.lines]
+    with_tax = taxed(memo.order, parts, counted="refunded")
+    for line, one in zip(memo.lines, with_tax.lines, strict=True):
+        line.charged, line.tax, line.discount = one.figures
+        line.tax_rate = one.rate
+    notes = [with_tax.note] if with_tax.note else []
+    memo.terms = {"prices_include_tax": with_tax.included, "notes": notes}
+
+
+def _of_mirror(memo: CreditMemo, line: CreditMemoLine) -> Amount:
+    """A line's figures as the channel tells amounts: without a tax that was taken out of its price."""
+    if memo.terms.get("prices_include_tax") and line.tax_rate is not None:
+        return Amount(line.charged + line.tax, 0, line.discount)
+    return line.figures
+
+
+def _invoices_of(order_ids: Sequence[int]) -> dict[int, list[str]]:
+    """The numbers of the invoices of these orders, oldest first."""
+    found: dict[int, list[str]] = {}
+    query = select(Invoice.order_id, Invoice.number).where(among(Invoice.order_id, order_ids)).order_by(Invoice.id)
+    for order_id, number in db.session.execute(query):
+        found.setdefault(order_id, []).append(number)
+    return found
 
 
 def _plus(amount: Amount, more: Amount, sign: int) -> Amount:

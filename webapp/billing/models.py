@@ -26,7 +26,12 @@ class Invoice(Model):
     """
 
     __tablename__ = "invoices"
-    __table_args__ = (UniqueConstraint("number"), Index("ix_invoices_order", "order_id", "id"))
+    __table_args__ = (
+        UniqueConstraint("number"),
+        Index("ix_invoices_order", "order_id", "id"),
+        Index("ix_invoices_issued_at", "issued_at", "id"),
+        Index("ix_invoices_total_minor", "total_minor", "id"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     order_id: Mapped[int] = mapped_column(ForeignKey("orders.id"))
@@ -144,6 +149,7 @@ class CreditMemo(Model):
     total_minor: Mapped[int] = mapped_column(Minor)
     channel_minor: Mapped[int | None] = mapped_column(Minor)
     seller: Mapped[dict[str, Any] | None]
+    terms: Mapped[dict[str, Any]] = mapped_column(default=dict)  # see `webapp.billing.terms`
     actor_kind: Mapped[str]
     actor_id: Mapped[int | None]
     decided_by_id: Mapped[int | None]  # the person who approved or declined it

@@ -8,14 +8,14 @@ from sqlalchemy.orm import joinedload, selectinload
 
 from webapp.audit.actor import Actor
 from webapp.billing.models import CreditMemo, Invoice
-from webapp.db import db, once_a_transaction
+from webapp.db import among, db, once_a_transaction
 from webapp.errors import NotFound
 from webapp.orders.models import Order
 
-Document = TypeVar("Document", Invoice, CreditMemo)
+AnyDocument = TypeVar("AnyDocument", Invoice, CreditMemo)
 
 
-def visible(actor: Actor, document: type[Document]) -> Select[Document]:
+def visible(actor: Actor, document: type[AnyDocument]) -> Select[AnyDocument]:
     """All documents of this kind of orders that the actor may see; raises `Forbidden` if the actor may see none."""
     actor.needs("orders.view")
     query = select(document)
@@ -24,7 +24,7 @@ def visible(actor: Actor, document: type[Document]) -> Select[Document]:
     return query.join(Order, Order.id == document.order_id).where(Order.shop_id.in_(actor.shops))
 
 
-def list_documents(actor: Actor, document: type[Document], *, limit: int = 200) -> Sequence[Document]:
+def list_documents(actor: Actor, document: type[AnyDocument], *, limit: int = 200) -> Sequence[AnyDocument]:
     """Documents with a number, with their lines and orders, newest first."""
     query = (
         visible(actor, document)
@@ -35,7 +35,7 @@ def list_documents(actor: Actor, document: type[Document], *, limit: int = 200) 
     return list(db.session.scalars(query.limit(limit).options(*around)))
 
 
-def find_document(number: str, actor: Actor, document: type[Document]) -> Document:
+def find_document(number: str, actor: Actor, document: type[AnyDocument]) -> AnyDocument:
     """The document with this number; raises `NotFound`."""
     number = number.strip()
     query = visible(actor, document).where(document.number == number)
@@ -46,7 +46,7 @@ def find_document(number: str, actor: Actor, document: type[Document]) -> Docume
     return found
 
 
-def get_document(document_id: int, actor: Actor, document: type[Document]) -> Document:
+def get_document(document_id: int, actor: Actor, document: type[AnyDocument]) -> AnyDocument:
     """The document with this id, with its lines, order and shop; raises `NotFound`, also while it has no number."""
     whole = (*_whole(document), joinedload(document.shop), joinedload(document.order).joinedload(Order.store))
     query = visible(actor, document).where(document.id == document_id, document.number.is_not(None)).options(*whole)
@@ -54,6 +54,30 @@ def get_document(document_id: int, actor: Actor, document: type[Document]) -> Do
     if found is None:
         raise NotFound(name=document_id)
     return found
+
+
+def invoices_by_id(ids: Sequence[int], actor: Actor) -> list[Invoice]:
+    """Those of the invoices that the actor may see, in this order, each with its lines, order, store and shop."""
+    around = (selectinload(Invoice.lines), joinedload(Invoice.order).joinedload(Order.store), joinedload(Invoice.shop))
+    found = {
+        row.id: row
+        for row in db.session.scalars(visible(actor, Invoice).where(among(Invoice.id, ids)).options(*around))
+    }
+    return [found[id_] for id_ in ids if id_ in found]
+
+
+def invoice_ids_of(order_ids: Sequence[int]) -> dict[int, list[int]]:
+    """The ids of all invoices of these orders, by order and oldest first."""
+    found: dict[int, list[int]] = {order_id: [] for order_id in order_ids}
+    query = select(Invoice.order_id, Invoice.id).where(among(Invoice.order_id, order_ids)).order_by(Invoice.id)
+    for order_id, id_ in db.session.execute(query):
+        found[order_id].append(id_)
+    return found
+
+
+def orders_of_invoices(ids: Sequence[int]) -> dict[int, int]:
+    """The id of the order of each of these invoices."""
+    return dict(db.session.execute(select(Invoice.id, Invoice.order_id).where(among(Invoice.id, ids))).all())
 
 
 def invoices_of(order: Order) -> Sequence[Invoice]:
@@ -78,5 +102,5 @@ def _memos_of(order: Order) -> Sequence[CreditMemo]:
     return list(db.session.scalars(query.options(*_whole(CreditMemo))).unique())
 
 
-def _whole(document: type[Document]) -> tuple[Any, ...]:
+def _whole(document: type[AnyDocument]) -> tuple[Any, ...]:
     return joinedload(document.lines), joinedload(document.person)

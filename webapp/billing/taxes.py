@@ -114,20 +114,22 @@ def taxed_country(order: Order) -> str:
     return order.country or (sold_in.country if sold_in else "")
 
 
-def taxed(order: Order, parts: Sequence[Part]) -> TaxedParts:
-    """The lines of an invoice with their taxes and rates; none of the parts is counted as invoiced yet."""
+def taxed(order: Order, parts: Sequence[Part], *, counted: str = "invoiced") -> TaxedParts:
+    """The lines of a document with their taxes and rates; none of the parts is `counted` yet, as invoiced or as
+    refunded. What has no amount in the order, such as an adjustment, has no tax.
+    """
     declared = taxes_of(order.shop, taxed_country(order))
     paid = {(row.line_id or OWN, row.component): row for row in amounts_of(order)}
     included = bool(declared.rates) and INCLUDED.of(order.shop) and not any(row.tax for row in paid.values())
     lines = []
     for part in parts:
         figures, rate = part.amount, None
-        if included:
+        row = paid.get(part.place)
+        if included and row is not None:
             rate = declared.rates[0]
-            row = paid.get(part.place)
-            tax = _within(part.amount.net, rate, row.invoiced.net if row else 0)
+            tax = _within(part.amount.net, rate, getattr(row, counted).net)
             figures = Amount(figures.charged - tax, figures.tax + tax, figures.discount)
-        elif any(figures):
+        elif row is not None and any(figures):
             rate = _fitting(part, declared.rates)
         lines.append(TaxedPart(part, figures, rate))
     unknown = bool(declared.rates) and any(one.rate is None and any(one.figures) for one in lines)

@@ -18,12 +18,13 @@ from webapp.orders.models import Order
 
 
 class Terms(TypedDict, total=False):
-    """The column `terms` of an invoice. Days are in ISO format; those of earlier versions are empty."""
+    """The column `terms` of an invoice or a credit memo. Days are in ISO format; of earlier versions, it is empty."""
 
     issued_on: str
     supplied_on: str | None
     prices_include_tax: bool
     notes: list[str]
+    documents: list[str]  # numbers of the invoices that a credit memo refers to, or of the memo that it takes back
 
 
 Departures = Mapping[int, Sequence[tuple[datetime, int]]]
@@ -48,6 +49,16 @@ def terms_of(order: Order, lines: TaxedParts, issued_at: datetime, left: Departu
         "supplied_on": supplied_on.isoformat() if supplied_on else None,
         "prices_include_tax": lines.included,
         "notes": [lines.note] if lines.note else [],
+    }
+
+
+def memo_terms(order: Order, issued_at: datetime, *, included: bool, notes: Sequence[str], of: Sequence[str]) -> Terms:
+    """The terms of a credit memo that refers to the documents with these numbers."""
+    return {
+        "issued_on": issued_at.astimezone(ZoneInfo(order.shop.zone)).date().isoformat(),
+        "prices_include_tax": included,
+        "notes": list(notes),
+        "documents": list(of),
     }
 
 

@@ -151,6 +151,20 @@ VAT_NUMBERS = Setting(
     ),
     check=_read_vat_numbers,
 )
+RETURN_ADDRESS = Setting(
+    name="return_address",
+    label=_l("Return address"),
+    help=_l("Where buyers send goods back, on return slips. Empty: the legal name and the address above."),
+    lines=4,
+    check=_check_address,
+)
+FOOTER = Setting(
+    name="footer",
+    label=_l("Footer of invoices"),
+    help=_l("Register number, bank account or terms, below the amounts of every invoice and credit memo."),
+    lines=4,
+    check=_check_address,
+)
 LANGUAGE = Setting(
     name="language",
     label=_l("Language"),
@@ -170,7 +184,12 @@ REPLY_TO = Setting(
     help=_l("The e-mail address to which your buyers answer."),
     check=_check_reply_to,
 )
-FACE = SettingsGroup("legal", _l("On documents"), (LEGAL_NAME, ADDRESS, VAT_NUMBERS, LANGUAGE), scope=SHOP)
+FACE = SettingsGroup(
+    "legal",
+    _l("On documents"),
+    (LEGAL_NAME, ADDRESS, RETURN_ADDRESS, VAT_NUMBERS, FOOTER, LANGUAGE),
+    scope=SHOP,
+)
 SENDER = SettingsGroup("sender", _l("Sender of messages"), (SENDER_NAME, REPLY_TO), scope=SHOP)
 
 
@@ -180,6 +199,14 @@ def face_of(shop: Shop, country: str = "") -> Face:
     number = numbers.get(country) or next(iter(numbers.values()), "")
     legal_name = "" if legal_name == shop.name else legal_name
     return Face(shop.name, legal_name, ADDRESS.of(shop), number, logo_of(shop.id))
+
+
+def return_address_of(shop: Shop) -> tuple[str, ...]:
+    """The lines of the address to which buyers send goods back; none if the shop has no address."""
+    if own := RETURN_ADDRESS.of(shop):
+        return tuple(own.splitlines())
+    address = ADDRESS.of(shop)
+    return (LEGAL_NAME.of(shop) or shop.name, *address.splitlines()) if address else ()
 
 
 def vat_numbers(shop: Shop) -> dict[str, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from webapp.billing.models import CreditMemo, Invoice
-from webapp.billing.queries import find_document, list_documents
+from webapp.billing.queries import AnyDocument, find_document, list_documents
 from webapp.channels.logos import picture_of
 from webapp.cli import presenting
 from webapp.cli.door import Door, desk_command
@@ -32,7 +32,7 @@ def credit_memos() -> None:
 
 
 def _add_commands(
-    group: click.Group, model: type[Invoice] | type[CreditMemo], present: Callable[..., Document], none: str
+    group: click.Group, model: type[AnyDocument], present: Callable[[AnyDocument], Document], none: str
 ) -> None:
     """The commands that list, show and draw the documents of one kind."""
 
@@ -47,9 +47,9 @@ def _add_commands(
     @click.argument("number")
     @desk_command
     def show(door: Door, number: str) -> None:
-        document = present(find_document(number, door.actor, model))
+        document: Document = present(find_document(number, door.actor, model))
         by = document["by"]
-        drawn = [*pairs(document, _HEAD), f"by  {cell(by['name'] or by['kind'])}"]
+        drawn: list[str] = [*pairs(document, _HEAD), f"by  {cell(by['name'] or by['kind'])}"]
         door.show(document, [*drawn, *section("Lines", table(document["lines"], _LINES, empty=""))])
 
     @group.command(help="Write the one with this NUMBER as a PDF to FILE.")

@@ -230,8 +230,8 @@ def _drawn(order: Document) -> list[str]:
     if order["invoices"]:
         drawn += section("Invoices", table(order["invoices"], ("number", "issued_at", "total", "currency"), empty=""))
     if order["credit_memos"]:
-        columns = ("number", "state", "issued_at", "total", "currency")
-        drawn += section("Credit memos", table(order["credit_memos"], columns, empty=""))
+        of_memos = ("number", "state", "issued_at", "total", "currency")
+        drawn += section("Credit memos", table(order["credit_memos"], of_memos, empty=""))
     if order["updates"]:
         drawn += section("Updates", table(order["updates"], ("id", "kind", "state", "attempts", "message"), empty=""))
     if order["addresses"] and order["addresses"]["delivery"]:

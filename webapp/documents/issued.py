@@ -1,23 +1,24 @@
-"""Issued invoices on paper: what the ledger holds of one, as the content that `invoices` composes.
+"""Issued invoices and credit memos on paper: what the ledger holds of one, as the content that `invoices` composes.
 
-The snapshot of the buyer is opened by right, with an access record. Who may not see buyers gets the invoice without
+The snapshot of the buyer is opened by right, with an access record. Who may not see buyers gets the document without
 them, as does everybody once the buyer was erased.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from webapp.audit.actor import Actor
-from webapp.billing.models import Invoice, InvoiceLine
+from webapp.billing.models import CreditMemo, CreditMemoLine, Invoice, InvoiceLine
 from webapp.billing.services import SNAPSHOT
 from webapp.billing.taxes import WHOLE
 from webapp.channels.described import marketplace_of
 from webapp.channels.incoming import Component
-from webapp.channels.legal_face import Face
+from webapp.channels.legal_face import FOOTER, Face
 from webapp.channels.logos import logo_of
+from webapp.channels.refunds import ADJUSTMENT_LABELS, Adjustment
 from webapp.channels.services import channel_name
 from webapp.documents import formats
 from webapp.documents.invoices import Buyer, Extra, InvoiceContent, Kind, Row
@@ -27,51 +28,66 @@ from webapp.orders.postal import address_of
 from webapp.vault import services as vault
 
 
-def content_of(invoice: Invoice, actor: Actor, paper: str = "") -> InvoiceContent:
-    """The content of an issued invoice, for this paper or the usual one of its country."""
-    order = invoice.order
+def content_of(document: Invoice | CreditMemo, actor: Actor, paper: str = "") -> InvoiceContent:
+    """The content of an issued document, for this paper or the usual one of its country."""
+    return contents_of([document], actor, paper)[0]
+
+
+def contents_of(documents: Sequence[Invoice | CreditMemo], actor: Actor, paper: str = "") -> list[InvoiceContent]:
+    """The contents of these documents, in their order. Buyers are revealed by right, with one access record."""
+    sealed = {document.order_id for document in documents if document.sealed is not None}
+    keys = None
+    if sealed and actor.may("buyers.see"):
+        keys = vault.reveal_kinds(actor, sorted(sealed), purpose="invoice", kinds=(vault.BUYER,))
+    return [_content(document, actor, keys, paper) for document in documents]
+
+
+def _content(document: Invoice | CreditMemo, actor: Actor, keys: vault.DataKeys | None, paper: str) -> InvoiceContent:
+    order = document.order
     marketplace = marketplace_of(order.store.channel, order.marketplace)
-    locale = formats.locale_for(marketplace, invoice.shop)
+    locale = formats.locale_for(marketplace, document.shop)
     country = marketplace.country if marketplace else order.country
-    items = [line for line in invoice.lines if line.component == Component.ITEM and line.line_id is not None]
-    others = [line for line in invoice.lines if line not in items]
-    included = bool(invoice.terms.get("prices_include_tax"))
+    items = [line for line in document.lines if line.component == Component.ITEM and line.line_id is not None]
+    others = [line for line in document.lines if line not in items]
+    included = bool(document.terms.get("prices_include_tax"))
     with spoken(formats.language_of(locale)):
         return InvoiceContent(
-            kind=Kind.INVOICE,
-            number=invoice.number,
-            issued_on=_issued_on(invoice),
-            supplied_on=_day(invoice.terms.get("supplied_on")),
+            kind=Kind.INVOICE if isinstance(document, Invoice) else Kind.CREDIT_MEMO,
+            number=document.number or "",
+            issued_on=_issued_on(document),
+            supplied_on=_day(document.terms.get("supplied_on")),
+            invoice_number=", ".join(document.terms.get("documents", ())),
             order_number=order.number or "",
             channel_order_number=order.channel_order_number,
             channel=channel_name(order.store.channel),
             marketplace=marketplace.name if marketplace else order.marketplace,
-            face=Face(**invoice.seller, logo=logo_of(invoice.shop_id)),
-            buyer=_buyer(invoice, actor),
-            rows=[_row(line, invoice.currency, included) for line in items],
-            extras=[_extra(line, invoice.currency, included) for line in others],
+            face=Face(**document.seller or {}, logo=logo_of(document.shop_id)),
+            buyer=_buyer(document, actor, keys),
+            rows=[_row(line, document.currency, included) for line in items],
+            extras=[_extra(line, document.currency, included) for line in others],
             prices_include_tax=included,
-            tax=Money(sum(line.tax for line in invoice.lines), invoice.currency),
-            total=invoice.total,
+            tax=Money(sum(line.tax for line in document.lines), document.currency),
+            total=document.total,
             paid_through_channel=True,
-            notes=invoice.terms.get("notes", ()),
+            notes=document.terms.get("notes", ()),
+            footer=FOOTER.of(document.shop),
             practice=order.store.practice,
             locale=locale,
             paper=paper or formats.paper_for(country),
         )
 
 
-def _issued_on(invoice: Invoice) -> date:
+def _issued_on(document: Invoice | CreditMemo) -> date:
     """The date of issue; an invoice of an earlier version has it by the shop's present time zone."""
-    kept = _day(invoice.terms.get("issued_on"))
-    return kept or invoice.issued_at.astimezone(ZoneInfo(invoice.shop.zone)).date()
+    kept = _day(document.terms.get("issued_on"))
+    return kept or cast(datetime, document.issued_at).astimezone(ZoneInfo(document.shop.zone)).date()
 
 
 def _day(text: str | None) -> date | None:
     return date.fromisoformat(text) if text else None
 
 
-def _row(line: InvoiceLine, currency: str, included: bool) -> Row:
+def _row(line: InvoiceLine | CreditMemoLine, currency: str, included: bool) -> Row:
     """A row of the paper. Its price per unit is rounded; the row's total is exact."""
     charged = Money(_price(line, included), currency)
     price = Money.round(charged.decimal / line.units, currency) if line.units else None
@@ -87,14 +103,16 @@ def _row(line: InvoiceLine, currency: str, included: bool) -> Row:
     )
 
 
-def _price(line: InvoiceLine, included: bool) -> int:
+def _price(line: InvoiceLine | CreditMemoLine, included: bool) -> int:
     """What is charged for the line before discount, with the tax where prices include it."""
     return line.charged + line.tax if included else line.charged
 
 
-def _extra(line: InvoiceLine, currency: str, included: bool) -> Extra:
+def _extra(line: InvoiceLine | CreditMemoLine, currency: str, included: bool) -> Extra:
+    adjusts = line.component in tuple(Adjustment)
     return Extra(
-        component=Component(line.component),
+        component=None if adjusts else Component(line.component),
+        title=str(ADJUSTMENT_LABELS[Adjustment(line.component)]) if adjusts else "",
         amount=Money(_price(line, included), currency),
         discount=Money(line.discount, currency) if line.discount else None,
         tax_rate=_rate(line),
@@ -103,21 +121,16 @@ def _extra(line: InvoiceLine, currency: str, included: bool) -> Extra:
     )
 
 
-def _rate(line: InvoiceLine) -> Decimal | None:
+def _rate(line: InvoiceLine | CreditMemoLine) -> Decimal | None:
     return None if line.tax_rate is None else Decimal(line.tax_rate) / WHOLE
 
 
-def _buyer(invoice: Invoice, actor: Actor) -> Buyer:
+def _buyer(document: Invoice | CreditMemo, actor: Actor, keys: vault.DataKeys | None) -> Buyer:
     if not actor.may("buyers.see"):
         return Buyer(hidden=True)
-    return Buyer(billing=_lines(_snapshot(invoice, actor)))
-
-
-def _snapshot(invoice: Invoice, actor: Actor) -> Mapping[str, Any]:
-    if invoice.sealed is None:
-        return {}
-    keys = vault.reveal_kinds(actor, [invoice.order_id], purpose="invoice", kinds=(vault.BUYER,))
-    return keys.open(invoice.order_id, SNAPSHOT, invoice.sealed) or {}
+    if keys is None or document.sealed is None:
+        return Buyer()
+    return Buyer(billing=_lines(keys.open(document.order_id, SNAPSHOT, document.sealed) or {}))
 
 
 def _lines(buyer: Mapping[str, Any]) -> Sequence[str]:

@@ -1,7 +1,7 @@
-"""Packing slips of many orders as one PDF, made by a run.
+"""Documents of many rows of a list as one PDF, made by a run; `printed` has the kinds of documents.
 
-The run's results name the orders and how each one ended. A chunk composes the slips of some orders and keeps them as a
-part; the last chunk checks again whether each order may leave, and draws all parts into one PDF. The work is done
+The run's results name the rows and how each one ended. A chunk composes the documents of some rows and keeps them as a
+part; the last chunk asks again which of them must not be used, and draws all parts into one PDF. The work is done
 outside of transactions and counts once its chunk is committed, so a worker that dies loses the work of one chunk and
 leaves no file that anybody can open. If a part is deleted because its buyer is erased while the run goes on, the part
 is composed again, without that buyer.
@@ -16,42 +16,44 @@ from webapp.audit.actor import Actor
 from webapp.audit.services import audit
 from webapp.channels.logos import picture_of
 from webapp.db import after_commit, db, unit_of_work, write_rows
-from webapp.documents import packing, pdf, store
+from webapp.documents import pdf, store
 from webapp.documents.composed import texts
 from webapp.documents.letters import Drawing, without_font
+from webapp.documents.printed import PRINTED, SLIPS, Printed
 from webapp.documents.store import OfOrder
-from webapp.errors import DeskError, Forbidden, Refusal
+from webapp.errors import DeskError, Refusal
 from webapp.i18n import lazy_gettext as _l
 from webapp.jobs import job, runs
 from webapp.jobs.models import Run, RunResult
 from webapp.orders import freshness
 from webapp.orders.bulk import NothingChosen, ResultState
+from webapp.orders.models import Order
 from webapp.vault import services as vault
 from webapp.vault.files import FileGone, Reader, Writer
 from webapp.vault.models import VaultFile
 
 KIND = "print"
-MOST = 1_000  # orders of one file
+MOST = 1_000  # rows of one file
 CHUNK = 50
 
 
 class TooManyToPrint(DeskError):
     code, status = "too_many_to_print", 422
-    sentence = _l("One PDF has slips of up to %(most)s orders, and more were found. Narrow the list.")
+    sentence = _l("One PDF is made from up to %(most)s rows of a list, and more were found. Narrow the list.")
 
 
 class NothingToPrint(Refusal):
     code = "nothing_to_print"
-    sentence = _l("None of these orders may leave now, so there is no slip to print.")
+    sentence = _l("There is nothing to print: the results below say why.")
 
 
 class LettersByNumber(DeskError):
-    """The slip was printed with numbers in place of some letters. The slip's page shows which letters; they are not
+    """The document was printed with numbers in place of some letters. Its page shows which letters; they are not
     stored here, since they may be part of a buyer's data.
     """
 
     code = "letters_by_number"
-    sentence = _l("The PDF has numbers in place of some letters. Print this slip from its page.")
+    sentence = _l("The PDF has numbers in place of some letters. Print this document from its page.")
 
 
 class SlipsOutdated(Refusal):
@@ -59,9 +61,9 @@ class SlipsOutdated(Refusal):
     sentence = _l("%(order)s must not leave any more: %(why)s The file holds its slip, so print the slips again.")
 
 
-def start_print(*, actor: Actor, ids: Sequence[int], paper: str = "") -> Run:
-    """Start a run that makes a PDF of the slips of these orders, in this order; for this paper, or for that of each
-    country.
+def start_print(what: str = SLIPS, *, actor: Actor, ids: Sequence[int], paper: str = "") -> Run:
+    """Start a run that makes a PDF of the documents of these rows, in this order; for this paper, or for that of each
+    country. `what` is the code of a kind of document.
 
     Raises `NothingChosen` or `TooManyToPrint`.
     """
@@ -71,21 +73,27 @@ def start_print(*, actor: Actor, ids: Sequence[int], paper: str = "") -> Run:
     if len(ids) > MOST:
         raise TooManyToPrint(most=MOST)
     run = runs.begin(KIND, actor=actor, total=len(ids))
-    run.numbers = {"paper": paper}
+    run.numbers = {"paper": paper, "what": PRINTED[what].code}
     waits = {"run_id": run.id, "state": ResultState.WAITING.value, "problem": None}
     write_rows(RunResult, [waits | {"position": at, "subject_id": id_} for at, id_ in enumerate(ids, start=1)])
-    audit("slips_printed", actor=actor, run=run.id, orders=run.total)
+    audit(f"{what}_printed", actor=actor, run=run.id, rows=run.total)
     return run
 
 
-def open_slips(run: Run, actor: Actor) -> Reader:
+def printed_by(run: Run) -> Printed:
+    """The kind of the documents that a run prints; runs of earlier versions printed packing slips."""
+    return PRINTED.get(str(run.numbers.get("what", SLIPS)), PRINTED[SLIPS])
+
+
+def open_file(run: Run, actor: Actor) -> Reader:
     """The run's file. Raises `NotFound` if the actor may not have it, and `SlipsOutdated` if one of its orders must
     not leave any more.
     """
     file = store.open_document(run, actor)
     printed = select(RunResult.subject_id).where(RunResult.run_id == run.id, RunResult.state == ResultState.DONE)
-    for order, why in packing.refused_now(actor, list(db.session.scalars(printed))):
+    for order_id, why in printed_by(run).refused_now(actor, list(db.session.scalars(printed))).items():
         file.close()
+        order = db.session.get_one(Order, order_id)
         raise SlipsOutdated(order=order.number or order.channel_order_number, why=why)
     return file
 
@@ -96,9 +104,8 @@ def open_slips(run: Run, actor: Actor) -> Reader:
 @job("now", timeout=600)
 @runs.gives_up
 def print_chunk(run_id: int, chunk: int) -> None:
-    """Compose the slips of the next orders of a run, or draw all of them."""
-    chosen = select(RunResult.subject_id).where(RunResult.run_id == run_id)
-    if chunk == 0 and freshness.run_waits(runs.find_run(run_id), list(db.session.scalars(chosen))):
+    """Compose the documents of the next rows of a run, or draw all of them."""
+    if chunk == 0 and _waits(runs.find_run(run_id)):
         print_chunk.enqueue_in(freshness.LOOK_AGAIN, run_id, chunk)
         return
     with unit_of_work():
@@ -129,19 +136,27 @@ def print_chunk(run_id: int, chunk: int) -> None:
 runs.carried_by(KIND, print_chunk)
 
 
+def _waits(run: Run) -> bool:
+    """Whether the run waits for its orders to be read again."""
+    chosen = select(RunResult.subject_id).where(RunResult.run_id == run.id)
+    return printed_by(run).leaves and freshness.run_waits(run, list(db.session.scalars(chosen)))
+
+
 class _Printing:
     """The work of one chunk. None of it counts before `keep`, called in the transaction that advances the run."""
 
     def __init__(self, run: Run, actor: Actor) -> None:
         self.run_id, self.actor, self.paper = run.id, actor, str(run.numbers.get("paper", ""))
+        self.kind = printed_by(run)
         self._writer: Writer | None = None
         self._start: int | None = None  # the place of the composed part; None: everything was drawn
-        self._part: list[int] = []  # the orders of the part
-        self._orders_with_slips: set[int] = set()  # those of them with slips in the part
-        self._erased: set[int] = set()  # those of them whose buyers were erased before anything was read
+        self._part: list[int] = []  # the rows of the part
+        self._orders: set[int] = set()  # their orders
+        self._orders_with_documents: set[int] = set()  # those of them with documents in the part
+        self._erased: set[int] = set()  # those of the orders whose buyers were erased before anything was read
         self._parts: list[VaultFile] = []  # the parts that were drawn
         self._refused: Mapping[int, DeskError] = {}  # refused by this chunk
-        self._with_numbers: set[int] = set()  # orders whose slips have numbers in place of letters
+        self._with_numbers: set[int] = set()  # rows whose documents have numbers in place of letters
         self._ids: list[int] = []
         self._part_deleted = False  # whether a part was deleted with its buyer during the drawing
 
@@ -163,7 +178,7 @@ class _Printing:
         db.session.rollback()
 
     def keep(self, run: Run) -> None:
-        """Make the chunk's work count, and write how each order ended."""
+        """Make the chunk's work count, and write how each row ended."""
         if self._start is not None and self._writer is not None:
             self._keep_part(run, self._writer, self._start)
             runs.go_on(run)
@@ -187,14 +202,14 @@ class _Printing:
             self._writer.discard()
 
     def _keep_part(self, run: Run, writer: Writer, start: int) -> None:
-        row = store.keep_part(writer, run, start, sorted(self._orders_with_slips))
-        if vault.erased(self._part) != self._erased:  # a buyer was erased while the part was made
+        row = store.keep_part(writer, run, start, sorted(self._orders_with_documents))
+        if vault.erased(sorted(self._orders)) != self._erased:  # a buyer was erased while the part was made
             store.forget([row])
             return
         after_commit(self._forget_writer)
         store.note_view(run, self.actor)
         outcomes: dict[int, DeskError | None] = dict.fromkeys(self._part)
-        outcomes |= {order_id: LettersByNumber() for order_id in self._with_numbers}
+        outcomes |= {row_id: LettersByNumber() for row_id in self._with_numbers}
         self._note(run, outcomes | dict(self._refused))
         run.done = min(run.total or 0, (len(self._parts) + 1) * CHUNK)
 
@@ -210,20 +225,17 @@ class _Printing:
         run.failed = len(db.session.scalars(failed).all())
 
     def _compose(self) -> None:
-        self._erased = vault.erased(self._part)
-        found = packing.slips_for(self.actor, ids=self._part)
-        seen = {slip.order.id for slip in found.slips} | {order.id for order, _why in found.refused}
-        hidden = {order_id: Forbidden(right=str(_l("see orders"))) for order_id in self._part if order_id not in seen}
-        self._refused = hidden | {order.id: why for order, why in found.refused}
-        slips = sorted(found.slips, key=lambda slip: (self._part.index(slip.order.id), slip.place))
-        documents = [OfOrder(slip.order.id, packing.composed_slip(slip, self.paper)) for slip in slips]
-        self._orders_with_slips = {one.order_id for one in documents}
-        self._with_numbers = {one.order_id for one in documents if without_font(texts(one.document), Drawing.PDF)}
+        self._orders = set(self.kind.orders_of(self._part).values())
+        self._erased = vault.erased(sorted(self._orders))
+        found = self.kind.compose(self.actor, self._part, self.paper)
+        self._refused = found.refused
+        self._orders_with_documents = {one.order_id for one in found.documents}
+        self._with_numbers = {one.row_id for one in found.documents if without_font(texts(one.document), Drawing.PDF)}
         self._writer = Writer()
-        store.write_part(self._writer, documents)
+        store.write_part(self._writer, [OfOrder(one.order_id, one.document) for one in found.documents])
 
     def _draw(self) -> None:
-        self._refused = {order.id: why for order, why in packing.refused_now(self.actor, self._ids)}
+        self._refused = self.kind.refused_now(self.actor, self._ids)
         try:
             found = [one for row in self._parts for one in store.read_part(row)]
         except FileGone:

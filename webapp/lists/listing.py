@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 from webapp.audit.actor import Actor
 from webapp.clock import iso, parse_instant
-from webapp.db import UtcDateTime, db
+from webapp.db import UtcDateTime, among, db
 from webapp.errors import Invalid
 from webapp.i18n import lazy_gettext as _l
 from webapp.lists.contract import Parts, Place, Read, Sorting, Subject
@@ -127,6 +127,25 @@ def matching_ids(
     merged = _merged(parts, (sorting.column, row_id), up, limit)
     column, id_ = merged.c
     return first(select(id_), sorting.by(column, id_), up, limit)
+
+
+def chosen_ids(
+    subject: Subject,
+    actor: Actor,
+    *,
+    ids: Sequence[int] | None = None,
+    compiled: Compiled | None = None,
+    sort: str | None = None,
+    limit: int,
+) -> list[int]:
+    """The ids of the first rows of a choice: of the ticked rows, in their order, those that the actor may see; without
+    `ids`, of all rows that a query finds, in the list's order.
+    """
+    if ids is None:
+        return list(db.session.scalars(matching_ids(subject, actor, compiled, sort, limit)))
+    query = subject.visible(actor).where(among(subject.model.id, ids))
+    seen = set(db.session.scalars(_with_columns(query, subject.model.id)))
+    return [id_ for id_ in dict.fromkeys(ids) if id_ in seen][:limit]
 
 
 def first_rows(subject: Subject, actor: Actor, compiled: Compiled | None, sort: str | None, limit: int) -> Select[Any]:

@@ -155,28 +155,32 @@ def _statuses(actor: Actor) -> dict[str, LazyString | str]:
     return status_choices()
 
 
-def _total(values: Sequence[Bound], actor: Actor) -> Condition:
-    """Compared in minor units, whose number of decimals depends on the currency."""
-    odd: dict[int, list[str]] = {}
-    for currency in {currency for _, _, currency in _served()}:
-        if decimals(currency) != _USUAL_DECIMALS:
-            odd.setdefault(decimals(currency), []).append(currency)
-    usual = _amount_within(values, _USUAL_DECIMALS)
-    if not odd:
-        return usual
-    ways = [and_(Order.currency.in_(currencies), _amount_within(values, places)) for places, currencies in odd.items()]
-    others = [currency for currencies in odd.values() for currency in currencies]
-    return or_(*ways, and_(Order.currency.not_in(others), usual))
+def total_between(total: Any, currency: Any) -> Callable[[Sequence[Bound], Actor], Condition]:
+    """The condition of a key for amounts, compared in minor units, whose number of decimals depends on the currency."""
+
+    def condition(values: Sequence[Bound], actor: Actor) -> Condition:
+        odd: dict[int, list[str]] = {}
+        for code in {code for _, _, code in _served()}:
+            if decimals(code) != _USUAL_DECIMALS:
+                odd.setdefault(decimals(code), []).append(code)
+        usual = _amount_within(total, values, _USUAL_DECIMALS)
+        if not odd:
+            return usual
+        ways = [and_(currency.in_(codes), _amount_within(total, values, places)) for places, codes in odd.items()]
+        others = [code for codes in odd.values() for code in codes]
+        return or_(*ways, and_(currency.not_in(others), usual))
+
+    return condition
 
 
-def _amount_within(values: Sequence[Bound], places: int) -> Condition:
+def _amount_within(total: Any, values: Sequence[Bound], places: int) -> Condition:
     def minor(amount: Decimal | None, rounding: str) -> int | None:
         if amount is None:
             return None
         return min(max(int(amount.scaleb(places).to_integral_value(rounding)), -_LARGEST), _LARGEST)
 
     ends = ((minor(value.low, ROUND_CEILING), minor(value.high, ROUND_FLOOR)) for value in values)
-    return or_(*(within(Order.total_minor, low, high) for low, high in ends))
+    return or_(*(within(total, low, high) for low, high in ends))
 
 
 def _by_assignee(values: Sequence[str], actor: Actor) -> Condition:
@@ -305,7 +309,8 @@ KEYS = (
         condition=lambda values, actor: Order.fulfilled_by.in_(values), choices=_fulfillers,
     ),
     QueryKey(
-        code="total", label=_l("Total"), kind=KeyKind.MONEY, condition=_total, help=_l("In each order's currency."),
+        code="total", label=_l("Total"), kind=KeyKind.MONEY,
+        condition=total_between(Order.total_minor, Order.currency), help=_l("In each order's currency."),
     ),
     QueryKey(code="currency", label=_l("Currency"), kind=KeyKind.TEXT, condition=spelled(Order.currency, _UPPER)),
     QueryKey(code="units", label=_l("Units"), kind=KeyKind.NUMBER, condition=between(Order.items)),

@@ -49,6 +49,7 @@ from webapp.ui.lists import (
     order_list,  # noqa: F401 - adds the list to the routes of `order`
     outbox,
     plugin_lists,
+    print_pages,  # noqa: F401 - adds pages to the routes of `documents`
     ship_list,
     shipment_list,
 )

@@ -52,7 +52,6 @@ _KINDS: dict[str, LazyString] = {
     erasing.KIND: _l("Erasing buyer data"),
     bulk.KIND: _l("Act on many orders"),
     exports.KIND: _l("Export"),
-    print_runs.KIND: _l("Packing slips"),
     "index": _l("Building the search index"),
 }
 
@@ -277,6 +276,8 @@ def _doer(kind: str) -> str:
 def _kind_label(run: Run) -> str:
     if run.kind == runs.STREAM:
         return lane_label(str(run.numbers.get("lane", "")))
+    if run.kind == print_runs.KIND:
+        return str(print_runs.printed_by(run).label)
     return str(_KINDS.get(run.kind, run.kind))
 
 
@@ -327,8 +328,11 @@ def _results(run: Run) -> dict[str, Any]:
         return {"results": None, "asked": {}, "older": None, "states": [], "undone": 0, "key": ""}
     asked = _asked()
     rows = bulk.results_of(run, state=asked["state"], after=asked["after"] or 0, limit=RESULTS + 1)
-    found = orders_by_id([row.subject_id for row in rows], current_actor())
-    orders = {order.id: shown.ShownOrder(order) for order in found}
+    ids = [row.subject_id for row in rows]
+    order_of = print_runs.printed_by(run).orders_of(ids) if run.kind == print_runs.KIND else {id_: id_ for id_ in ids}
+    found = orders_by_id(sorted(set(order_of.values())), current_actor())
+    seen = {order.id: shown.ShownOrder(order) for order in found}
+    orders = {id_: seen[order_id] for id_, order_id in order_of.items() if order_id in seen}
     counts = bulk.result_counts(run)
     action = actions().get(db.session.scalar(select(BulkAct.action).where(BulkAct.run_id == run.id)) or "")
     return {

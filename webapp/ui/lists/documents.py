@@ -68,7 +68,7 @@ def _of_order(number: str) -> tuple[Order, Slips, int | None]:
     """
     actor, package = current_actor(), request.args.get("package", type=int)
     order = find_order(number, actor, selectinload(Order.lines))
-    if _read_again([order]):
+    if read_again([order]):
         order = find_order(number, actor, selectinload(Order.lines))
     found = packing.slips_of(actor, [order], package=package)
     if not (found.slips or found.refused):
@@ -76,7 +76,7 @@ def _of_order(number: str) -> tuple[Order, Slips, int | None]:
     return order, found, package
 
 
-def _read_again(orders: Sequence[Order]) -> bool:
+def read_again(orders: Sequence[Order]) -> bool:
     """Have the orders read again whose facts are too old, and say so if no answer came in time. Returns whether any
     were: then what was loaded of the orders before may be outdated.
     """
@@ -98,7 +98,7 @@ def packing_slips() -> str | AnyResponse:
         return redirect(chosen.list_url())
     where = chosen.where(actor)
     orders = packing.orders_to_print(actor, **where)
-    if _read_again(orders):
+    if read_again(orders):
         orders = packing.orders_to_print(actor, **where)
     return _page(packing.slips_of(actor, orders), chosen.back_url, chosen)
 
@@ -123,11 +123,12 @@ def start_pdf() -> AnyResponse:
 @needs("orders.view")
 def fetch(run_id: int) -> AnyResponse:
     """The PDF of a run, for the person who started the run."""
-    file = print_runs.open_slips(runs.find_run(run_id), current_actor())
+    run = runs.find_run(run_id)
+    file = print_runs.open_file(run, current_actor())
     response = Response(file.chunks(), mimetype=PDF)
     response.call_on_close(file.close)  # also if the client doesn't read to the end
     response.content_length = file.size
-    attach(response, f"packing-slips-{now():%Y-%m-%d-%H%M}.pdf")
+    attach(response, f"{print_runs.printed_by(run).file_name}-{now():%Y-%m-%d-%H%M}.pdf")
     return response
 
 

@@ -60,6 +60,7 @@ class ListPages(SubjectPages):
     table = Table  # draws the rows
     acts_on_orders = False  # whether the actions on orders are below the list
     acts_on_updates = False  # whether updates are decided about below the list
+    prints = False  # whether the chosen rows can be printed, at the endpoint `print_chosen`
     acts_in_rows = False  # whether rows have buttons, which belong to a form beside the list
 
     def add_to(self, bp: Blueprint) -> None:
@@ -123,7 +124,7 @@ class ListPages(SubjectPages):
 
     def _is_choosable(self, actor: Actor) -> bool:
         """Whether there is anything that this person can do to chosen rows."""
-        return self.acts_on_orders or actor.may("orders.export")
+        return self.acts_on_orders or self.prints or actor.may("orders.export")
 
     def _rows_context(
         self,
@@ -167,6 +168,7 @@ class ListPages(SubjectPages):
             "searched": self.subject,
             "acts_on_orders": self.acts_on_orders,
             "acts_on_updates": self.acts_on_updates,
+            "prints": self.prints,
             "acts_in_rows": self.acts_in_rows,
             "notes": [] if asked.problem else self.notes(asked),
             "whole": whole,

@@ -25,6 +25,7 @@ from webapp.channels.incoming import BUYER_FIELDS
 from webapp.clock import iso, parse_instant
 from webapp.db import db
 from webapp.documents.packing import slip_refusal
+from webapp.documents.return_slips import return_refusal
 from webapp.errors import Refusal, sentence_of
 from webapp.fulfillment.canceling import asked
 from webapp.fulfillment.confirmations import SHIPMENT, confirmations_of, held_shipments
@@ -168,6 +169,10 @@ class OrderView:
     @cached_property
     def slip_refusal(self) -> Refusal | None:
         return slip_refusal(self.order, self.actor)
+
+    @cached_property
+    def return_refusal(self) -> Refusal | None:
+        return return_refusal(self.order)
 
     @cached_property
     def next_step(self) -> tuple[str, str]:

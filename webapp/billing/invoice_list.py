@@ -1,0 +1,117 @@
+"""The list of invoices: every issued invoice, of all orders.
+
+A row is an invoice. Invoices belong to orders: a query that finds an order finds its invoices, and the columns of the
+order are shown for each of them. Number, time of issue, amounts and issuer are the invoice's own.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from sqlalchemy import ColumnElement, or_, select
+
+from webapp.audit.actor import Actor
+from webapp.billing import document_columns as of_documents
+from webapp.billing.models import Invoice, InvoiceLine
+from webapp.db import begins_with, table_of
+from webapp.i18n import lazy_gettext as _l, ngettext
+from webapp.lists.contract import ListWords, StatusCard, Subject
+from webapp.lists.saved_views import EVERYTHING, View
+from webapp.orders.models import Order
+from webapp.search.conditions import yes_no
+from webapp.search.contract import ORDERS, KeyKind, QueryKey
+
+INVOICES = "invoices"
+_NUMBER = _l("Invoice number")
+_OF = InvoiceLine.invoice_id
+
+COLUMNS = of_documents.columns(INVOICES, Invoice, InvoiceLine, _OF, _l("Invoice"))
+KEYS = of_documents.keys(INVOICES, Invoice, "invoice", _NUMBER)
+
+
+# --- Of orders by their invoices --------------------------------------------------------------------------------------
+
+
+def _by_number(values: Sequence[str], actor: Actor) -> ColumnElement[bool]:
+    spelled = {spelling for value in values for spelling in (value, value.upper())}
+    whole = [value for value in spelled if not value.endswith("*")]
+    begun = sorted(value.rstrip("*") for value in spelled if value.endswith("*"))
+    found = or_(Invoice.number.in_(whole), *(begins_with(Invoice.number, one) for one in begun))
+    return Order.id.in_(select(Invoice.order_id).where(found))
+
+
+_HAS_INVOICE = select(Invoice.id).where(Invoice.order_id == Order.id).correlate(Order).exists()
+ORDER_KEYS = (
+    QueryKey(
+        code="invoice", label=_NUMBER, kind=KeyKind.TEXT, condition=_by_number, filter=False,
+        help=_l("“*” stands for anything at its end."),
+    ),
+    QueryKey(
+        code="invoiced", label=_l("Has invoices"), kind=KeyKind.YES_NO, condition=yes_no(_HAS_INVOICE), bare=True
+    ),
+)  # fmt: skip
+
+
+# --- The subject ------------------------------------------------------------------------------------------------------
+
+WORDS = ListWords(
+    every=_l("All invoices"),
+    region=_l("Invoice list"),
+    select=_l("Select all invoices of this page"),
+    older=_l("No older invoices"),
+    none=_l("No such invoices"),
+    empty=_l("No invoice yet"),
+    empty_text=_l("Every invoice that is issued appears here. You issue one from an order, or for many from the list."),
+    show=_l("Show the invoices"),
+    search=_l("Search invoices"),
+    placeholder=_l("Search invoices: order number, buyer, SKU, invoice:INV-000001, or issued:today"),
+    filter=_l("Filter the invoices"),
+    choose=_l("Choose at least one invoice first."),
+    chosen=_l("For the chosen invoices"),
+    save=_l("Filter or search the invoices, then save the list under a name from its Views menu."),
+    back=_l("To the invoices"),
+    where=_l("When invoices were issued"),
+    counted=lambda count: ngettext("%(num)s invoice", "%(num)s invoices", count),
+    counted_more=_l("%(count)s+ invoices"),
+    newer=lambda count: ngettext("%(num)s new invoice", "%(num)s new invoices", count),
+    in_background=_l(
+        "Workbooks, and more than %(count)s invoices, are written in the background; "
+        "you get the file on the run's page."
+    ),
+)
+CARDS = (
+    StatusCard("today", _l("Issued today"), "issued:today", "good"),
+    StatusCard("week", _l("In the last 7 days"), "issued:>=-7d", "info"),
+    StatusCard("month", _l("In the last 30 days"), "issued:>=-30d", "info"),
+)
+VIEWS = (*(View(card.code, card.label, card.query) for card in CARDS), View(EVERYTHING, _l("Everything"), ""))
+
+
+def name_of(row: Any) -> str:
+    """The invoice's number."""
+    return str(row.document)
+
+
+INVOICE_LIST = Subject(
+    code=INVOICES,
+    label=_l("Invoices"),
+    order_id=table_of(Invoice).c.order_id,
+    within=ORDERS,
+    filters=of_documents.FILTERS,
+    model=Invoice,
+    visible=partial(of_documents.visible, Invoice),
+    sorts=of_documents.sorts_of(Invoice),
+    usual=f"-{of_documents.ISSUED}",
+    row=of_documents.row_of(Invoice),
+    always=(of_documents.DOCUMENT_COLUMN, "number", "channel_number", "state", "channel_status", "store"),
+    each=_l("One row per invoice"),
+    expansions=[of_documents.lines(Invoice, InvoiceLine, _OF)],
+    reference=name_of,
+    words=WORDS,
+    path="/invoices",
+    one="invoice",
+    recent=f"{of_documents.ISSUED}:>=-90d",
+    views=VIEWS,
+    cards=CARDS,
+    walk=of_documents.DocumentWalk(),
+)

@@ -1,0 +1,115 @@
+"""What a run prints: each kind of document that is made for many rows of a list, with its rules.
+
+A kind says which rows its runs work on, composes their documents, and names the rows without one, each with a reason.
+Making the file is done by `print_runs`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from webapp.audit.actor import Actor
+from webapp.billing.queries import invoices_by_id, orders_of_invoices
+from webapp.documents import issued, packing, return_slips
+from webapp.documents.composed import Document
+from webapp.documents.invoices import DoesNotAddUp, compose
+from webapp.errors import DeskError, Forbidden
+from webapp.i18n import LazyString, lazy_gettext as _l
+
+
+@dataclass(frozen=True, slots=True)
+class OfRow:
+    """A document, with the row for which it was made and the row's order."""
+
+    row_id: int
+    order_id: int
+    document: Document
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """The documents of some rows, in the order of the rows, and the rows without one."""
+
+    documents: Sequence[OfRow]
+    refused: Mapping[int, DeskError] = field(default_factory=dict)
+
+
+class Printed:
+    """A kind of document whose rows are orders, unless it says otherwise."""
+
+    code: str
+    label: LazyString
+    file_name: str  # the beginning of the name of its files
+    leaves = False  # whether printing it means that the goods leave, so that the orders have to be known well
+
+    def orders_of(self, ids: Sequence[int]) -> Mapping[int, int]:
+        """The orders of these rows."""
+        return dict(zip(ids, ids, strict=True))
+
+    def compose(self, actor: Actor, ids: Sequence[int], paper: str) -> Composed:
+        """The documents of these rows, for this paper or for that of each country."""
+        raise NotImplementedError
+
+    def refused_now(self, actor: Actor, ids: Sequence[int]) -> Mapping[int, DeskError]:
+        """Those of the orders whose documents must not be used any more."""
+        return {}
+
+
+class PackingSlips(Printed):
+    """The slips of orders that may leave."""
+
+    code, label, file_name, leaves = "slips", _l("Packing slips"), "packing-slips", True
+
+    def compose(self, actor: Actor, ids: Sequence[int], paper: str) -> Composed:
+        found = packing.slips_for(actor, ids=ids)
+        seen = {slip.order.id for slip in found.slips} | {order.id for order, _why in found.refused}
+        slips = sorted(found.slips, key=lambda slip: (ids.index(slip.order.id), slip.place))
+        documents = [OfRow(slip.order.id, slip.order.id, packing.composed_slip(slip, paper)) for slip in slips]
+        return Composed(documents, _hidden(ids, seen) | {order.id: why for order, why in found.refused})
+
+    def refused_now(self, actor: Actor, ids: Sequence[int]) -> Mapping[int, DeskError]:
+        return {order.id: why for order, why in packing.refused_now(actor, ids)}
+
+
+class ReturnSlips(Printed):
+    """The return slips of orders."""
+
+    code, label, file_name = "return_slips", _l("Return slips"), "return-slips"
+
+    def compose(self, actor: Actor, ids: Sequence[int], paper: str) -> Composed:
+        orders = return_slips.orders_with_slips(actor, ids)
+        refused = {order.id: why for order in orders if (why := return_slips.return_refusal(order)) is not None}
+        documents = [
+            OfRow(order.id, order.id, return_slips.composed_slip(order, paper))
+            for order in orders
+            if order.id not in refused
+        ]
+        return Composed(documents, _hidden(ids, {order.id for order in orders}) | refused)
+
+
+class Invoices(Printed):
+    """Issued invoices; the rows are those of the list of invoices."""
+
+    code, label, file_name = "invoices", _l("Invoices"), "invoices"
+
+    def orders_of(self, ids: Sequence[int]) -> Mapping[int, int]:
+        return orders_of_invoices(ids)
+
+    def compose(self, actor: Actor, ids: Sequence[int], paper: str) -> Composed:
+        invoices = invoices_by_id(ids, actor)
+        documents: list[OfRow] = []
+        refused: dict[int, DeskError] = _hidden(ids, {invoice.id for invoice in invoices})
+        for invoice, content in zip(invoices, issued.contents_of(invoices, actor, paper), strict=True):
+            try:
+                documents.append(OfRow(invoice.id, invoice.order_id, compose(content)))
+            except DoesNotAddUp as why:
+                refused[invoice.id] = why
+        return Composed(documents, refused)
+
+
+def _hidden(ids: Sequence[int], seen: set[int]) -> dict[int, DeskError]:
+    """The rows that the actor may not see, each with that as the reason."""
+    return {id_: Forbidden(right=str(_l("see orders"))) for id_ in ids if id_ not in seen}
+
+
+PRINTED: Mapping[str, Printed] = {kind.code: kind for kind in (PackingSlips(), ReturnSlips(), Invoices())}
+SLIPS, RETURN_SLIPS, INVOICES = PRINTED  # their codes
