@@ -364,6 +364,7 @@ def _planned(order: Order, wish: Wish, reason: str, actor: Actor) -> CreditMemo:
         state=MemoState.PROPOSED if limit is not None and total > limit else MemoState.RECORDED,
         origin=Origin.DESK,
         record_only=plan is None,
+        terms={},
         reason=reason,
         plan={} if plan is None else {"parts": [list(_part) for _part in _plain(plan)], "added": plan.added},
         recorded_at=now(),
