@@ -6,6 +6,7 @@ A plugin is a module with `hookimpl` functions (see `webapp/hooks/specs.py` for 
 
 from webapp.audit.actor import Actor, ActorKind
 from webapp.audit.rights import Right
+from webapp.billing.automatic import automatic_refusal, issue_due
 from webapp.billing.contract import DocumentIssued, DocumentKind
 from webapp.billing.memos import (
     any_refund_undoable,
@@ -352,6 +353,7 @@ __all__ = [
     "archive",
     "archive_refusal",
     "assign",
+    "automatic_refusal",
     "buyers_reason",
     "calling",
     "cancel_orders",
@@ -378,6 +380,7 @@ __all__ = [
     "in_calendar",
     "invoice_refusal",
     "iso",
+    "issue_due",
     "issue_invoice",
     "issue_invoices",
     "job",

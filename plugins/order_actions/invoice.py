@@ -18,6 +18,7 @@ from webapp.api import (
     Remaining,
     UnitsOfLine,
     invoice_refusal,
+    issue_due,
     issue_invoices,
     lazy_gettext as _l,
     ngettext,
@@ -25,7 +26,9 @@ from webapp.api import (
 
 
 class InvoiceInput(ActionInput):
-    """Without `lines`, everything that is left is invoiced."""
+    """Without `lines`, everything that is left is invoiced; with `due`, what the store's settings would invoice by
+    themselves, and nothing of other orders.
+    """
 
     lines: Annotated[dict[int, int], FormField(_l("What to invoice"), Kind.QUANTITIES)] = Field(default_factory=dict)
     shipping: Annotated[
@@ -36,6 +39,7 @@ class InvoiceInput(ActionInput):
             help=_l("Otherwise each invoice has its share of the shipping, by units."),
         ),
     ] = False
+    due: bool = False
 
 
 class InvoiceOrder(OrderAction):
@@ -57,7 +61,10 @@ class InvoiceOrder(OrderAction):
         self.perform_many([order], data, actor)
 
     def perform_many(self, orders: Sequence[Order], data: InvoiceInput, actor: Actor) -> None:
-        issue_invoices(orders, data.lines, shipping=data.shipping, actor=actor)
+        if data.due:
+            issue_due(orders, actor=actor)
+        else:
+            issue_invoices(orders, data.lines, shipping=data.shipping, actor=actor)
 
     def offered(self, order: Order | None, actor: Actor) -> Mapping[str, Offered]:
         if order is None:

@@ -1,5 +1,6 @@
 """Ship: the button, the form and the JSON of shipping. The rules are the desk's own (`shipping_refusal`)."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Annotated, Any
@@ -22,9 +23,14 @@ from webapp.api import (
     OrderAction,
     PackageInput,
     Refusal,
+    Remaining,
+    Shipment,
     UnitsOfLine,
     any_shipment_undoable,
+    automatic_refusal,
     get_channel,
+    invoice_refusal,
+    issue_invoices,
     lazy_gettext as _l,
     ngettext,
     now,
@@ -33,6 +39,7 @@ from webapp.api import (
 )
 
 Short = Field(max_length=100)
+INVOICING = "orders.invoice"  # the right
 
 
 class PackageFields(BaseModel):
@@ -82,6 +89,7 @@ class ShipInput(ActionInput):
         ),
     ]
     ship_anyway: Annotated[bool, FormField(_l("The buyer asked to cancel: ship anyway"), Kind.TICK)] = False
+    invoice: Annotated[bool, FormField(_l("Invoice what ships"), Kind.TICK)] = False
 
     @model_validator(mode="before")
     @classmethod
@@ -112,7 +120,19 @@ class ShipOrder(OrderAction):
 
     def perform(self, order: Order, data: ShipInput, actor: Actor) -> None:
         packages = [package.as_package(order) for package in data.packages]
-        ship_order(order, packages, actor=actor, anyway=data.ship_anyway)
+        shipment = ship_order(order, packages, actor=actor, anyway=data.ship_anyway)
+        if data.invoice:
+            self._invoice(order, shipment, actor)
+
+    def _invoice(self, order: Order, shipment: Shipment, actor: Actor) -> None:
+        """Invoice the units that ship, as far as they are not invoiced already."""
+        actor.needs(INVOICING)
+        left, shipped = Remaining(order).units, Counter[int]()
+        for package in shipment.packages:
+            for line in package.lines:
+                shipped[line.line_id] += line.quantity
+        if lines := {id_: min(units, left[id_]) for id_, units in shipped.items() if id_ in left}:
+            issue_invoices([order], lines, actor=actor)
 
     def undo(self, order: Order, data: ShipInput) -> tuple[str, Mapping[str, Any]] | None:
         return ("take_back", {}) if SHIP_HOLD.of(order.store) else None
@@ -135,4 +155,11 @@ class ShipOrder(OrderAction):
         return {
             "packages": Offered(fields=fields, most=units),
             "ship_anyway": Offered() if order.buyer_wants_cancel else HIDDEN,
+            "invoice": Offered() if self._may_invoice(order, actor) else HIDDEN,
         }
+
+    def _may_invoice(self, order: Order, actor: Actor) -> bool:
+        """Whether the units can be invoiced with the shipment, and are not by themselves."""
+        if not actor.may(INVOICING) or invoice_refusal(order, actor) is not None:
+            return False
+        return automatic_refusal(order, actor) is not None

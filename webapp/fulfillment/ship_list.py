@@ -32,7 +32,8 @@ from webapp.orders.search_words import full_numbers, number_prefixes
 from webapp.orders.services import read_input
 
 LONGEST = 5_000  # rows of one list
-ANYWAY = str(BuyerWantsCancel.field)  # of the ship action's input: it ships although the buyer asked to cancel
+# Fields of the ship action's input: it ships although the buyer asked to cancel; it invoices what ships.
+ANYWAY, INVOICE = str(BuyerWantsCancel.field), "invoice"
 _PART = 2_000  # numbers looked up at once
 _LONGEST_CELL = 100
 _TAB = "\t"
@@ -246,15 +247,18 @@ def _parts(numbers: list[str]) -> Iterator[list[str]]:
     return (numbers[start : start + _PART] for start in range(0, len(numbers), _PART))
 
 
-def start(rows: Sequence[Row], *, actor: Actor, key: str = "", anyway: Sequence[Row] = ()) -> Run:
-    """Ship the valid rows of the list, as a run; of the rows `anyway`, also those whose buyer asked to cancel. A
-    repeated `key` returns the first run. Raises `NothingFits`.
+def start(
+    rows: Sequence[Row], *, actor: Actor, key: str = "", anyway: Sequence[Row] = (), invoice: bool = False
+) -> Run:
+    """Ship the valid rows of the list, as a run; of the rows `anyway`, also those whose buyer asked to cancel. With
+    `invoice`, what ships is invoiced. A repeated `key` returns the first run. Raises `NothingFits`.
     """
     if known := known_run(key, actor):
         return known
     action, ticked = listed_action(), frozenset(anyway)
+    more = {INVOICE: True} if invoice else {}
     inputs = {
-        fit.order.id: read_input(action, fit.row.input | ({ANYWAY: True} if fit.row in ticked else {}))
+        fit.order.id: read_input(action, fit.row.input | more | ({ANYWAY: True} if fit.row in ticked else {}))
         for fit in check([*rows, *anyway], actor, ticked)
         if fit.order is not None and fit.problem is None
     }

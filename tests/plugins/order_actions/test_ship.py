@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 
 from plugins.order_actions.ship import ShipInput, ShipOrder
-from webapp.api import Actor, Order, db, now, unit_of_work
+from webapp.api import HIDDEN, Actor, Invoice, Order, Refusal, db, issue_invoice, now, unit_of_work
+from webapp.billing.automatic import AUTOMATIC
 from webapp.channels.models import Shop
+from webapp.errors import Forbidden
 from webapp.fulfillment.models import Package
 from webapp.orders.queries import locked
 from webapp.orders.services import act, read_input
+from webapp.settings.services import store_all
 from webapp.testing import incoming_line, incoming_order
 
 PARCEL = {"carrier": "DHL", "tracking_number": "JD1"}
@@ -73,3 +76,56 @@ def test_what_cannot_be_read_is_a_sentence(make_order: Callable[..., Order], mia
     with pytest.raises(Exception, match=r"\w") as raised:
         ship(order, given if "packages" in given else PARCEL | given if given else {}, mia)
     assert raised.value.__class__.__module__.startswith("webapp.")
+
+
+# --- Invoicing what ships ---------------------------------------------------------------------------------------------
+
+
+def invoiced() -> list[list[int]]:
+    """The units of each invoice."""
+    return [[line.units for line in row.lines if line.units] for row in db.session.query(Invoice).order_by(Invoice.id)]
+
+
+def test_what_ships_is_invoiced_in_the_same_act_if_that_is_ticked(take: Callable[..., list[Order]], mia: Actor) -> None:
+    [order] = take(incoming_order([incoming_line("MUG", 3), incoming_line("CUP")]))
+    mug, cup = (line.id for line in order.lines)
+    ship(order, PARCEL | {"lines": {str(mug): 1}}, mia)
+    assert invoiced() == []
+    ship(order, PARCEL | {"lines": {str(mug): 1, str(cup): 1}, "invoice": True}, mia)
+    assert invoiced() == [[1, 1]]
+    with unit_of_work():
+        issue_invoice(locked(order), {mug: 1}, actor=mia)
+    ship(order, PARCEL | {"invoice": True}, mia)  # one unit of two is left to invoice, and one of them ships
+    assert invoiced() == [[1, 1], [1], [1]]
+
+
+def test_nothing_ships_if_it_can_not_be_invoiced(take: Callable[..., list[Order]], mia: Actor) -> None:
+    [order] = take(incoming_order(total=None))
+    with pytest.raises(Refusal, match="does not tell the total"):
+        ship(order, PARCEL | {"invoice": True}, mia)
+    assert order.lines[0].shipped == 0
+
+
+def test_the_right_to_invoice_is_asked(make_order: Callable[..., Order], make_user: Callable[..., Actor]) -> None:
+    order, packer = make_order(), make_user("packer", "Paul")
+    with pytest.raises(Forbidden):
+        ship(order, PARCEL | {"invoice": True}, packer)
+    assert ShipOrder().offered(order, packer)["invoice"] is HIDDEN
+
+
+def test_what_is_invoiced_already_just_ships(make_order: Callable[..., Order], mia: Actor) -> None:
+    order = make_order()
+    with unit_of_work():
+        issue_invoice(locked(order), actor=mia)
+    assert ShipOrder().offered(order, mia)["invoice"] is HIDDEN
+    ship(order, PARCEL | {"invoice": True}, mia)
+    assert invoiced() == [[1]]
+
+
+def test_the_tick_is_hidden_where_the_store_invoices_by_itself(make_order: Callable[..., Order], mia: Actor) -> None:
+    order = make_order()
+    assert ShipOrder().offered(order, mia)["invoice"].shown
+    with unit_of_work():
+        values = {"invoices": "when_shipped", "invoice_from": (now() - timedelta(days=2)).date().isoformat()}
+        store_all(AUTOMATIC, values, order.store)
+    assert ShipOrder().offered(order, mia)["invoice"] is HIDDEN

@@ -14,6 +14,7 @@ from sqlalchemy import update
 
 from tests.ui.conftest import Browser, tells_both
 from webapp.audit.actor import Actor
+from webapp.billing.models import Invoice
 from webapp.channels.incoming import ChannelStage
 from webapp.channels.models import Store
 from webapp.clock import now
@@ -348,6 +349,18 @@ def test_a_list_of_parcels_is_looked_at_before_it_ships(
     assert "3 shipped" in browser.get(sent.location).text
     assert db.session.query(Shipment).count() == 3
     assert browser.post("/orders/ship-list/start", {"list": kept, "submission_key": "k2"}).status_code == 422
+
+
+def test_what_a_list_ships_is_invoiced_if_that_is_ticked(
+    browser: Browser, orders: list[Order], work: Callable[[], int]
+) -> None:
+    kept = "\n".join(f"{order.number}\tDHL\tJD{order.id}\t" for order in orders)
+    assert "Invoice what ships" in browser.post("/orders/ship-list", {"list": kept}).text
+    browser.post("/orders/ship-list/start", {"list": kept, "submission_key": "k1", "invoice": "1"})
+    work()
+    assert {row.order_id for row in db.session.query(Invoice)} == {order.id for order in orders}
+    again = browser.post("/orders/ship-list", {"list": kept}).text
+    assert "Invoice what ships" not in again  # nothing fits
 
 
 @pytest.mark.parametrize("fitting", [True, False])

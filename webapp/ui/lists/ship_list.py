@@ -6,11 +6,14 @@ from typing import Any
 from flask import Blueprint, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
+from webapp.billing.automatic import automatic_refusal
+from webapp.billing.services import invoice_refusal
 from webapp.db import unit_of_work
 from webapp.errors import DeskError
 from webapp.fulfillment import ship_list
 from webapp.fulfillment.services import shipping_refusal
 from webapp.orders import bulk
+from webapp.orders.models import Order
 from webapp.ui.frame.access import current_actor, needs
 from webapp.ui.frame.failures import shown_again
 from webapp.ui.frame.pages import page
@@ -76,8 +79,17 @@ def look() -> str | tuple[str, int]:
         hidden=max(len(checked) - SHOWN, 0),
         text=text,
         list=ship_list.write_rows([one.found for one in fitting]),
+        can_invoice=any(_may_invoice(one.order) for one in fitting if one.order is not None),
         key=secrets.token_urlsafe(16),
     )
+
+
+def _may_invoice(order: Order) -> bool:
+    """Whether the order can be invoiced with its shipment, and is not by itself."""
+    actor = current_actor()
+    if not actor.may("orders.invoice") or invoice_refusal(order, actor) is not None:
+        return False
+    return automatic_refusal(order, actor) is not None
 
 
 @bp.post("/orders/ship-list/start")
@@ -92,7 +104,8 @@ def start() -> AnyResponse | tuple[str, int]:
         anyway = ship_list.read_rows(asking, written=True) if ticked and asking.strip() else []
         with unit_of_work():
             key = request.form.get("submission_key", "")
-            run_id = ship_list.start(rows, actor=current_actor(), key=key, anyway=anyway).id
+            invoice = "invoice" in request.form
+            run_id = ship_list.start(rows, actor=current_actor(), key=key, anyway=anyway, invoice=invoice).id
     except DeskError as error:
         return _list_form(text + asking, str(error)), error.status
     return redirect(url_for("orders.index", run=run_id))  # the list shows the run's progress
