@@ -76,6 +76,9 @@ def test_the_desks_own_settings_of_a_store_are_known(cli: Command, store: Store)
         ("marketplaces", "marketplace.JP", True),
         ("outward", "cancel_hold", 60),
         ("outward", "ship_hold", 0),
+        ("invoices", "invoices", "by_hand"),
+        ("invoices", "invoice_from", ""),
+        ("invoices", "invoice_channel_fulfilled", False),
         ("leaving", "reread_after", 10),
     ]
     where = ("settings", "set", "buyers", "--store", store.name)
@@ -144,7 +147,15 @@ def test_a_store_whose_channel_was_left_out_lists_its_other_settings(cli: Comman
     [plugin] = [one for one in hooks.manager.get_plugins() if isinstance(one, FakeChannelPlugin)]
     hooks.manager.unregister(plugin)
     listed = cli("--json", "settings", "list", "--store", store.name).document
-    assert {row["group"] for row in listed} == {"orders", "marketplaces", "buyers", "leaving", "outward", "printing"}
+    assert {row["group"] for row in listed} == {
+        "orders",
+        "marketplaces",
+        "buyers",
+        "invoices",
+        "leaving",
+        "outward",
+        "printing",
+    }
 
 
 def test_what_is_not_there_is_named(cli: Command, store: Store) -> None:
@@ -166,6 +177,12 @@ def test_settings_of_a_shop_are_its_legal_face(cli: Command, store: Store) -> No
         "language": "en",
         "sender_name": "",
         "reply_to": "",
+        "invoice_prefix": "",
+        "invoice_yearly": False,
+        "credit_memo_prefix": "",
+        "credit_memo_yearly": False,
+        "tax_rates": "",
+        "prices_include_tax": False,
     }
     wrong = cli("settings", "set", "sender", "--shop", store.shop_id, "--set", "reply_to=harbor")
     assert (wrong.code, "Reply address: this is no e-mail address." in wrong.err) == (1, True)
@@ -217,6 +234,7 @@ def test_a_group_that_fails_is_named_and_the_others_are_listed(
         "orders",
         "marketplaces",
         "buyers",
+        "invoices",
         "leaving",
         "outward",
         "printing",

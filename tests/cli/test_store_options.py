@@ -55,6 +55,9 @@ def test_every_option_is_listed_with_its_choices(cli: Command, store: Store, tok
         "marketplace.JP",
         "cancel_hold",
         "ship_hold",
+        "invoices",
+        "invoice_from",
+        "invoice_channel_fulfilled",
         "reread_after",
     ]
     assert rows["key"] == {

@@ -34,7 +34,7 @@ class When(StrEnum):
 
 WHEN = Setting(
     name="invoices",
-    label=_l("Invoices"),
+    label=_l("Issue invoices"),
     default=When.BY_HAND.value,
     choices={
         When.BY_HAND: _l("by hand"),

@@ -1,7 +1,8 @@
 """The contents of a store's pages: traffic, sales, counts and orders in words. Nothing here changes anything."""
 
+import secrets
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from flask import url_for
@@ -9,6 +10,8 @@ from sqlalchemy import text
 from sqlalchemy.orm import joinedload
 
 from webapp.audit.actor import Actor
+from webapp.billing import backlog
+from webapp.billing.automatic import SINCE, WHEN, When
 from webapp.channels import authorizing, described
 from webapp.channels.ages import AGES, ages_of, warnings_of
 from webapp.channels.connecting import Connection
@@ -54,7 +57,7 @@ from webapp.ui.frame.proxies import by_local_name
 from webapp.ui.orders import shown
 from webapp.updates.models import OPEN_UPDATES, ChannelUpdate
 
-RECENT, WAITING_SHOWN = 8, 20
+RECENT, WAITING_SHOWN, DUE_SHOWN = 8, 20, 50
 _WITH_MORE = (CONNECTION, AGES, NEW_ORDERS, MARKETPLACES, BUYERS)  # name, days, shops, and what is to be erased
 
 
@@ -257,6 +260,7 @@ def settings_facts(
         "orders_form": orders or orders_form(store, shops(actor), channel_name(store.channel), next_numbers()),
         "buyers_form": buyers or buyers_form(store),
         "groups": group_forms(STORE, lambda code: _url_of_group(store, code), store, typed, _WITH_MORE),
+        "invoiced_by_itself": WHEN.of(store) != When.BY_HAND,
         "whole": whole,
         "preview": shown_preview(store, treatment_of(store)) if whole else None,
         "import_from": _days_back(store),
@@ -283,6 +287,7 @@ def shown_preview(store: Store, treatment: Treatment) -> dict[str, Any]:
         "by_rule": found.by_rule,
         "once_paid": status_name(found.once_paid) if found.once_paid else "",
         "off": newest.marketplace in treatment.off,
+        "invoice": _when_invoiced(store),
         "holds": [(_("Shipment confirmation"), SHIP_HOLD.of(store)), (_("Cancellation"), CANCEL_HOLD.of(store))],
         "attention": in_words(found.attention),
     }
@@ -296,6 +301,31 @@ def _days_back(store: Store) -> int | None:
 
 def _url_of_group(store: Store, code: str) -> str:
     return url_for("stores.change_group", store_id=store.id, code=code)
+
+
+def invoices_facts(store: Store, actor: Actor) -> dict[str, Any]:
+    """The page of the invoices that the store's settings would issue now."""
+    found = backlog.preview(store, actor)
+    return {
+        "store": head(store),
+        "tab": "settings",
+        "test": None,
+        "when": _when_invoiced(store),
+        "since": date.fromisoformat(SINCE.of(store)) if SINCE.of(store) else None,
+        "count": len(found.due),
+        "more": found.more,
+        "totals": found.totals,
+        "rows": [
+            {"order": shown.ShownOrder(one.order), "units": one.units, "total": one.total}
+            for one in found.due[:DUE_SHOWN]
+        ],
+        "key": secrets.token_urlsafe(16),
+    }
+
+
+def _when_invoiced(store: Store) -> str:
+    """When the store's orders are invoiced, in words."""
+    return str((WHEN.options or {})[WHEN.of(store)])
 
 
 def erasing_facts(store: Store, actor: Actor) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from typing import Any
 from flask import Blueprint, flash, render_template, request, url_for
 from werkzeug.wrappers import Response
 
+from webapp.billing import backlog
+from webapp.billing.automatic import AUTOMATIC, WHEN, When
 from webapp.channels import ages, authorizing, calls, described
 from webapp.channels.connecting import Connection, StoreAccess
 from webapp.channels.contract import Channel
@@ -46,6 +48,7 @@ from webapp.ui.desk.store_page import (
     erasing_facts,
     found_store,
     head,
+    invoices_facts,
     overview,
     settings_facts,
     shown_preview,
@@ -209,7 +212,32 @@ def change_group(store_id: int, code: str) -> Response | tuple[str, int]:
         facts = settings_facts(_seen(store_id), current_actor(), typed={code: form})
         return page("desk/stores/settings.html", **facts), status
     flash(_("Saved."), "good")
+    if code == AUTOMATIC.code and WHEN.of(_seen(store_id)) != When.BY_HAND and current_actor().may("orders.invoice"):
+        return redirect(url_for(".due_invoices", store_id=store_id))
     return redirect(url_for(".settings", store_id=store_id))
+
+
+@bp.get("/<int(max=2147483647):store_id>/settings/invoices")
+@needs("stores.edit")
+def due_invoices(store_id: int) -> str:
+    """The invoices that the store's settings would issue now of the orders that are here."""
+    store, actor = found_store(store_id), current_actor()
+    actor.needs("orders.invoice")
+    actor.needs_shops(store.shop_ids)
+    return page("desk/stores/invoices.html", **invoices_facts(store, actor))
+
+
+@bp.post("/<int(max=2147483647):store_id>/settings/invoices")
+@needs("stores.edit")
+def issue_due_invoices(store_id: int) -> Response:
+    """Start a run that issues them, and redirect to it."""
+    actor = current_actor()
+    actor.needs("orders.invoice")
+    ids = backlog.due_ids(_seen(store_id), actor)
+    with unit_of_work():
+        run = backlog.issue_all(_seen(store_id), ids, actor=actor, key=request.form.get("submission_key", ""))
+        run_id = run.id
+    return redirect(url_for("runs.show", run_id=run_id))
 
 
 @bp.get("/<int(max=2147483647):store_id>/settings/erasing")
