@@ -34,6 +34,10 @@ def parser() -> argparse.ArgumentParser:
     add("--lacks-tracking", action="store_true", default=None, help="the application lacks the role for orders")
     add("--lacks-shipping", action="store_true", default=None, help="… the role for delivery addresses")
     add("--lacks-tax", action="store_true", default=None, help="… the role for names of buyers")
+    add("--lacks-finance", action="store_true", default=None, help="… the role for transactions")
+    add("--refund-after", type=float, help="seconds from a feed to its refunds, divided by --rates (default 600)")
+    add("--transactions-late", type=float, help="by so much a transaction shows, divided by --rates (default 172800)")
+    add("--deferred", type=float, help="seconds for which money is deferred, divided by --rates (default 0)")
     add("--feed-queue", type=float, help="seconds that a feed waits, divided by --rates (default 30)")
     add("--feed-processing", type=float, help="seconds for which it is processed, divided by --rates (default 60)")
     for name, words in CHOICES.items():

@@ -49,10 +49,11 @@ def taxes(line: Line, quantity: int, market: Marketplace) -> dict[str, int]:
         "GIFT_WRAP": line.gift_wrap,
         "DISCOUNT": -(line.unit_discount * quantity + line.shipping_discount),
     }
-    return {name: _tax(amount, market.tax_percent) for name, amount in parts.items()}
+    return {name: tax_on(amount, market.tax_percent) for name, amount in parts.items()}
 
 
-def _tax(amount: int, percent: int) -> int:
+def tax_on(amount: int, percent: int) -> int:
+    """The tax on an amount, rounded half up."""
     rounded = (abs(amount) * percent * 2 + 100) // 200
     return -rounded if amount < 0 else rounded
 

@@ -228,7 +228,7 @@ def _authorize(practice: Practice, operation: str, host: str | None) -> str:
     if region not in REGIONS or (host and host != region):
         raise ApiError(403, details=why)
     g.seller = SELLERS[region]
-    if practice.settings.lacks_tracking and operation != "getMarketplaceParticipations":
+    if practice.settings.lacks_tracking and operation not in ("getMarketplaceParticipations", "listTransactions"):
         raise ApiError(403)
     if not practice.throttle.take(SELLERS[region], operation, practice.settings.rates):
         raise ApiError(429)

@@ -98,9 +98,29 @@ class PracticeClient:
         """Answer this word as the order's status, known or not; None: the true one."""
         return self._act(order_id, "word", status=status)
 
+    def refund_elsewhere(
+        self,
+        order_id: str,
+        *,
+        share: float = 1,
+        items: dict[str, dict[str, int]] | None = None,
+        kind: str = "elsewhere",
+    ) -> Json:
+        """Money goes back by another way than a feed: minor units by order item and component, or a share of what is
+        left. The kinds are those of `refunds.KINDS`: the seller's own hand, a claim, a chargeback, Amazon's own money.
+        """
+        body: Json = {"kind": kind, "share": share} | ({} if items is None else {"items": items})
+        booked: Json = self._ask("POST", f"/orders/{order_id}/refund", json=body)
+        return booked
+
+    def refunds(self, order_id: str) -> list[Json]:
+        """The refunds of an order, also those that are booked later: at, kind, amounts, taxes, total."""
+        refunds: list[Json] = self.order(order_id)["refunds"]
+        return refunds
+
     def told(self, order_id: str) -> list[Json]:
         """The confirmations and feed messages for an order: at_ms, operation, status, effect, message, body. An effect
-        is new, edited, same, canceled, acknowledged or refused.
+        is new, edited, same, canceled, acknowledged, refunded, invoiced or refused.
         """
         told: list[Json] = self._ask("GET", f"/orders/{order_id}/told")["told"]
         return told

@@ -18,14 +18,15 @@ from plugins.amazon.practice.feed_life import Feed
 from plugins.amazon.practice.feeds import create_foreign_feed
 from plugins.amazon.practice.marketplaces import MARKETPLACES, REFRESH_TOKENS, SELLERS
 from plugins.amazon.practice.marks import BadMark, check_mark
-from plugins.amazon.practice.practice import CHOICES, Settings
+from plugins.amazon.practice.practice import CHOICES, Practice, Settings
+from plugins.amazon.practice.refunds import COMPONENTS, KINDS, Refund
 from plugins.amazon.practice.throttle import PLAN
 from plugins.amazon.practice.tokens import revoke_access_tokens
 
 bp = Blueprint("control", __name__, url_prefix="/practice")
 WISHES = {field.name for field in fields(Wish)}
 SETTINGS = {name: type(value) for name, value in asdict(Settings()).items()}
-EFFECTS = frozenset({"new", "edited", "canceled"})  # what changed an order
+EFFECTS = frozenset({"new", "edited", "canceled", "refunded", "invoiced"})  # what changed an order, or its money
 LOCAL_HOSTS = {"127.0.0.1", "localhost", "::1"}
 
 
@@ -84,8 +85,18 @@ def summary(fate: Fate) -> dict[str, Any]:
             for line in order.lines
         ],
         "packages": [asdict(package) for package in fate.packages.values()],
+        "refunds": refunds_of(the_practice(), fate),
         "order": answer(fate, SETS, canceled_units_in=the_practice().settings.canceled_units_in),
     }
+
+
+def refunds_of(practice: Practice, fate: Fate) -> list[dict[str, Any]]:
+    """The refunds of an order, also those that are booked later."""
+    return [_refund(refund) for refund in practice.store.refunds(fate.order.index)]
+
+
+def _refund(refund: Refund) -> dict[str, Any]:
+    return asdict(refund) | {"total": refund.total, "at": iso(refund.at_ms)}
 
 
 def _body() -> dict[str, Any]:
@@ -152,6 +163,35 @@ def act(order_id: str, act: str) -> Response:
     if changed is None:
         abort(404)
     return jsonify(summary(changed))
+
+
+@bp.post("/orders/<order_id>/refund")
+def refund(order_id: str) -> tuple[Response, int]:
+    """Money goes back by another way than a feed: `kind` is one of `refunds.KINDS`; `items` has minor units by order
+    item id and component, without them a `share` of what is left.
+    """
+    body, practice = _body(), the_practice()
+    kind, share, items = body.get("kind", "elsewhere"), body.get("share", 1), body.get("items")
+    if kind not in KINDS or not isinstance(share, int | float) or not 0 < share <= 1:
+        raise BadRequest(f"A refund has a kind ({', '.join(KINDS)}) and a share above 0 and up to 1, or items.")
+    fate = practice.find(order_id)
+    if fate is None:
+        abort(404)
+    if items is not None and not _are_amounts(items, fate):
+        raise BadRequest("Items are an object of order item ids and objects of components and minor units.")
+    booked = practice.refund(order_id, kind, share=share, amounts=items)
+    if booked is None:
+        raise BadRequest("Nothing of this order was shipped, or nothing of its prices is left.")
+    return jsonify(_refund(booked)), 201
+
+
+def _are_amounts(items: Any, fate: Fate) -> bool:
+    return isinstance(items, dict) and all(
+        item in fate.ordered
+        and isinstance(of, dict)
+        and all(code in COMPONENTS and type(minor) is int and minor for code, minor in of.items())
+        for item, of in items.items()
+    )
 
 
 def _are_units(items: Any) -> bool:

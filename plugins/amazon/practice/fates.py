@@ -50,13 +50,13 @@ class Fate:
     ordered: dict[str, int] = field(default_factory=dict)  # without the units that were canceled one by one
     units_canceled: dict[str, int] = field(default_factory=dict)
     cancellations: dict[str, tuple[str, str | None]] = field(default_factory=dict)  # by item: who, and why
-    amazon_shipped: bool = False
+    amazon_shipped_ms: int | None = None  # when it left Amazon's warehouse
     packages: dict[str, Package] = field(default_factory=dict)
     word: str | None = None
 
     def shipped(self, item_id: str, but: str | None = None) -> int:
         """The number of units of an item that were shipped, without package `but`."""
-        if self.amazon_shipped:
+        if self.amazon_shipped_ms is not None:
             return self.ordered[item_id]
         return sum(p.items.get(item_id, 0) for p in self.packages.values() if p.reference != but)
 
@@ -147,7 +147,7 @@ def _ship(state: Fate, act: Act, seed: int) -> bool:
     if not open_items or not state.verified or state.canceled_by:
         return False
     if state.order.fulfilled_by == "AMAZON":
-        state.amazon_shipped = True
+        state.amazon_shipped_ms = act.at_ms
         return True
     if act.kind == "ship_part":
         open_items = {next(iter(open_items)): 1}

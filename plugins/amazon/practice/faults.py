@@ -31,7 +31,7 @@ KINDS: Final = (
 )  # fmt: skip
 OPERATIONS: Final = (
     "*", "token", "searchOrders", "getOrder", "confirmShipment", "getMarketplaceParticipations", "createFeedDocument",
-    "upload", "createFeed", "getFeed", "getFeeds", "cancelFeed", "getFeedDocument", "download",
+    "upload", "createFeed", "getFeed", "getFeeds", "cancelFeed", "getFeedDocument", "download", "listTransactions",
 )  # fmt: skip
 
 

@@ -1,13 +1,15 @@
 """What each message of a feed does to its order, and what Amazon refuses; every message is recorded.
 
-A shipment follows the rules of confirmShipment (`confirming.py`). Amazon publishes no list of result codes: 18021 and
-18028 are seen in merchants' reports, the others are made up, as are most sentences.
+A shipment follows the rules of confirmShipment (`confirming.py`), what a refund books is in `refunds.py`. Amazon
+publishes no list of result codes: 18021 and 18028 are seen in merchants' reports, the others are made up, as are most
+sentences.
 """
 
 from collections import Counter
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
-from plugins.amazon.practice import confirming
+from plugins.amazon.practice import confirming, refunds
 from plugins.amazon.practice.fates import Fate
 from plugins.amazon.practice.feed_life import Feed
 from plugins.amazon.practice.feed_messages import Message
@@ -23,7 +25,11 @@ BAD_STATE: Final = 18030
 BAD_LINES: Final = 18031
 BAD_REASON: Final = 18032
 INCOMPLETE: Final = 18033
-NOT_SUPPORTED: Final = 18099
+TOO_MUCH: Final = 18040
+BAD_COMPONENT: Final = 18041
+BAD_AMOUNT: Final = 18042
+BAD_CURRENCY: Final = 18043
+DUPLICATE: Final = 18044
 CANCEL_REASONS: Final = frozenset({
     "NoInventory", "ShippingAddressUndeliverable", "CustomerExchange", "BuyerCanceled", "GeneralAdjustment",
     "CarrierCreditDecision", "RiskAssessmentInformationNotValid", "CarrierCoverageFailure", "CustomerReturn",
@@ -118,10 +124,10 @@ def _acknowledge(practice: "Practice", feed: Feed, body: dict[str, Any]) -> str:
 
 
 def _adjust(practice: "Practice", feed: Feed, body: dict[str, Any]) -> str:
-    """Cancel units of lines; what is left to ship decides how many."""
+    """Refund amounts of lines, or cancel units of them; what is left to ship decides how many."""
     order_id, items = body["AmazonOrderID"], body["AdjustedItem"]
-    if body.get("ActionType") != "Cancel":
-        raise NotDone(NOT_SUPPORTED, "Refunds are not supported by the practice Amazon yet.")
+    if body.get("ActionType", "Refund") == "Refund":
+        return _refund(practice, feed, body)
     fate = _cancelable(practice, feed, order_id)
     _known_lines(fate, items)
     _known_reasons(items, "AdjustmentReason", ADJUSTMENT_REASONS)
@@ -140,6 +146,69 @@ def _adjust(practice: "Practice", feed: Feed, body: dict[str, Any]) -> str:
     data = {"by": "MERCHANT", "reasons": reasons, "items": dict(units)}
     practice.store.act(fate.order.index, feed.end_ms, "cancel", data)
     return "canceled"
+
+
+def _refund(practice: "Practice", feed: Feed, body: dict[str, Any]) -> str:
+    """Book a refund some time after the feed, if no component gets more back than was paid for it."""
+    order_id, items = body["AmazonOrderID"], body["AdjustedItem"]
+    fate = _order(practice, feed, order_id)
+    if fate.order.fulfilled_by == "AMAZON":
+        raise NotDone(BAD_STATE, f"Order {order_id} is fulfilled by Amazon and cannot be refunded by a feed.")
+    if fate.canceled_by:
+        raise NotDone(BAD_STATE, f"Order {order_id} has been canceled and cannot be refunded.")
+    _known_lines(fate, items)
+    for item in items:
+        if not fate.shipped(item["AmazonOrderItemCode"]):
+            code = item["AmazonOrderItemCode"]
+            raise NotDone(BAD_STATE, f"Item {code} of order {order_id} has not been shipped and cannot be refunded.")
+    _known_reasons(items, "AdjustmentReason", ADJUSTMENT_REASONS)
+    ids = [item["MerchantAdjustmentItemID"] for item in items if "MerchantAdjustmentItemID" in item]
+    repeated = [id for id, count in Counter(ids).items() if count > 1] or practice.store.adjusted(feed.seller, ids)
+    if repeated:
+        raise NotDone(DUPLICATE, f"MerchantAdjustmentItemID {repeated[0]} was used before.")
+    amounts = _amounts(fate, items)
+    _check_what_is_left(fate, amounts, practice.store.refunds(fate.order.index))
+    booked = feed.end_ms + int(practice.settings.refund_after / practice.settings.rates * 1000)
+    refunds.book(practice, fate, booked, "refund", amounts, feed.mark)
+    practice.store.adjust(feed.seller, ids)
+    return "refunded"
+
+
+def _amounts(fate: Fate, items: list[dict[str, Any]]) -> refunds.Amounts:
+    """The amounts of a refund in minor units; only a restocking fee is below zero."""
+    found: refunds.Amounts = {}
+    for item in items:
+        line = item["AmazonOrderItemCode"]
+        for component in item.get("ItemPriceAdjustments", {}).get("Component", ()):
+            code, (text, currency) = component["Type"], component["Amount"]
+            if code not in refunds.COMPONENTS:
+                raise NotDone(BAD_COMPONENT, f"Component {code[:40]} is not valid for {line}.")
+            if currency != fate.order.market.currency:
+                raise NotDone(BAD_CURRENCY, f"Currency {currency[:3]} is not that of order {fate.order.id}.")
+            minor = Decimal(text).scaleb(fate.order.market.decimals)
+            if minor != int(minor) or not minor or (minor < 0) != (code == "RestockingFee"):
+                raise NotDone(BAD_AMOUNT, f"Amount {text} of {code} is not valid for {line}.")
+            of = found.setdefault(line, {})
+            of[code] = of.get(code, 0) + int(minor)
+    if not found or min(sum(of.values()) for of in found.values()) < 0 or sum(map(_sum, found.values())) <= 0:
+        raise NotDone(BAD_AMOUNT, f"The adjustment of order {fate.order.id} is not a credit to the buyer.")
+    return found
+
+
+def _sum(amounts: dict[str, int]) -> int:
+    return sum(amounts.values())
+
+
+def _check_what_is_left(fate: Fate, amounts: refunds.Amounts, before: list[refunds.Refund]) -> None:
+    """Raise NotDone where a component would get more back than was paid for it, or the order than was paid at all."""
+    left = refunds.left(fate, before)
+    for item, of in amounts.items():
+        for code, minor in of.items():
+            if code not in ("Goodwill", "RestockingFee") and minor > left[item].get(code, 0):
+                raise NotDone(TOO_MUCH, f"The {code} refunded for {item} is more than what is left of its charge.")
+    paid, gone = refunds.paid(fate), refunds.added(*(one.amounts for one in before), amounts)
+    if sum(map(_sum, gone.values())) > sum(map(_sum, paid.values())):
+        raise NotDone(TOO_MUCH, f"The refunds of order {fate.order.id} are more than what was paid.")
 
 
 def _ship(practice: "Practice", feed: Feed, body: dict[str, Any]) -> str:
@@ -177,7 +246,15 @@ def _said_of_acknowledgement(body: dict[str, Any]) -> dict[str, Any]:
 
 def _said_of_adjustment(body: dict[str, Any]) -> dict[str, Any]:
     items = body["AdjustedItem"]
-    lines = {item["AmazonOrderItemCode"]: item.get("QuantityCancelled") for item in items}
+    lines: dict[str, Any] = {item["AmazonOrderItemCode"]: item.get("QuantityCancelled") for item in items}
+    if body.get("ActionType", "Refund") == "Refund":
+        lines = {
+            item["AmazonOrderItemCode"]: {
+                one["Type"]: " ".join(one["Amount"])
+                for one in item.get("ItemPriceAdjustments", {}).get("Component", ())
+            }
+            for item in items
+        }
     return {"action": body.get("ActionType"), "reason": _reason(items, "AdjustmentReason"), "lines": lines}
 
 

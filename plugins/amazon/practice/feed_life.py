@@ -4,7 +4,7 @@ All times of a feed are decided when it is created (`feeds.py`); what it did is 
 (`feed_processing.py`). So its state at any moment, also a past one, follows from what is stored.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from plugins.amazon.practice.answers import iso
@@ -46,6 +46,7 @@ class Feed:
     messages: int = 0
     errors: int = 0
     warnings: int = 0
+    options: dict[str, str] = field(default_factory=dict)
 
     @property
     def id(self) -> str:

@@ -57,6 +57,7 @@ class Part:
     content: "Callable[[str], Any] | tuple[Part, ...] | None"
     least: int = 1
     most: int | None = 1
+    attribute: str = ""  # one that the element must have; then its value is (content, attribute)
 
 
 def _maybe(name: str, content: "Callable[[str], Any] | tuple[Part, ...] | None") -> Part:
@@ -96,7 +97,7 @@ def _moment(text: str) -> str:
 
 _order_id = _matching("[0-9A-Z]{3}-[0-9]{7}-[0-9]{7}", "an Amazon order id")
 _reference = _matching("[0-9]{1,18}", "a number")
-_amount = _matching(r"-?[0-9]{1,10}(\.[0-9]{1,2})?", "an amount")
+_amount = _matching(r"-?[0-9]{1,10}(\.[0-9]{1,4})?", "an amount")
 
 ENVELOPE: Final = (
     Part("Header", (Part("DocumentVersion", _text), Part("MerchantIdentifier", _text))),
@@ -117,7 +118,7 @@ ACKNOWLEDGEMENT: Final = (
         ),
     ),
 )
-COMPONENT: Final = (Part("Type", _text), Part("Amount", _amount))
+COMPONENT: Final = (Part("Type", _text), Part("Amount", _amount, attribute="currency"))
 ADJUSTMENT: Final = (
     Part("AmazonOrderID", _order_id),
     _maybe("ActionType", _matching("Refund|Cancel", "Refund or Cancel")),
@@ -250,6 +251,7 @@ def _content(element: Element, part: Part) -> Any:
     if len(element):
         raise _Breach(f"{element.tag} holds elements where a text is expected")
     try:
-        return part.content((element.text or "").strip())
+        value = part.content((element.text or "").strip())
+        return (value, _text(element.get(part.attribute, ""))) if part.attribute else value
     except _Breach as breach:
         raise _Breach(f"{element.tag}: {breach}") from None

@@ -7,6 +7,7 @@ moment when it was due.
 import gzip
 from typing import TYPE_CHECKING
 
+from plugins.amazon.practice import vat_invoices
 from plugins.amazon.practice.feed_effects import carry_out
 from plugins.amazon.practice.feed_life import Document, Feed
 from plugins.amazon.practice.feed_messages import BROKEN, BROKEN_MESSAGE, UNREADABLE, BadFeed, Message, read_feed
@@ -28,11 +29,16 @@ def _process(practice: "Practice", feed: Feed) -> None:
     if feed.mark == "canceled":
         practice.store.finish_feed(feed, "CANCELLED", None, messages=feed.messages)
         return
+    if feed.type == vat_invoices.TYPE:
+        text, failed = vat_invoices.take_in(practice, feed)
+        document = _kept(practice, feed, text, vat_invoices.CONTENT_TYPE)
+        practice.store.finish_feed(feed, "DONE", document, messages=1, errors=int(failed))
+        return
     outcome, count, report = _result(practice, feed)
     if report is None:
         practice.store.finish_feed(feed, outcome, None, messages=count)
         return
-    document = _kept(practice, feed, written(feed, report))
+    document = _kept(practice, feed, written(feed, report), REPORT_TYPE)
     counted = {"errors": report.errors, "warnings": report.warnings}
     practice.store.finish_feed(feed, outcome, document, messages=count, **counted)
 
@@ -73,7 +79,7 @@ def _carried_out(practice: "Practice", feed: Feed, messages: list[Message]) -> l
     return [carry_out(practice, feed, message) for message in messages]
 
 
-def _kept(practice: "Practice", feed: Feed, text: str) -> str:
+def _kept(practice: "Practice", feed: Feed, text: str, content_type: str) -> str:
     """Store a report; returns its document id."""
     data = text.encode()
     if feed.mark == "report_cut":
@@ -82,7 +88,7 @@ def _kept(practice: "Practice", feed: Feed, text: str) -> str:
     document = Document(
         id=f"{feed.document or 'amzn1.tortuga.4.other'}.{feed.id}",
         seller=feed.seller,
-        content_type=REPORT_TYPE,
+        content_type=content_type,
         created_ms=feed.end_ms,
         body=gzip.compress(data) if packed else data,
         compression="GZIP" if packed else None,

@@ -42,7 +42,14 @@ def create_document(practice: Practice, seller: str, content_type: str) -> Docum
         return document
 
 
-def create_feed(practice: Practice, seller: str, feed_type: str, marketplaces: Collection[str], document: str) -> Feed:
+def create_feed(
+    practice: Practice,
+    seller: str,
+    feed_type: str,
+    marketplaces: Collection[str],
+    document: str,
+    options: dict[str, str],
+) -> Feed:
     """Take a feed; raises NotTaken."""
     with practice.alone() as now:
         known = practice.store.document(document)
@@ -55,7 +62,9 @@ def create_feed(practice: Practice, seller: str, feed_type: str, marketplaces: C
         mark, seconds = practice.store.take_mark(feed_type) or (None, 0.0)
         start, end = _times(practice, seller, feed_type, now, mark, seconds)
         markets = tuple(marketplaces)
-        feed = Feed(0, seller, feed_type, markets, document, now, start, end, mark=mark, seconds=seconds)
+        feed = Feed(
+            0, seller, feed_type, markets, document, now, start, end, mark=mark, seconds=seconds, options=options
+        )
         return practice.store.add_feed(feed)
 
 

@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 
 from flask import Blueprint, Response, request, url_for
 
-from plugins.amazon.practice import tokens
+from plugins.amazon.practice import tokens, vat_invoices
 from plugins.amazon.practice.api import (
     HTML_503,
     PAGE_TOKEN_LIFE_MS,
@@ -42,6 +42,7 @@ from plugins.amazon.practice.practice import Practice
 
 URL_LIFE_MS: Final = 5 * 60 * 1000
 ROOT: Final = "/feeds/2021-06-30"
+FEED_TYPES: Final = (*TYPES, vat_invoices.TYPE)
 S3_ERROR: Final = (
     '<?xml version="1.0" encoding="UTF-8"?>\n'
     "<Error><Code>{code}</Code><Message>{message}</Message><RequestId>{request}</RequestId></Error>"
@@ -116,7 +117,7 @@ def _create_document(call: Call) -> Answer:
 def _create_feed(call: Call) -> Answer:
     body = _body()
     feed_type, document = _text(body, "feedType"), _text(body, "inputFeedDocumentId")
-    if feed_type not in TYPES:
+    if feed_type not in FEED_TYPES:
         raise ApiError(400, f"Feed type {feed_type[:80]} is not valid.")
     ids = body.get("marketplaceIds")
     if not isinstance(ids, list) or not 1 <= len(ids) <= 25 or not all(isinstance(id, str) for id in ids):
@@ -128,7 +129,7 @@ def _create_feed(call: Call) -> Answer:
     if not isinstance(options, dict) or not all(isinstance(value, str) for value in options.values()):
         raise ApiError(400, "feedOptions must be an object of texts.")
     try:
-        feed = create_feed(call.practice, call.seller, feed_type, list(dict.fromkeys(ids)), document)
+        feed = create_feed(call.practice, call.seller, feed_type, list(dict.fromkeys(ids)), document, options)
     except NotTaken as refused:
         raise ApiError(400, str(refused)) from None
     return {"feedId": feed.id}, 202
@@ -165,7 +166,7 @@ def _get_feeds(call: Call) -> Answer:
 
 
 def _query(now: int) -> FeedQuery:
-    types = listed("feedTypes", tuple(TYPES))
+    types = listed("feedTypes", FEED_TYPES)
     if not types:
         raise ApiError(400, "Either feedTypes or nextToken is required.")
     size = request.args.get("pageSize", "10")

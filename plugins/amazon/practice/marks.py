@@ -22,8 +22,13 @@ MARKS: Final = (
     "report_lost",  # … getFeedDocument answers 404 for `seconds` after the feed is done
     "slow_queue",  # it stays in the queue for `seconds` more
     "listed_late",  # getFeeds lists it `seconds` after its creation
+    "refund_less",  # its refunds are booked with half of each amount
+    "refund_more",  # … with a tenth more of an amount
+    "refund_other_tax",  # … with seven minor units more of tax
 )
 TIMED: Final = ("report_lost", "slow_queue", "listed_late")
+OF_REFUNDS: Final = ("refund_less", "refund_more", "refund_other_tax")
+ADJUSTMENT: Final = "POST_PAYMENT_ADJUSTMENT_DATA"
 
 
 class BadMark(Exception):
@@ -36,5 +41,7 @@ def check_mark(feed_type: str, mark: str, seconds: float) -> None:
         raise BadMark(f"No feed type {feed_type!r}; there are {', '.join(TYPES)}.")
     if mark not in MARKS:
         raise BadMark(f"No mark {mark!r}; there are {', '.join(MARKS)}.")
+    if mark in OF_REFUNDS and feed_type != ADJUSTMENT:
+        raise BadMark(f"The mark {mark} is for {ADJUSTMENT}.")
     if mark in TIMED and not 0 < seconds < 10**7:
         raise BadMark(f"The mark {mark} needs its seconds.")

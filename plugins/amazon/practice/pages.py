@@ -10,6 +10,7 @@ from flask import Blueprint, Response, abort, flash, get_flashed_messages, redir
 from flask_babel import format_datetime, get_locale, gettext, lazy_gettext
 from werkzeug import Response as BaseResponse
 
+from plugins.amazon.practice import refunds
 from plugins.amazon.practice.answers import money, total
 from plugins.amazon.practice.api import the_practice
 from plugins.amazon.practice.composing import BadWish, Wish
@@ -59,6 +60,20 @@ ACTS: Final[dict[str, Any]] = {
     "cancel": lazy_gettext("Cancel"),
     "touch": lazy_gettext("Touch"),
 }
+REFUNDS: Final[dict[str, tuple[Any, str, float]]] = {  # label, kind, share
+    "refund": (lazy_gettext("Refund elsewhere"), "elsewhere", 1.0),
+    "refund_half": (lazy_gettext("Refund half elsewhere"), "elsewhere", 0.5),
+    "claim": (lazy_gettext("A-to-z claim"), "claim", 1.0),
+    "chargeback": (lazy_gettext("Chargeback"), "chargeback", 1.0),
+    "funded": (lazy_gettext("Refund by Amazon"), "funded", 0.5),
+}
+REFUND_KINDS: Final[dict[str, Any]] = {
+    "refund": lazy_gettext("by a feed"),
+    "elsewhere": lazy_gettext("elsewhere"),
+    "claim": lazy_gettext("A-to-z claim"),
+    "chargeback": lazy_gettext("Chargeback"),
+    "funded": lazy_gettext("by Amazon"),
+}
 FAULTS: Final[dict[str, Any]] = {
     "429": lazy_gettext("429: too many calls"),
     "500": lazy_gettext("500: internal error"),
@@ -97,9 +112,12 @@ FEED_MARKS: Final[dict[str, Any]] = {
     "report_lost": lazy_gettext("The report can't be fetched for some seconds"),
     "slow_queue": lazy_gettext("Some seconds longer in the queue"),
     "listed_late": lazy_gettext("Listed some seconds late"),
+    "refund_less": lazy_gettext("Refunds half of each amount"),
+    "refund_more": lazy_gettext("Refunds more than it should"),
+    "refund_other_tax": lazy_gettext("Refunds another tax"),
 }
-if set(FAULTS) != set(KINDS) or set(FEED_MARKS) != set(MARKS):
-    raise AssertionError("Every fault and every mark needs its label.")
+if set(FAULTS) != set(KINDS) or set(FEED_MARKS) != set(MARKS) or set(REFUND_KINDS) != set(refunds.KINDS):
+    raise AssertionError("Every fault, every mark and every refund needs its label.")
 
 
 def language() -> str:
@@ -158,16 +176,24 @@ def at(at_ms: int) -> str:
 
 def _row(fate: Fate) -> dict[str, Any]:
     order = fate.order
-    amount = money(total(fate), order.market)
-    told = the_practice().store.told(order.id)
+    told, booked = the_practice().store.told(order.id), the_practice().store.refunds(order.index)
+    shipped = any(fate.shipped(item) for item in fate.ordered) and not order.non_amazon
+    left = shipped and any(sum(of.values()) for of in refunds.left(fate, booked).values())
     return {
         "fate": fate,
         "order": order,
-        "total": f"{amount['amount']} {amount['currencyCode']}" if fate.verified and not fate.canceled_by else "",
+        "total": _amount(total(fate), fate) if fate.verified and not fate.canceled_by else "",
+        "refunds": [(_amount(one.total, fate), REFUND_KINDS[one.kind]) for one in booked],
         "told": [entry | {"said": _said(entry["body"])} for entry in told],
         "effects": sum(entry["effect"] in EFFECTS for entry in told),
-        "acts": {kind: label for kind, label in ACTS.items() if _possible(fate, kind)},
+        "acts": {kind: label for kind, label in ACTS.items() if _possible(fate, kind)}
+        | {code: label for code, (label, _, _) in REFUNDS.items() if left},
     }
+
+
+def _amount(minor: int, fate: Fate) -> str:
+    amount = money(minor, fate.order.market)
+    return f"{amount['amount']} {amount['currencyCode']}"
 
 
 def _said(body: dict[str, Any]) -> str:
@@ -221,16 +247,21 @@ def place() -> BaseResponse:
 def act(order_id: str) -> BaseResponse:
     """Something happens to an order."""
     kind = request.form.get("act", "")
-    if kind not in ACTS:
+    if kind not in ACTS and kind not in REFUNDS:
         abort(400)
     practice = the_practice()
     before = practice.find(order_id)
     if before is None:
         abort(404)
-    if not _possible(before, kind):
+    if kind in REFUNDS:
+        label, of_kind, share = REFUNDS[kind]
+        done = practice.refund(order_id, of_kind, share=share) is not None
+    else:
+        label = ACTS[kind]
+        done = _possible(before, kind) and practice.act(order_id, kind) is not None
+    if not done:
         return _back(gettext("That is not possible any more for order %(number)s.", number=order_id))
-    practice.act(order_id, kind)
-    message = gettext("Order %(number)s: %(act)s.", number=order_id, act=ACTS[kind])
+    message = gettext("Order %(number)s: %(act)s.", number=order_id, act=label)
     return _back(message, order=order_id if request.form.get("order") else None)
 
 

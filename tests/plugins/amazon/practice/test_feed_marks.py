@@ -167,7 +167,7 @@ def test_marks_that_make_no_sense_are_said(feeder: Feeder, body: dict[str, Any])
 
 def test_marks_are_mended_with_the_faults(feeder: Feeder) -> None:
     for mark in MARKS:
-        feeder.mark(ACKNOWLEDGEMENT, mark, 1)
+        feeder.mark(ADJUSTMENT, mark, 1)
     assert len(feeder.http.get("/practice/feeds").get_json()["marks"]) == len(MARKS)
 
     feeder.http.delete("/practice/faults")

@@ -116,8 +116,8 @@ def test_everything_that_the_schemas_know_is_read(feeder: Feeder) -> None:
     )
 
     assert feeder.run(ACKNOWLEDGEMENT, success).successful == 1
-    assert "not supported" in feeder.run(ADJUSTMENT, refund).results[0][3]
     assert feeder.run(FULFILLMENT, shipment).successful == 1
+    assert feeder.run(ADJUSTMENT, refund).successful == 1
     [package] = feeder.state(order)["packages"]
     assert (package["carrier"], package["service"], package["codes"]) == ("Bike", "Fast", {item: ["A"]})
 

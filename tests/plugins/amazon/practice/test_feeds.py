@@ -401,6 +401,7 @@ def test_a_directory_of_an_earlier_version_is_opened(make_app: Callable[..., Fla
     store = app.extensions["practice"].store
     with store.transaction():
         store._db.execute("ALTER TABLE told DROP COLUMN operation")
+        store._db.execute("ALTER TABLE feeds DROP COLUMN options")
         store._db.execute(
             "INSERT INTO told (at_ms, order_id, status, effect, message, body) VALUES (1, 'x', 204, 'new', '', '{}')"
         )
@@ -409,3 +410,5 @@ def test_a_directory_of_an_earlier_version_is_opened(make_app: Callable[..., Fla
     again = make_app("old")
 
     assert again.test_client().get("/practice/told").get_json()["told"][0]["operation"] == "confirmShipment"
+    assert again.test_client().post("/practice/feeds", json={"feedType": ACKNOWLEDGEMENT}).status_code == 201
+    assert len(again.test_client().get("/practice/feeds").get_json()["feeds"]) == 1
