@@ -1,7 +1,7 @@
 """Amazon as a channel: the calls for each task of the contract, and the meaning of their answers for the desk.
 
-`client` makes the calls, `mapping` reads orders, `shipping` confirms shipments, `canceling` writes cancellations, and
-`feeds` carries them.
+`client` makes the calls, `mapping` reads orders, `finances` what the accounts say, `shipping` confirms shipments,
+`canceling` writes cancellations, `refunding` refunds, and `feeds` carries them.
 """
 
 import re
@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
-from plugins.amazon import authorizing, canceling, carriers, shipping
+from plugins.amazon import authorizing, canceling, carriers, finances, refunding, shipping
 from plugins.amazon.accounts import Account, account_key, check_endpoint, check_seller_id
 from plugins.amazon.asking import Place, named_in, site_of
 from plugins.amazon.checking import Checking
@@ -24,6 +24,7 @@ from plugins.amazon.client import (
     GET_FEED,
     GET_FEEDS,
     GET_ORDER,
+    LIST_TRANSACTIONS,
     PARTICIPATIONS,
     SEARCH_ORDERS,
     UPLOAD,
@@ -67,8 +68,13 @@ from webapp.api import (
     Outcome,
     PageRefused,
     ProductCode,
+    RefundPlan,
+    RefundReason,
+    RefundRequest,
     Setting,
     StoreAccess,
+    TransactionsPage,
+    TransactionsWindow,
     UnreadableOrder,
     Update,
     UpdateKind,
@@ -127,6 +133,7 @@ FLAGS = (  # with Amazon's own names for its programs
 OPERATIONS: Mapping[str, LazyString] = {
     SEARCH_ORDERS.name: _l("Reading orders"),
     GET_ORDER.name: _l("Reading a single order"),
+    LIST_TRANSACTIONS.name: _l("Reading transactions"),
     CONFIRM_SHIPMENT.name: _l("Confirming shipments"),
     PARTICIPATIONS.name: _l("Listing the marketplaces"),
     CREATE_DOCUMENT.name: _l("Preparing a feed"),
@@ -233,12 +240,14 @@ class AmazonChannel(Channel):
     )
     guide: ClassVar[Sequence[GuideStep]] = GUIDE
     authorizes: ClassVar[Sequence[str]] = authorizing.GIVES
-    kinds: ClassVar[Sequence[UpdateKind]] = (shipping.KIND, canceling.KIND)
+    kinds: ClassVar[Sequence[UpdateKind]] = (shipping.KIND, canceling.KIND, refunding.KIND)
     product_code = ProductCode("asin", _l("ASIN"))
     flags: ClassVar[Sequence[Flag]] = FLAGS
     operations: ClassVar[Mapping[str, LazyString | str]] = OPERATIONS
     buyers_kept_at_most = 30  # Data Protection Policy, 2.1
     cancels_lines = True
+    has_transactions = True
+    transactions_late = finances.LATE
     unanswered_request = _l(
         "Each hour without an answer counts against your account, and past the ship-by time the order is late, too. "
         "Canceled for the buyer, it does not count as a cancellation of yours."
@@ -410,15 +419,27 @@ class AmazonChannel(Channel):
             raise
         return read_order(answer.body.get("order"), missing=missing)
 
+    # --- Money -------------------------------------------------------------------------------------------------------
+
+    def refund_reasons(self, marketplace: str) -> Sequence[RefundReason]:
+        return refunding.REASONS
+
+    def refund_plan(self, request: RefundRequest) -> RefundPlan:
+        return refunding.plan(request)
+
+    def fetch_transactions(self, store: StoreAccess, window: TransactionsWindow) -> TransactionsPage:
+        return finances.fetch(self._client, Account.of(store), window)
+
     # --- Updates out -------------------------------------------------------------------------------------------------
 
     def deliver(self, store: StoreAccess, updates: Batch) -> Mapping[int, Outcome]:
         """Confirm shipments, one call each unless very many wait; if the allowance is used up or Amazon can't be
-        reached, the rest waits. Cancellations travel together, in a feed.
+        reached, the rest waits. Cancellations travel together, in a feed, and so do refunds.
         """
         lane = self._lane_of(updates[0])
         if lane != shipping.KIND.code:
-            return submitting.deliver(self._client, store, updates, lane, canceling.message)
+            compose = refunding.message if updates[0].kind == refunding.KIND.code else canceling.message
+            return submitting.deliver(self._client, store, updates, lane, compose)
         sent = shipping.together(
             updates, lambda: submitting.deliver(self._client, store, updates, FULFILLMENT, shipping.message)
         )
@@ -438,6 +459,8 @@ class AmazonChannel(Channel):
 
     def lane(self, kind: str, payload: Mapping[str, Any]) -> str:
         """Feeds of one type go one after another; shipments are confirmed without a feed."""
+        if kind == refunding.KIND.code:
+            return refunding.LANE
         return kind if kind == shipping.KIND.code else canceling.lane(payload)
 
     def _lane_of(self, update: Update) -> str:

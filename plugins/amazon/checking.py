@@ -2,8 +2,8 @@
 
 Amazon lists an application's roles nowhere, so they show by what it answers: a denied operation, a denied data set, or
 open orders without a single name or address. The test takes one search of orders, up to four if Amazon denies data, one
-reading of feeds, and nothing that changes anything. It only takes calls that the sync can spare; what there is none for
-is not asked.
+reading of feeds and one of transactions, and nothing that changes anything. It only takes calls that the sync can
+spare; what there is none for is not asked.
 """
 
 import re
@@ -14,7 +14,7 @@ from typing import Any
 
 from plugins.amazon.accounts import Account
 from plugins.amazon.asking import named_in, site_of
-from plugins.amazon.client import GET_FEEDS, GET_ORDER, SEARCH_ORDERS, Answer, Client, Operation
+from plugins.amazon.client import GET_FEEDS, GET_ORDER, LIST_TRANSACTIONS, SEARCH_ORDERS, Answer, Client, Operation
 from plugins.amazon.datasets import PERSONAL
 from plugins.amazon.errors import (
     AccessDenied,
@@ -32,6 +32,7 @@ from webapp.api import ChannelError, Check, Connection, LazyString, StoreAccess,
 TRACKING = "Inventory and Order Tracking"
 SHIPPING = "Direct-to-Consumer Shipping (Restricted)"
 TAX = "Tax Invoicing (Restricted)"
+FINANCE = "Finance and Accounting"
 LOOKED_AT = "10"  # orders: one of them will have an address
 RECENT = timedelta(days=30)
 INVENTED = "000-0000000-0000000"  # the number of no order
@@ -44,7 +45,8 @@ LABELS: Mapping[str, LazyString] = {
     "orders": _l("Reading orders"),
     "addresses": _l("Delivery addresses"),
     "buyers": _l("Names of buyers"),
-    "cancellations": _l("Submitting cancellations"),
+    "cancellations": _l("Submitting cancellations and refunds"),
+    "transactions": _l("Reading transactions"),
     "shipments": _l("Confirming shipments"),
 }
 SIGNING_IN = ("application", "authorization", "region", "marketplaces")
@@ -103,6 +105,7 @@ class Checking:
         account = Account.of(self.store)
         yield from self._orders(account)
         yield self._feeds(account)
+        yield self._transactions(account)
         yield _check("shipments", None, _l("Shows with the first shipment: nothing can be confirmed on trial."))
 
     def _orders(self, account: Account) -> list[Check]:
@@ -184,14 +187,33 @@ class Checking:
                 "cancellations",
                 False,
                 _l(
-                    "Amazon denies feeds, which carry cancellations: the application lacks the role “%(role)s”. Add it "
-                    "to your developer profile and to the application, then authorize the application again.",
+                    "Amazon denies feeds, which carry cancellations and refunds: the application lacks the role "
+                    "“%(role)s”. Add it to your developer profile and to the application, then authorize the "
+                    "application again.",
                     role=TRACKING,
                 ),
             )
         except ChannelError as error:
             return _check("cancellations", None, str(error))
         return _check("cancellations", True, _l("Feeds, which carry them, are open."))
+
+    def _transactions(self, account: Account) -> Check:
+        params = {"postedAfter": (now() - timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")}
+        try:
+            self._spare(account, LIST_TRANSACTIONS, params=params, renew=False)
+        except AccessDenied:
+            return _check(
+                "transactions",
+                False,
+                _l(
+                    "Amazon denies transactions, which show refunds: the application lacks the role “%(role)s”. Add it "
+                    "to your developer profile and to the application, then authorize the application again.",
+                    role=FINANCE,
+                ),
+            )
+        except ChannelError as error:
+            return _check("transactions", None, str(error))
+        return _check("transactions", True, _l("Transactions can be read."))
 
 
 def _check(name: str, ok: bool | None, sentence: LazyString | str) -> Check:

@@ -68,6 +68,7 @@ class Operation:
 
 SEARCH_ORDERS = Operation("searchOrders", "GET", "/orders/2026-01-01/orders", Plan(0.0056, 20), tries=2)
 GET_ORDER = Operation("getOrder", "GET", "/orders/2026-01-01/orders/{order}", Plan(0.5, 30), tries=3)
+LIST_TRANSACTIONS = Operation("listTransactions", "GET", "/finances/2024-06-19/transactions", Plan(0.5, 10), tries=2)
 CONFIRM_SHIPMENT = Operation(
     "confirmShipment", "POST", "/orders/v0/orders/{order}/shipmentConfirmation", Plan(2, 10), bodiless=True
 )
@@ -304,7 +305,7 @@ def _understood(response: httpx.Response, account: Account, operation: Operation
             raise AccessDenied(channel="Amazon", problem=sentence, region=region, operation=operation.name, named=named)
         case 404:
             raise NotThere(problem=sentence, named=named)
-        case 400 if params.get("paginationToken") and "token" in named.lower():
+        case 400 if (params.get("paginationToken") or params.get("nextToken")) and "token" in named.lower():
             raise PageRefused(channel="Amazon")
         case status if 400 <= status < 500:
             raise RequestRefused(problem=sentence, named=named)

@@ -49,10 +49,11 @@ GUIDE = (
         url="https://sellercentral.amazon.com",
     ),
     GuideStep(
-        title=_l("Ask for three roles"),
+        title=_l("Ask for four roles"),
         text=_l(
             "In the developer profile choose Inventory and Order Tracking (orders, shipments, cancellations), "
-            "Direct-to-Consumer Shipping (delivery addresses) and Tax Invoicing (names of buyers). The last two are "
+            "Direct-to-Consumer Shipping (delivery addresses), Tax Invoicing (names of buyers) and Finance and "
+            "Accounting (payments and refunds). The middle two are "
             "restricted: Amazon asks how you protect the data, and may take some days."
         ),
         url=f"{_DOCS}direct-to-consumer-shipping-restricted-role",
@@ -60,7 +61,7 @@ GUIDE = (
     GuideStep(
         title=_l("Add an application"),
         text=_l(
-            "Add an app client for the Selling Partner API and give it the same three roles. It needs no AWS account, "
+            "Add an app client for the Selling Partner API and give it the same four roles. It needs no AWS account, "
             "no IAM role and no AWS keys: Amazon no longer asks for them."
         ),
     ),

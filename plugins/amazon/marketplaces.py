@@ -51,6 +51,8 @@ def _marketplace(id: str, country: str, currency: str, language: str, zone: str,
     return Marketplace(id, country, domain.capitalize(), currency, language, zone)
 
 
+# Where prices exclude the tax, which Amazon adds and computes itself, also that of a refund; elsewhere they include it.
+TAX_ADDED = frozenset({"ATVPDKIKX0DER", "A2EUQ1WTGCTBG2"})
 DOMAINS = {row[0]: row[5] for rows in _REGIONAL.values() for row in rows}
 MARKETPLACES = {row[0]: _marketplace(*row) for rows in _REGIONAL.values() for row in rows}
 _BY_COUNTRY = {marketplace.country: marketplace for marketplace in MARKETPLACES.values()}

@@ -11,8 +11,8 @@ from plugins.amazon.practice import PracticeClient
 from webapp.api import Check, OrdersWindow, StoreAccess, now
 
 TRACKING, SHIPPING = "“Inventory and Order Tracking”", "“Direct-to-Consumer Shipping (Restricted)”"
-TAX = "“Tax Invoicing (Restricted)”"
-READING = ("searchOrders", "getOrder", "getFeeds", "getMarketplaceParticipations", "token")
+TAX, FINANCE = "“Tax Invoicing (Restricted)”", "“Finance and Accounting”"
+READING = ("searchOrders", "getOrder", "getFeeds", "getMarketplaceParticipations", "listTransactions", "token")
 
 
 @pytest.fixture
@@ -42,6 +42,7 @@ GOOD = {
     "addresses": True,
     "buyers": True,
     "cancellations": True,
+    "transactions": True,
     "shipments": None,
 }
 
@@ -53,7 +54,13 @@ def test_a_good_store_needs_one_search_and_changes_nothing(
     assert said(found) == GOOD
     assert all(str(check.label) and str(check.sentence) for check in found.values())
     made = [call["operation"] for call in amazon.calls()]
-    assert sorted(made) == ["getFeeds", "getMarketplaceParticipations", "searchOrders", "token"]
+    assert sorted(made) == [
+        "getFeeds",
+        "getMarketplaceParticipations",
+        "listTransactions",
+        "searchOrders",
+        "token",
+    ]
 
 
 def test_connecting_by_itself_makes_no_further_calls(
@@ -68,6 +75,7 @@ def test_connecting_by_itself_makes_no_further_calls(
     [
         ("lacks_shipping", ["addresses"], SHIPPING),
         ("lacks_tax", ["buyers"], TAX),
+        ("lacks_finance", ["transactions"], FINANCE),
         ("lacks_tracking", ["orders", "cancellations"], TRACKING),
     ],
 )

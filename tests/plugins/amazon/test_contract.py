@@ -22,12 +22,17 @@ class TestAmazon(ChannelContract):
 
     @pytest.fixture
     def fresh_updates(
-        self, amazon: PracticeClient, make_update: Callable[..., Update], cancel: Callable[..., Update]
+        self,
+        amazon: PracticeClient,
+        make_update: Callable[..., Update],
+        cancel: Callable[..., Update],
+        refund: Callable[..., Update],
     ) -> Callable[[str, int], Sequence[Update]]:
-        makers = {"shipment": make_update, "cancel": cancel}
+        makers = {"shipment": make_update, "cancel": cancel, "refund": refund}
 
         def make(kind: str, count: int) -> list[Update]:
-            placed: list[dict[str, Any]] = amazon.place_many(count, marketplace="US", status="UNSHIPPED")
+            status = "SHIPPED" if kind == "refund" else "UNSHIPPED"
+            placed: list[dict[str, Any]] = amazon.place_many(count, marketplace="US", status=status)
             return [replace(makers[kind](one), id=number) for number, one in enumerate(placed, start=1)]
 
         return make
