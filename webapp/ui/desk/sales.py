@@ -152,10 +152,15 @@ def days(since: date, until: date) -> str:
     return str(format_interval(since, until, "yMMMd", locale=language()))
 
 
+def month(day: date) -> str:
+    """The month of a day in words: Nov 2026."""
+    return str(format_skeleton("yMMM", day, locale=language()))
+
+
 def step_label(step: Step, by: Interval, *, short: bool = False) -> str:
     """An interval's name: a day, the days of a week, a month."""
     if by is Interval.MONTH:
-        return str(format_skeleton("yMMM", step.start, locale=language()))
+        return month(step.start)
     if by is Interval.WEEK and not short:
         return days(step.start, step.end)
     return str(format_skeleton("MMMd" if short else "yMMMd", step.start, locale=language()))

@@ -108,6 +108,8 @@ def _main() -> Iterator[Way | None]:
     yield _way(_("Runs"), "runs.index", desk)
     yield _way(_("Communication"), "calls.index", desk)
     yield _way(_("Orders report"), "dashboard.report", desk)
+    yield _way(_("Tax report"), "reports.taxes", desk)
+    yield _way(_("Invoice report"), "reports.invoices", desk)
     yield _way(_("Plugins"), "plugins.index", desk)
     for way in plugin_ways():
         yield Way(way.label, way.url, desk)
