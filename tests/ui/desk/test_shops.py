@@ -106,6 +106,20 @@ def test_what_is_no_picture_comes_back_with_a_sentence(browser: Browser, store: 
     assert browser.post("/settings/shops/99/logo", {"logo": (BytesIO(png()), "a.png")}).status_code == 404
 
 
+def test_a_logo_that_is_too_large_is_refused_with_a_sentence(
+    browser: Browser, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request above the limit of all requests, such as a picture of 50 MB, is refused before its body is read."""
+    where = f"/settings/shops/{store.shop_id}/logo"
+    browser.post(where, {"logo": (BytesIO(png()), "logo.png")})
+    large = browser.post(where, {"logo": (BytesIO(png() + bytes(501_000)), "logo.png")})
+    assert (large.status_code, "takes up to 500 KB." in large.text) == (422, True)
+    monkeypatch.setitem(browser.app.config, "MAX_CONTENT_LENGTH", 100_000)
+    huge = browser.post(where, {"logo": (BytesIO(png() + bytes(200_000)), "logo.png")})
+    assert (huge.status_code, "too large" in huge.text) == (413, True)
+    assert browser.get(where).data == png()
+
+
 def test_who_is_not_signed_in_sees_no_logo_and_a_clerk_changes_none(
     browser: Browser,
     stranger: Browser,

@@ -14,6 +14,8 @@ from werkzeug.serving import make_server
 from webapp.accounts.models import User
 from webapp.accounts.services import open_session
 from webapp.audit.actor import Actor
+from webapp.billing.models import Invoice
+from webapp.billing.services import issue_invoices
 from webapp.channels.incoming import ChannelStage, IncomingPackage
 from webapp.clock import iso, now
 from webapp.db import db, unit_of_work
@@ -103,13 +105,15 @@ def _flaws(page: Any) -> list[str]:
 
 NO_PAGES = {"static", "live.stream", "health.alive", "health.ready", "exports.fetch", "documents.fetch"}
 NO_PAGES |= {"dashboard.report_csv", "documents.packing_slip_pdf", "orders.stream_export", "shipments.stream_export"}
-NO_PAGES |= {"outbox.stream_export", "calls.stream_export"}
+NO_PAGES |= {"outbox.stream_export", "calls.stream_export", "invoices.stream_export", "invoices.show_pdf"}
+NO_PAGES |= {"documents.picking_pdf", "documents.return_slip_pdf"}
+NO_PAGES |= {f"reports.{code}_{kind}" for code in ("taxes", "invoices") for kind in ("csv", "workbook")}
 
 
 def _pages(app: Flask, order: Order, store: Any, run: Any) -> list[str]:
     """The address of every page, and of the tabs and acts of one order; parts of pages are among them."""
     values: dict[str, Any] = {"number": order.number, "store_id": store.id, "order_id": order.id, "run_id": run.id}
-    values |= {"row_id": order.id}
+    values |= {"row_id": order.id, "invoice_id": db.session.scalar(select(Invoice.id).limit(1))}
     values |= {"shop_id": order.shop_id, "token": "none", "person_id": db.session.scalar(select(User.id).limit(1))}
     codes: dict[str, list[str]] = {
         "orders.choose": ["ship", "hold", "assign", "due", "tag", "address"],
@@ -127,7 +131,7 @@ def _pages(app: Flask, order: Order, store: Any, run: Any) -> list[str]:
                 found.append(url_for(rule.endpoint, **given))
             elif lacking == {"code"}:
                 found += [url_for(rule.endpoint, code=code, **given) for code in codes.get(rule.endpoint, ["fake"])]
-        tabs = ("shipments", "updates", "timeline", "channel")
+        tabs = ("shipments", "invoices", "updates", "timeline", "channel")
         found += [url_for("orders.show", number=order.number, tab=tab) for tab in tabs]
         found += [url_for("orders.show", number=order.number, at=iso(now()))]
         chosen = (
@@ -136,7 +140,12 @@ def _pages(app: Flask, order: Order, store: Any, run: Any) -> list[str]:
             "shipments.export",
             "outbox.export",
             "calls.export",
+            "invoices.export",
+            "invoices.print_chosen",
+            "documents.invoices",
             "documents.packing_slips",
+            "documents.picking",
+            "documents.return_slips_of_many",
             "ship_list.give",
         )
         found += [url_for(endpoint, all=1) for endpoint in chosen]
@@ -172,6 +181,8 @@ def test_axe_finds_nothing_on_any_page_and_none_scrolls_sideways(
         run = start_bulk("hold", given, actor=olga, ids=[other.id])
         ship_order(locked(told), [PackageInput("DHL", "JD1", lines={told.lines[0].id: 1})], actor=olga)
         db.session.query(ChannelUpdate).update({"state": UpdateState.REFUSED})
+        for row in (locked(order), locked(told)):
+            issue_invoices([row], {row.lines[0].id: 1}, actor=olga)
     work()
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme=scheme)
