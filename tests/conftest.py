@@ -35,7 +35,7 @@ from webapp.channels.incoming import IncomingOrder, OrdersPage
 from webapp.channels.models import Store
 from webapp.channels.services import access, add_store, remember_marketplaces
 from webapp.clock import now
-from webapp.config import configuration
+from webapp.config import ROOT, configuration
 from webapp.db import db, unit_of_work
 from webapp.hooks import failures, hooks
 from webapp.hooks.failures import Failure
@@ -58,6 +58,18 @@ _QUIET = [
     "--disable-sync",
 ]
 PASSWORD = "Correct-Horse-7-Battery"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Spread the tests that mostly wait for other processes over the others, so that no core is idle meanwhile."""
+    kinds = [[item for item in items if _waits(item) is waits] for waits in (True, False)]
+    placed = [((place + 0.5) / len(kind), item) for kind in kinds for place, item in enumerate(kind)]
+    items[:] = [item for _place, item in sorted(placed, key=lambda one: one[0])]
+
+
+def _waits(item: pytest.Item) -> bool:
+    folders = item.path.relative_to(ROOT / "tests").parts
+    return folders[0] in ("journeys", "jobs") and not item.get_closest_marker("xdist_group")
 
 
 def pytest_collection_finish() -> None:

@@ -260,7 +260,7 @@ def test_language_and_address_of_shops_become_settings_and_back(app: Flask, oper
     schema.migrate()
 
     face = FACE.read(db.session.get_one(Shop, paris_id))
-    assert face == told | {"legal_name": ""}
+    assert face == told | {"legal_name": "", "footer": "", "return_address": ""}
     assert FACE.stored(db.session.get_one(Shop, plain)) == frozenset()
 
 

@@ -231,9 +231,10 @@ def execute(environment: Environment, purpose: str, arguments: list[str]) -> NoR
     environ["PATH"] = os.pathsep.join([str(environment.path / "bin"), environ.get("PATH", os.defpath)])
     environ.pop("PYTHONHOME", None)
     python = str(environment.python)
+    processes = (os.cpu_count() or 1) + 1  # of tests: many of them wait for a while
     command = {
         "run": [python, "-m", "webapp", "up", *arguments],
-        "test": [python, "-m", "pytest", "-n", "auto", "--dist", "loadgroup", *arguments],
+        "test": [python, "-m", "pytest", "-n", str(processes), "--dist", "loadgroup", *arguments],
         "shell": arguments or [environ.get("SHELL", "/bin/sh")],
     }[purpose]
     if purpose == "run":
