@@ -115,6 +115,11 @@ class ActionForm(forms.Form):
         """The input for the action's `Input`; raises `InvalidInput` with all errors that the form finds."""
         if problems := self.problems:
             raise InvalidInput(problems)
+        return self.so_far
+
+    @property
+    def so_far(self) -> dict[str, Any]:
+        """What is filled in, though fields that are required may be empty."""
         alone = [one.name for one in self.declared if not one.fields]
         typed = self.typed(*alone) if alone else {}
         for one in self.declared:

@@ -12,7 +12,7 @@ from webapp.audit.actor import Actor
 from webapp.channels.services import channel_name
 from webapp.clock import parse_instant
 from webapp.db import db, unit_of_work
-from webapp.errors import DeskError, Invalid, NotFound, Refusal, SeveralFit, Stale
+from webapp.errors import DeskError, NotFound, Refusal, SeveralFit, Stale
 from webapp.hooks.fence import PluginFailed, ask
 from webapp.i18n import gettext as _
 from webapp.money import Money
@@ -25,7 +25,7 @@ from webapp.orders.of_buyer import other_orders
 from webapp.orders.queries import find_order
 from webapp.orders.services import act, find_action, package_offers, pin, read_input, refusal_of, unpin
 from webapp.sync import fresh_facts
-from webapp.ui.forms.actions import action_form, again, asks_for_groups, undo_form
+from webapp.ui.forms.actions import action_form, again, asks_for_groups, in_words, undo_form
 from webapp.ui.frame import formats, htmx
 from webapp.ui.frame.access import current_actor, needs
 from webapp.ui.frame.failures import shown_again
@@ -252,11 +252,10 @@ def preview(number: str, code: str) -> str:
     order = open_order(number, actor)
     try:
         form = action_form(action, order, request.form, actor=actor)
-        data = read_input(action, form.input)
+        data = read_input(action, form.so_far)
         shown = ask(action, "form", action.preview, order, data, actor, gives=Preview, raises=DeskError)
     except DeskError as error:
-        problem = str(error.values["problem"]).capitalize() if isinstance(error, Invalid) else str(error)
-        return page("orders/_preview.html", preview=None, problem=problem)
+        return page("orders/_preview.html", preview=None, problem=in_words(action, order, error.stored()))
     sentences = [
         str(text) % {name: _shown(value) for name, value in values.items()} for text, values in shown.sentences
     ]
