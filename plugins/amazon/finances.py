@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -43,7 +43,6 @@ EDGE: Final = timedelta(minutes=4)  # Amazon asks for two, by its own clock
 LONGEST: Final = timedelta(days=180)  # between the two ends; beyond, Amazon answers nothing
 MOST: Final = 10**15  # minor units: more does not fit in a database column
 NO_CURRENCY: Final = "XXX"  # by ISO 4217
-NO_PLACE: Final = ("", "")
 _KINDS: Final = {  # by the letters of the type, or of the description where that says more
     "shipment": TransactionKind.PAYMENT,
     "refund": TransactionKind.REFUND,
@@ -137,9 +136,9 @@ def _read(raw: Mapping[str, Any]) -> IncomingTransaction:
     total = raw.get("totalAmount")
     currency = _currency(raw, marketplace)
     try:
-        minor = _minor(total, currency)
+        minor: int | None = _minor(total, currency)
     except _BadMoney:
-        minor = 0
+        minor = None
     parts, fees = _parts(raw, currency)
     word = _word(raw.get("transactionType"))
     return IncomingTransaction(
@@ -149,7 +148,7 @@ def _read(raw: Mapping[str, Any]) -> IncomingTransaction:
         status=_word(raw.get("transactionStatus")),
         posted_at=posted_at,
         currency=currency,
-        total=minor,
+        total=minor or 0,
         fees=fees,
         order_number=related.get("ORDER_ID", ""),
         marketplace=marketplace,
@@ -158,7 +157,7 @@ def _read(raw: Mapping[str, Any]) -> IncomingTransaction:
 
 
 def _kind(
-    raw: Mapping[str, Any], related: Mapping[str, str], total: int, parts: tuple[TransactionPart, ...]
+    raw: Mapping[str, Any], related: Mapping[str, str], total: int | None, parts: tuple[TransactionPart, ...]
 ) -> TransactionKind:
     """What was posted. The release of what was deferred repeats it, and is nothing new."""
     if "DEFERRED_TRANSACTION_ID" in related:
@@ -166,7 +165,8 @@ def _kind(
     kinds = [_KINDS.get(_letters(raw.get(name)), TransactionKind.OTHER) for name in ("transactionType", "description")]
     if decided := [kind for kind in kinds if kind in _DECIDED]:
         return decided[0]
-    if kinds[0] is TransactionKind.REFUND and total >= 0 and sum(one.charged - one.discount for one in parts) < 0:
+    price = sum(one.charged - one.discount for one in parts)
+    if kinds[0] is TransactionKind.REFUND and price < 0 and total is not None and total >= 0:
         return TransactionKind.FUNDED  # the buyer got money, and it was not the seller's
     return kinds[0]
 
@@ -194,14 +194,12 @@ class _Breakdown:
     """Adds up the charges of a transaction."""
 
     currency: str
-    fees: int
-    sums: _Sums
-    units: dict[str, int]
-
-    def __init__(self, currency: str) -> None:
-        self.currency, self.fees, self.sums, self.units = currency, 0, {}, {}
+    fees: int = 0
+    sums: _Sums = field(default_factory=dict)
+    units: dict[str, int] = field(default_factory=dict)  # by SKU
 
     def add(self, sku: str, breakdowns: Any, group: tuple[str, str] | None = None) -> None:
+        """Add the charges of one item, which are nested in groups."""
         for one in breakdowns or ():
             name, details = str(one.get("breakdownType") or ""), one.get("breakdowns") or ()
             if leaf := _LEAF.fullmatch(name):
@@ -210,8 +208,8 @@ class _Breakdown:
                 self.fees += _minor(one.get("breakdownAmount"), self.currency)
             elif details:
                 self.add(sku, details, _GROUPS.get(name, group))
-            else:
-                component, what = _GROUPS.get(name) or group or NO_PLACE
+            elif place := _GROUPS.get(name) or group:
+                component, what = place
                 self._count(sku, component, what, _minor(one.get("breakdownAmount"), self.currency))
 
     def _count(self, sku: str, component: str, what: str, minor: int) -> None:
