@@ -203,6 +203,7 @@ MAY_READ_ORDERS = {
     "webapp/orders/queries.py:locked": "takes the lock of an order that was found by `visible`",
     "webapp/reporting/changes.py:_counted_columns": "orders are counted as they change, and nobody looks",
     "webapp/reporting/folding.py:missing": "all orders are counted again; who reads the figures asks for the right",
+    "webapp/reporting/taxes.py:_lines": "sums of documents by the country of their orders, of the actor's shops alone",
     "webapp/orders/search_words.py:beginnings": "tells how usual a beginning is; nobody reads which orders",
     "webapp/orders/search_words.py:_found_by_number": "ids to compare with; the list that asks starts from `visible`",
     "webapp/orders/cancel_requests.py:requests_of": "of the orders that a page or a list has read",

@@ -95,7 +95,7 @@ def test_the_sums_are_those_of_the_documents(
             found["gross", sums.currency] += sums.gross.minor
             found["tax", sums.currency] += sums.tax.minor
         assert found == wanted  # all lines have one rate, so that rows of rates count each document once
-    assert {(by.start(row.period.start), row.sums.currency): row.sums.gross.minor for row in whole.rows} == dict(by_day)
+    assert {(by.start(row.span.start), row.sums.currency): row.sums.gross.minor for row in whole.rows} == dict(by_day)
     db.session.rollback()
 
 
@@ -105,7 +105,7 @@ def test_a_document_belongs_to_the_day_of_its_shops_zone(take: Take, mia: Actor)
     issue(one(take), at(2026, 4, 1, 3, 59), actor=mia)  # the evening of 31 March there
     issue(one(take), at(2026, 4, 1, 4, 0), actor=mia)
     rows = tax_report(mia, date(2026, 3, 1), date(2026, 4, 30)).rows
-    assert [(row.period.start, row.period.end, row.sums.documents) for row in rows] == [
+    assert [(row.span.start, row.span.end, row.sums.documents) for row in rows] == [
         (date(2026, 3, 1), date(2026, 3, 31), 1),
         (date(2026, 4, 1), date(2026, 4, 30), 1),
     ]
@@ -164,6 +164,6 @@ def test_two_zones_are_counted_each_by_its_own_midnight(take: Take, mia: Actor, 
         db.session.execute(update(Order).where(Order.id == second.id).values(shop_id=paris.id))
     for order in (first, second):
         issue(order, at(2026, 6, 30, 22, 30), actor=mia)  # half past midnight in Paris
-    starts = {row.shop: row.period.start for row in tax_report(mia, SINCE, UNTIL).rows}
+    starts = {row.shop: row.span.start for row in tax_report(mia, SINCE, UNTIL).rows}
     assert starts == {"My shop": date(2026, 6, 1), "Paris": date(2026, 7, 1)}
     assert [row.sums.documents for row in tax_report(mia, SINCE, date(2026, 6, 30)).rows] == [1]

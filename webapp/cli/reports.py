@@ -40,8 +40,8 @@ def tax(door: Door, since: datetime, until: datetime, by: str, as_csv: bool) -> 
     found = tax_report(door.actor, since.date(), until.date(), by=Interval(by))
     rows = [
         {
-            "from": row.period.start.isoformat(),
-            "to": row.period.end.isoformat(),
+            "from": row.span.start.isoformat(),
+            "to": row.span.end.isoformat(),
             "shop": row.shop,
             "country": row.country or None,
             "tax_rate": None if row.rate is None else str(percent(row.rate)),
@@ -60,8 +60,7 @@ def invoices(door: Door, since: datetime, until: datetime, by: str, as_csv: bool
     """What was invoiced, by period and currency."""
     found = invoice_report(door.actor, since.date(), until.date(), by=Interval(by))
     rows = [
-        {"from": row.period.start.isoformat(), "to": row.period.end.isoformat(), **_sums(row.sums)}
-        for row in found.rows
+        {"from": row.span.start.isoformat(), "to": row.span.end.isoformat(), **_sums(row.sums)} for row in found.rows
     ]
     _show(door, found, rows, ("from", "to", *_SUMS), as_csv)
 

@@ -27,7 +27,7 @@ from webapp.jobs import job, runs
 from webapp.jobs.models import Run, RunResult
 from webapp.orders import freshness
 from webapp.orders.bulk import NothingChosen, ResultState
-from webapp.orders.models import Order
+from webapp.orders.queries import orders_by_id
 from webapp.vault import services as vault
 from webapp.vault.files import FileGone, Reader, Writer
 from webapp.vault.models import VaultFile
@@ -93,7 +93,7 @@ def open_file(run: Run, actor: Actor) -> Reader:
     printed = select(RunResult.subject_id).where(RunResult.run_id == run.id, RunResult.state == ResultState.DONE)
     for order_id, why in printed_by(run).refused_now(actor, list(db.session.scalars(printed))).items():
         file.close()
-        order = db.session.get_one(Order, order_id)
+        [order] = orders_by_id([order_id], actor)
         raise SlipsOutdated(order=order.number or order.channel_order_number, why=why)
     return file
 

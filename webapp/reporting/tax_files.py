@@ -28,9 +28,9 @@ def table_of(report: TaxReport | InvoiceReport) -> tuple[list[str], list[Row]]:
     """The heads and the rows of a report; amounts are decimals, and a rate is in percent."""
     if isinstance(report, TaxReport):
         return [str(word) for word in _TAX], [
-            (*row.period, row.shop, row.country, percent(row.rate), *_sums(row.sums)) for row in report.rows
+            (*row.span, row.shop, row.country, percent(row.rate), *_sums(row.sums)) for row in report.rows
         ]
-    return [str(word) for word in _INVOICES], [(*row.period, *_sums(row.sums)) for row in report.rows]
+    return [str(word) for word in _INVOICES], [(*row.span, *_sums(row.sums)) for row in report.rows]
 
 
 def percent(rate: Decimal | None) -> Decimal | None:

@@ -82,7 +82,7 @@ class TaxRow:
     counted in each of their rows. `rate` is a fraction of 1, None where it is not stated.
     """
 
-    period: Period
+    span: Period
     shop: str
     country: str
     rate: Decimal | None
@@ -93,7 +93,7 @@ class TaxRow:
 class PeriodRow:
     """The sums of one period and currency."""
 
-    period: Period
+    span: Period
     sums: Sums
 
 
@@ -146,7 +146,7 @@ def tax_report(
 
 def _place_of(row: TaxRow) -> tuple[Any, ...]:
     """The place of a row in the report; of several rates, the highest comes first and the one not stated last."""
-    return row.period, row.shop, row.country, row.sums.currency, row.rate is None, -(row.rate or 0)
+    return row.span, row.shop, row.country, row.sums.currency, row.rate is None, -(row.rate or 0)
 
 
 def invoice_report(

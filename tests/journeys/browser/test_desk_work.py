@@ -182,6 +182,26 @@ def test_the_slips_of_all_that_is_due_are_printed_in_three(at_the_list: Steps) -
         expect(page.locator("main")).to_contain_text(number)
 
 
+def test_the_invoices_of_all_that_is_due_are_printed_in_three(full_desk: Desk, at_the_list: Steps) -> None:
+    page = at_the_list.page
+    page.goto(f"{full_desk.url}/orders/?q=state:processing fulfilled-by:merchant due:<3d")
+    _tick_page(at_the_list)
+    _bulk(page, "Invoice order").click()
+    page.locator("main form button.main").click()
+    expect(page.locator(".run-strip")).to_contain_text("invoiced", timeout=LONG)
+    page.goto(f"{full_desk.url}/orders/")
+    at_the_list.taken = 0
+    at_the_list.search("state:processing fulfilled-by:merchant due:<3d invoiced")
+    numbers = [link.inner_text() for link in page.locator("#list tbody a.number").all()]
+    _tick_page(at_the_list)
+    at_the_list.click(_bulk(page, "Print invoices"))
+    assert at_the_list.taken <= 3
+    expect(page.locator("article.slip")).to_have_count(len(numbers))
+    assert numbers
+    for number in numbers:
+        expect(page.locator("main")).to_contain_text(number)
+
+
 def test_a_morning_by_keyboard_alone(desk: Desk, at_the_list: Steps) -> None:
     """Search, walk, select, hold what was selected, and open one of them, without a mouse."""
     page = at_the_list.page
