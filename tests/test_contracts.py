@@ -25,11 +25,12 @@ VALUES = {"Job", "LazyString", "Model", "Money", "Remaining", "UtcDateTime"}  # 
 # What plugins build, or implement, and the desk reads:
 READ = {
     "Accepted", "ActionInput", "AttentionKind", "Badge", "Call", "CancelReason", "Card", "Carrier", "Channel", "Check",
-    "Column", "Connection", "Contradicted", "Correction", "Denial", "DoneElsewhere", "Effective", "EventGroup",
+    "Column", "Connection", "Contradicted", "Correction", "Denial", "DoneElsewhere", "DraftRow", "Effective",
+    "EventGroup",
     "EventWords", "Expansion", "Flag", "FormField", "Found", "FulfillmentProvider", "GuideStep", "Impossible",
     "IncomingAmount", "IncomingLine", "IncomingOrder", "IncomingPackage", "IncomingTransaction", "Label", "Link",
     "ListWords", "Marketplace", "MenuEntry", "NotCarriedOut", "NotYet", "NothingLearned", "Offered", "OrderAction",
-    "OrdersPage", "OutwardKind", "Owing", "PackageAction", "PackageInput", "Panel", "PracticeStore", "Process",
+    "OrdersPage", "OutwardKind", "Owing", "PackageAction", "PackageInput", "Panel", "Preview", "PracticeStore", "Process",
     "ProductCode", "QueryKey", "RefundPart", "RefundPlan", "RefundReason", "Refused", "Right", "Schedule", "Sent",
     "Setting", "SettingsGroup", "Shown", "StatusCard", "Stream", "StreamPage", "Subject", "TransactionPart",
     "TransactionsPage", "UnitsOfLine", "Unknown", "UnreadableOrder", "UpdateKind", "View", "Waits", "WordSource",
@@ -103,6 +104,7 @@ READ_IN = {
     "Offered.most": "webapp/ui/forms/actions.py",
     "Offered.suggestions": "webapp/ui/forms/actions.py",
     "OrderAction.answers_cancel_request": "webapp/ui/templates/orders/_summary.html",
+    "OrderAction.has_draft": "webapp/ui/templates/orders/_form_end.html",
     "OrderAction.icon": "webapp/ui/templates/orders/_actions.html",
     "OutwardKind.label": "webapp/hooks/fence.py",
     "Process.ready_path": "supervisor/preparing.py",

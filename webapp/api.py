@@ -23,7 +23,7 @@ from webapp.billing.models import CreditMemo, CreditMemoLine, Invoice, InvoiceLi
 from webapp.billing.previewing import preview_refund
 from webapp.billing.refundable import LineWish, Refundable, Wish
 from webapp.billing.remaining import Remaining
-from webapp.billing.services import invoice_refusal, issue_invoice, issue_invoices
+from webapp.billing.services import invoice_refusal, issue_invoice, issue_invoices, planned_rows
 from webapp.channels.calling import Calling, calling
 from webapp.channels.connecting import (
     DENIED_FOR,
@@ -131,6 +131,7 @@ from webapp.orders.contract import (
     Amount,
     AmountChange,
     Badge,
+    DraftRow,
     Move,
     OrderAction,
     OrdersChange,
@@ -237,6 +238,7 @@ __all__ = [
     "DocumentIssued",
     "DocumentKind",
     "DoneElsewhere",
+    "DraftRow",
     "Effective",
     "EventGroup",
     "EventWords",
@@ -396,6 +398,7 @@ __all__ = [
     "parse_instant",
     "people",
     "personal",
+    "planned_rows",
     "preview_refund",
     "raise_attention",
     "record",

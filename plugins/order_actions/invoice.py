@@ -14,6 +14,7 @@ from webapp.api import (
     Offered,
     Order,
     OrderAction,
+    Preview,
     Refusal,
     Remaining,
     UnitsOfLine,
@@ -22,6 +23,7 @@ from webapp.api import (
     issue_invoices,
     lazy_gettext as _l,
     ngettext,
+    planned_rows,
 )
 
 
@@ -46,6 +48,7 @@ class InvoiceOrder(OrderAction):
     """Issue an invoice with the next number of the order's shop."""
 
     code, label, right, bulk, icon = "invoice", _l("Invoice order"), "orders.invoice", True, "receipt"
+    previews = True
     Input = InvoiceInput
 
     def doing(self, count: int) -> str:
@@ -65,6 +68,9 @@ class InvoiceOrder(OrderAction):
             issue_due(orders, actor=actor)
         else:
             issue_invoices(orders, data.lines, shipping=data.shipping, actor=actor)
+
+    def preview(self, order: Order, data: InvoiceInput, actor: Actor) -> Preview:
+        return Preview(rows=planned_rows(order, data.lines, shipping=data.shipping, actor=actor))
 
     def offered(self, order: Order | None, actor: Actor) -> Mapping[str, Offered]:
         if order is None:

@@ -39,7 +39,7 @@ def preview_refund(order: Order, wish: Wish, reason: str, *, actor: Actor) -> Pr
         words = _l("Of this, %(channel)s itself adds the tax: %(added)s.")
         sentences.append((words, {"channel": channel, "added": Money(plan.added, currency)}))
     sentences.append(_what_follows(order, total, plan, actor))
-    return Preview((*rows, (_l("The buyer gets"), total)), sentences)
+    return Preview(amounts=(*rows, (_l("The buyer gets"), total)), sentences=sentences)
 
 
 def _what_follows(order: Order, total: Money, plan: RefundPlan | None, actor: Actor) -> Sentence:

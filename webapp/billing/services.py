@@ -5,13 +5,14 @@ An invoice counts units of lines and amounts as invoiced and never changes after
 """
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 
 from webapp.audit.actor import Actor
 from webapp.billing.contract import DocumentIssued, DocumentKind
 from webapp.billing.models import Invoice, InvoiceLine
 from webapp.billing.numbering import draw_numbers, hold_sequences
 from webapp.billing.remaining import Part, Remaining, read_amounts, units_left
-from webapp.billing.taxes import TaxedPart, taxed
+from webapp.billing.taxes import WHOLE, TaxedPart, taxed
 from webapp.billing.terms import departures, terms_of
 from webapp.channels.described import marketplace_of
 from webapp.channels.incoming import ChannelStage
@@ -24,7 +25,7 @@ from webapp.jobs.telling import tell
 from webapp.money import Money
 from webapp.orders.addresses import KINDS, of_keys
 from webapp.orders.amounts import OWN
-from webapp.orders.contract import Amount
+from webapp.orders.contract import Amount, DraftRow
 from webapp.orders.events import EventGroup, EventWords, record
 from webapp.orders.models import Order
 from webapp.orders.services import ManagedAtChannel, settle_attention
@@ -110,6 +111,23 @@ def issue_invoices(
     """
     read_amounts(orders)
     return issue([(order, planned(order, lines or {}, shipping, actor)) for order in orders], actor=actor)
+
+
+def planned_rows(order: Order, lines: Mapping[int, int], *, shipping: bool, actor: Actor) -> list[DraftRow]:
+    """The lines that an invoice over these units would have. Raises what `issue_invoices` does."""
+    parts = planned(order, lines, shipping, actor)
+    return [
+        DraftRow(
+            title=one.part.line.title if one.part.line else "",
+            sku=one.part.line.sku if one.part.line else "",
+            component=one.part.component,
+            units=one.part.units,
+            net=Money(one.figures.net - one.figures.tax, order.currency or ""),
+            tax=Money(one.figures.tax, order.currency or ""),
+            tax_rate=None if one.rate is None else Decimal(one.rate) / WHOLE,
+        )
+        for one in taxed(order, parts).lines
+    ]
 
 
 def issue(plans: Sequence[tuple[Order, Sequence[Part]]], *, actor: Actor) -> list[Invoice]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -40,12 +41,30 @@ class Place(StrEnum):
     DOCUMENTS = "documents"  # beside one of the documents, as a button without a form
 
 
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """What an act would do, shown below its form while it is filled in: amounts with their labels, the last of which is
-    the total, and sentences with values. Money and times are written by the reader's locale.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DraftRow:
+    """A row of a document that an act would make: units of a product, or an amount beside the products.
+
+    `net` is the amount without tax; `tax_rate` is a fraction of 1, or None if it is unknown.
     """
 
+    title: LazyString | str = ""
+    sku: str = ""
+    component: str = ""  # the component of a price
+    units: int = 0
+    net: Money
+    tax: Money
+    tax_rate: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What an act would do, shown below its form while it is filled in: the rows of a document that it would make;
+    amounts with their labels, the last of which is the total; and sentences with their values. Money and times are
+    written by the reader's locale.
+    """
+
+    rows: Sequence[DraftRow] = ()
     amounts: Sequence[tuple[LazyString | str, Money]] = ()
     sentences: Sequence[tuple[LazyString | str, Mapping[str, Any]]] = ()
 

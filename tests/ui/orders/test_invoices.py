@@ -9,10 +9,12 @@ from tests.ui.conftest import Browser
 from webapp.audit.actor import Actor
 from webapp.billing.models import Invoice
 from webapp.billing.services import issue_invoice
+from webapp.billing.taxes import TAXES
 from webapp.channels.incoming import Component, IncomingAmount
 from webapp.db import db, unit_of_work
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
+from webapp.settings.services import store_all
 from webapp.testing import incoming_line, incoming_order
 
 Take = Callable[..., list[Order]]
@@ -103,3 +105,32 @@ def test_an_invoice_is_printed_from_its_tab_as_a_page_and_as_pdf(take: Take, bro
     assert file.data.startswith(b"%PDF")
     assert browser.get("/invoices/999").status_code == 404
     assert browser.get("/invoices/999.pdf").status_code == 404
+
+
+def test_the_form_shows_what_would_be_on_the_invoice(take: Take, browser: Browser) -> None:
+    amounts = (IncomingAmount(Component.ITEM, 3000, 570), IncomingAmount(Component.SHIPPING, 500, 95))
+    [order] = take(incoming_order([incoming_line("MUG", 3, amounts=amounts, total=4165)]))
+    with unit_of_work():
+        store_all(TAXES, {"tax_rates": "DE 19"}, order.shop)
+    mug, url = order.lines[0].id, f"/orders/{order.number}/actions/invoice"
+    form = browser.get(url, htmx=True).text
+    assert f'formaction="{url}/preview"' in form
+    typed = {"lines": "some", "lines-line": str(mug), f"lines-{mug}": "1", "shipping": "1"}
+    for htmx in (True, False):
+        shown = browser.post(f"{url}/preview", typed | hidden(form), htmx=htmx)
+        assert shown.status_code == 200
+        text = words(shown.text)
+        assert "A mug MUG Items 1 €10.00 19% €1.90 €11.90" in text
+        assert "Shipping €5.00 19% €0.95 €5.95" in text
+        assert "Total €15.00 €2.85 €17.85" in text
+    assert re.search(rf'name="lines-{mug}"[^>]*value="1"', shown.text)  # without scripts, what was typed stays
+    assert db.session.scalars(select(Invoice)).all() == []
+    wrong = browser.post(f"{url}/preview", typed | {f"lines-{mug}": "4"} | hidden(form), htmx=True)
+    assert "Left to invoice of MUG: 3." in words(wrong.text)
+    done = browser.post(url, typed | hidden(form), htmx=True)
+    assert "Invoice INV-000001 issued: 17.85 EUR" in words(done.text)
+
+
+def test_an_action_without_a_preview_has_none(take: Take, browser: Browser) -> None:
+    [order] = take(incoming_order())
+    assert "/preview" not in browser.get(f"/orders/{order.number}/actions/ship", htmx=True).text

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, Response, make_response, render_template, request, url_for
@@ -15,7 +14,6 @@ from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, NotFound, Refusal, SeveralFit, Stale
 from webapp.hooks.fence import PluginFailed, ask
 from webapp.i18n import gettext as _
-from webapp.money import Money
 from webapp.orders.asof import as_of
 from webapp.orders.contract import ActionInput, OrderAction, Place, Preview
 from webapp.orders.events import events_of
@@ -26,7 +24,7 @@ from webapp.orders.queries import find_order
 from webapp.orders.services import act, find_action, package_offers, pin, read_input, refusal_of, unpin
 from webapp.sync import fresh_facts
 from webapp.ui.forms.actions import action_form, again, asks_for_groups, in_words, undo_form
-from webapp.ui.frame import formats, htmx
+from webapp.ui.frame import htmx
 from webapp.ui.frame.access import current_actor, needs
 from webapp.ui.frame.failures import shown_again
 from webapp.ui.frame.pages import page, parts, parts_aside, tell
@@ -245,28 +243,28 @@ def perform(number: str, code: str) -> AnyResponse:
 
 @bp.post("/orders/<number>/actions/<code>/preview")
 @needs("orders.view")
-def preview(number: str, code: str) -> str:
-    """What an action would do with what is typed in its form, or the sentence why it can't be done. It is not done."""
+def preview(number: str, code: str) -> AnyResponse | str:
+    """What an action would do with what is typed in its form, or the sentence why it can't be done. It is not done.
+    Without scripts it stands below the form.
+    """
     actor, action = current_actor(), find_action(code)
     actor.needs(action.right)
     order = open_order(number, actor)
+    context: dict[str, Any] = {"preview": None, "problem": ""}
     try:
         form = action_form(action, order, request.form, actor=actor)
         data = read_input(action, form.so_far)
-        shown = ask(action, "form", action.preview, order, data, actor, gives=Preview, raises=DeskError)
+        found = ask(action, "form", action.preview, order, data, actor, gives=Preview, raises=DeskError)
+        context["preview"] = shown.preview(found)
+    except PluginFailed as problem:
+        return _refused(order, actor, problem)
     except DeskError as error:
-        return page("orders/_preview.html", preview=None, problem=in_words(action, order, error.stored()))
-    sentences = [
-        str(text) % {name: _shown(value) for name, value in values.items()} for text, values in shown.sentences
-    ]
-    return page("orders/_preview.html", preview={"amounts": shown.amounts, "sentences": sentences}, problem="")
-
-
-def _shown(value: Any) -> Any:
-    """A value of a preview's sentence, by the reader's locale."""
-    if isinstance(value, Money):
-        return formats.money(value)
-    return formats.to_the_second(value) if isinstance(value, datetime) else value
+        context["problem"] = in_words(action, order, error.stored())
+    if htmx.is_htmx():
+        return page("orders/_preview.html", **context)
+    usual = facts(order, actor, reveals=True)
+    usual |= _of_tab(usual["view"], OVERVIEW) | {"action": action, "form": form}
+    return page("orders/show.html", **usual | context)
 
 
 @bp.post("/orders/<number>/actions/<code>/renew")

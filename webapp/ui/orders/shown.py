@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
 from typing import Any, Protocol
 
 from babel import Locale
@@ -21,10 +23,11 @@ from webapp.money import Money
 from webapp.orders.attention import Attention, in_words
 from webapp.orders.badges import Badges
 from webapp.orders.cancel_requests import is_answered_elsewhere
-from webapp.orders.contract import Amount
+from webapp.orders.contract import Amount, DraftRow, Preview
 from webapp.orders.models import Order, OrderAmount, OrderLine
 from webapp.orders.queries import reference
 from webapp.search.contract import Label
+from webapp.ui.frame import formats
 from webapp.ui.frame.formats import money
 
 
@@ -248,8 +251,50 @@ def _rate(item: Amount | None) -> str:
     base = item.charged - item.discount if item else 0
     if item is None or not item.tax or base <= 0:
         return ""
+    return _percent(Decimal(item.tax) / base, "0.#")
+
+
+def preview(found: Preview) -> dict[str, Any]:
+    """What an act would do, with its sentences in the reader's language."""
+    sentences = [
+        str(text) % {name: _written(value) for name, value in values.items()} if values else str(text)
+        for text, values in found.sentences
+    ]
+    return {"draft": drafted(found.rows), "amounts": found.amounts, "sentences": sentences}
+
+
+def _written(value: Any) -> Any:
+    """A value of a sentence, by the reader's locale."""
+    if isinstance(value, Money):
+        return formats.money(value)
+    return formats.to_the_second(value) if isinstance(value, datetime) else value
+
+
+def drafted(rows: Sequence[DraftRow]) -> dict[str, Any]:
+    """The rows of a document that an act would make, and their sums."""
+    drawn = [
+        {
+            "title": row.title,
+            "sku": row.sku,
+            "component": row.component,
+            "units": row.units,
+            "net": row.net,
+            "rate": "—" if row.tax_rate is None else _percent(row.tax_rate, "0.######"),
+            "tax": row.tax,
+            "total": row.net + row.tax,
+        }
+        for row in rows
+    ]
+    if not rows:
+        return {"rows": []}
+    nothing = Money(0, rows[0].net.currency)
+    net, tax = sum((row.net for row in rows), nothing), sum((row.tax for row in rows), nothing)
+    return {"rows": drawn, "net": net, "tax": tax, "total": net + tax}
+
+
+def _percent(share: Decimal, decimals: str) -> str:
     locale = get_locale() or Locale("en")
-    return str(format_percent(item.tax / base, locale.percent_formats[None].pattern.replace("0", "0.#"), locale=locale))
+    return str(format_percent(share, locale.percent_formats[None].pattern.replace("0", decimals), locale=locale))
 
 
 def _line_status(line: OrderLine) -> tuple[LazyString | str, str]:
