@@ -239,7 +239,8 @@ def test_a_store_that_sends_nothing_issues_nothing(store: Store, take: Take, mia
     assert issued() == []
     with unit_of_work():
         activity.let_send(db.session.get_one(Store, store.id), actor=Actor.operator())
-    with time_machine.travel(now() + timedelta(minutes=5), tick=True):
+    assert not dues.any_due()
+    with time_machine.travel(now() + timedelta(minutes=11), tick=True):
         assert dues.any_due()
         jobs.issue_due()
     assert issued() == [(order.id, 1200)]

@@ -33,6 +33,7 @@ from webapp.settings.stored import stored_everywhere
 log = structlog.get_logger(__name__)
 AGAIN = timedelta(minutes=1)  # after an attempt that failed; the delay doubles with each further one
 RAREST = timedelta(hours=6)
+READ_ONLY = timedelta(minutes=10)  # until a store of which nothing is sent is looked at again
 NOT_INVOICED = EventWords("not_invoiced", _l("Not invoiced by itself: its tax fits no declared rate"), MONEY)
 UNKNOWN_TAX = AttentionKind(
     UNTAXED,
@@ -88,7 +89,7 @@ def work_off(limit: int) -> int:
     for order in orders:
         due = waiting[order.id]
         if order.store.read_only is not None:  # this database may be a copy, or older than what was issued
-            _postpone(due)
+            due.next_at = now() + READ_ONLY
             continue
         try:
             plans.append((order, due_parts(order, actor)))
