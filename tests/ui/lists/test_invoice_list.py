@@ -143,7 +143,7 @@ def test_nothing_chosen_is_said_and_too_many_are_refused(
     monkeypatch.setattr(print_runs, "MOST", 2)
     monkeypatch.setattr(print_pages, "SHOWN", 1)
     assert "up to 2 rows" in browser.post("/invoices/print", {"all": "1"}).text
-    assert "the first 2" in browser.get("/invoices/print?all=1").text
+    assert "than one file takes (2)" in browser.get("/invoices/print?all=1").text
     [one, two] = db.session.query(Invoice).limit(2)
     assert "1 more is in the PDF" in browser.get(f"/invoices/print?invoice={one.id}&invoice={two.id}").text
     assert db.session.query(Run).filter_by(kind="print").count() == 0
