@@ -100,9 +100,9 @@ def composed_list(found: PickList, paper: str, at: datetime, language: str) -> D
     shops = {order.shop_id: order.shop.name for order in found.orders}
     name = next(iter(shops.values())) if len(shops) == 1 else _("Several shops") if shops else ""
     practice = any(order.store.practice for order in found.orders)
-    made = f"{formats.day(at, locale)}, {at:%H:%M}"
+    title, made = _("Pick list"), f"{formats.day(at, locale)}, {at:%H:%M}"
     return Document(
-        title=_("Pick list"),
+        title=title,
         language=language,
         paper=paper,
         face=Face(name, "", "", ""),
@@ -122,7 +122,7 @@ def composed_list(found: PickList, paper: str, at: datetime, language: str) -> D
         ),
         rows=tuple(_row(pick) for pick in found.picks),
         banner=_("PRACTICE – not a real order") if practice else "",
-        foot=f"{_('Pick list')} {made}",
+        foot=f"{title} {made}",
     )
 
 
