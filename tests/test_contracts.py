@@ -21,7 +21,19 @@ CORE = [
     for path in sorted((ROOT / folder).rglob("*.py"))
     if path.name not in ("api.py", "testing.py")
 ]
-VALUES = {"Job", "LazyString", "Model", "Money", "Remaining", "UtcDateTime"}  # what plugins use and no contract
+VALUES = {
+    "AmountLeft",
+    "AmountsOfLine",
+    "Job",
+    "LazyString",
+    "LineWish",
+    "Model",
+    "Money",
+    "Refundable",
+    "Remaining",
+    "UtcDateTime",
+    "Wish",
+}  # what plugins use and no contract
 # What plugins build, or implement, and the desk reads:
 READ = {
     "Accepted", "ActionInput", "AttentionKind", "Badge", "Call", "CancelReason", "Card", "Carrier", "Channel", "Check",
@@ -105,7 +117,10 @@ READ_IN = {
     "Offered.most": "webapp/ui/forms/actions.py",
     "Offered.suggestions": "webapp/ui/forms/actions.py",
     "OrderAction.answers_cancel_request": "webapp/ui/templates/orders/_summary.html",
-    "OrderAction.has_draft": "webapp/ui/templates/orders/_form_end.html",
+    "OrderAction.previews": "webapp/ui/templates/orders/_actions.html",
+    "Offered.amounts": "webapp/ui/forms/actions.py",
+    "RefundPart.code": "webapp/billing/memos.py",
+    "RefundPart.line": "webapp/billing/memos.py",
     "OrderAction.icon": "webapp/ui/templates/orders/_actions.html",
     "OutwardKind.label": "webapp/hooks/fence.py",
     "Process.ready_path": "supervisor/preparing.py",

@@ -69,7 +69,7 @@ class InvoiceOrder(OrderAction):
         else:
             issue_invoices(orders, data.lines, shipping=data.shipping, actor=actor)
 
-    def preview(self, order: Order, data: InvoiceInput, actor: Actor) -> Preview:
+    def dry_run(self, order: Order, data: InvoiceInput, actor: Actor) -> Preview:
         return Preview(rows=planned_rows(order, data.lines, shipping=data.shipping, actor=actor))
 
     def offered(self, order: Order | None, actor: Actor) -> Mapping[str, Offered]:

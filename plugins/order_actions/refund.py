@@ -129,7 +129,7 @@ class RefundOrder(OrderAction):
         for currency, some in by_currency.items():
             record_refunds(some, wish_of(data, currency), data.reason, comment=data.comment, actor=actor)
 
-    def preview(self, order: Order, data: RefundInput, actor: Actor) -> Preview:
+    def dry_run(self, order: Order, data: RefundInput, actor: Actor) -> Preview:
         return preview_refund(order, wish_of(data, order.currency or ""), data.reason, actor=actor)
 
     def offered(self, order: Order | None, actor: Actor) -> Mapping[str, Offered]:

@@ -23,7 +23,7 @@ ROW = {
 }  # fmt: skip
 WHOLE = ROW | {
     "version", "amounts", "residual", "lines", "shipments", "updates", "holds", "comments", "buyer", "addresses",
-    "actions", "timeline", "troubles", "invoices",
+    "actions", "timeline", "troubles", "invoices", "credit_memos", "refundable",
 }  # fmt: skip
 LINE = {
     "id", "channel_line_id", "sku", "asin", "title", "ordered", "canceled", "shipped", "invoiced", "invoiceable",

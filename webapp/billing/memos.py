@@ -313,8 +313,13 @@ def reverse_memo(order: Order, memo_id: int, *, actor: Actor) -> CreditMemo:
     memo = memo_of(order, memo_id)
     if refusal := reverse_refusal(memo):
         raise refusal
+    return take_back(memo, actor=actor)
+
+
+def take_back(memo: CreditMemo, *, actor: Actor) -> CreditMemo:
+    """Issue the opposite of an issued memo, of whatever kind. The caller holds the order's lock."""
     opposite = CreditMemo(
-        order=order,
+        order=memo.order,
         shop_id=memo.shop_id,
         purpose=Purpose.REVERSAL,
         origin=Origin.DESK,

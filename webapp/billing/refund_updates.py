@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from webapp.audit.actor import Actor
 from webapp.billing.holding import REFUND_HOLD
-from webapp.billing.memos import issue_memos, release
+from webapp.billing.memos import issue_memos, release, take_back
 from webapp.billing.models import CreditMemo, MemoState
 from webapp.billing.refund_words import REFUND, REFUSED, words_of
 from webapp.channels.incoming import IncomingOrder
@@ -89,24 +89,31 @@ class RefundKind(OutwardKind):
 
     def accepted(self, update: ChannelUpdate) -> None:
         memo = _memo(update)
-        if memo is not None and memo.state == MemoState.RECORDED:
-            issue_memos([memo], actor=Actor.channel(update.store_id))
+        if memo is not None:
+            _issue(memo, update)
 
     def settled(self, update: ChannelUpdate) -> None:
         memo = _memo(update)
         if memo is None:
             return
         if update.state == UpdateState.EFFECTIVE:
-            self.accepted(update)
+            _issue(memo, update)
             if memo.effective_at is None:
                 memo.effective_at = now()
                 record(memo.order, "refund_effective", actor=Actor.channel(update.store_id), values=words_of(memo))
         elif memo.state == MemoState.RECORDED and update.state == UpdateState.REFUSED:
             release(memo, MemoState.REFUSED, problem=update.problem)
             record(memo.order, "refund_refused", actor=Actor.channel(update.store_id), values=words_of(memo))
+        elif memo.state == MemoState.ISSUED and update.state == UpdateState.WITHDRAWN:
+            take_back(memo, actor=Actor.job("updates"))  # a person said that it did not happen
         elif memo.state == MemoState.RECORDED:
             release(memo, MemoState.WITHDRAWN)
             record(memo.order, "refund_withdrawn", actor=Actor.job("updates"), values=words_of(memo))
+
+
+def _issue(memo: CreditMemo, update: ChannelUpdate) -> None:
+    if memo.state == MemoState.RECORDED:
+        issue_memos([memo], actor=Actor.channel(update.store_id))
 
 
 def _memo(update: ChannelUpdate) -> CreditMemo | None:

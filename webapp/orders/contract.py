@@ -82,7 +82,7 @@ class OrderAction(ABC):
     counterpart: ClassVar[str] = ""  # the code of the act that undoes this one: a bar shows the possible one
     lets_leave: ClassVar[bool] = False  # its orders leave: they are read again first if their facts are too old
     answers_cancel_request: ClassVar[LazyString | str] = ""  # its button beside a buyer's request to cancel
-    previews: ClassVar[bool] = False  # whether `preview` is shown below the form while it is filled in
+    previews: ClassVar[bool] = False  # whether its `dry_run` is shown below the form while it is filled in
     Input: ClassVar[type[ActionInput]] = ActionInput
 
     def doing(self, count: int) -> str:
@@ -115,7 +115,7 @@ class OrderAction(ABC):
         for order in orders:
             self.perform(order, data, actor)
 
-    def preview(self, order: Order, data: Any, actor: Actor) -> Preview:
+    def dry_run(self, order: Order, data: Any, actor: Actor) -> Preview:
         """What the act would do with this input; it changes nothing, and raises what `perform` would raise."""
         return Preview()
 

@@ -110,8 +110,12 @@ class _KindsOf(Listener):
         rows = select(ChannelUpdate).where(ChannelUpdate.id.in_(mine)).order_by(ChannelUpdate.id)
         for row in db.session.scalars(rows).all():
             kind = self._own[row.kind]
-            if row.state == mine[row.id].state:  # called again later, it may have been sent again
-                (kind.accepted if row.state == UpdateState.ACCEPTED else kind.settled)(row)
+            if row.state != mine[row.id].state:
+                continue  # called again later, it may have been sent again
+            if row.state == UpdateState.ACCEPTED:
+                kind.accepted(row)
+            else:
+                kind.settled(row)
 
 
 def _reacts(kind: OutwardKind) -> bool:

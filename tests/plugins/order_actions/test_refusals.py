@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import update
 
 from webapp.audit.actor import Actor
-from webapp.billing import services as billing
+from webapp.billing import memos, services as billing
+from webapp.billing.refundable import Wish
 from webapp.channels.incoming import ChannelStage, FulfilledBy
 from webapp.channels.services import ChannelLeftOut
 from webapp.clock import now
@@ -21,13 +22,13 @@ from webapp.orders.models import Order
 from webapp.orders.queries import find_order
 from webapp.orders.services import bar, offers
 from webapp.testing import FakeChannel, incoming_line, incoming_order
-from webapp.updates import queries as updates
+from webapp.updates import owing, queries as updates
 from webapp.updates.models import ChannelUpdate, UpdateState
 
 Take = Callable[..., list[Order]]
 MODULES = (
-    acts, acting, billing, shipping, canceling, cancellations, correcting, taking_back, unshipping, holds, organizing,
-    archiving, addresses, updates,
+    acts, acting, billing, memos, shipping, canceling, cancellations, correcting, taking_back, unshipping, holds,
+    organizing, archiving, addresses, updates, owing,
 )  # fmt: skip
 NOT_OF_BUTTONS = {
     acting.KeyReused: "of a form that was sent twice",
@@ -35,6 +36,11 @@ NOT_OF_BUTTONS = {
     canceling.PartlyShippedWhole: "of the form of canceling, which is offered",
     canceling.WholeOrdersOnly: "of the form of canceling, which is offered",
     billing.TooFewToInvoice: "of the form of invoicing, which is offered",
+    memos.NoSuchProposal: "of one memo of several, beside which it stands",
+    memos.OwnProposal: "of one memo of several, beside which it stands",
+    memos.AboveOwnLimit: "of one memo of several, beside which it stands",
+    memos.NotReversible: "of one memo of several, beside which it stands",
+    memos.Reversed: "of one memo of several, beside which it stands",
     cancellations.TooFewLeft: "of the form of canceling, which is offered",
     cancellations.NotAskedAnyMore: "of an update that is sent again",
     correcting.ShippedElsewhere: "of one package of several, beside which it stands",
@@ -104,6 +110,9 @@ def states(take: Take, mia: Actor) -> Iterator[tuple[Order, Actor]]:
     with unit_of_work():
         package = shipping.PackageInput("DHL", "JD1")
         shipping.ship_order(find_order(f"@{order.id}", mia, lock=True), [package], actor=mia)
+    yield order, mia
+    with unit_of_work():
+        memos.record_refund(find_order(f"@{order.id}", mia, lock=True), Wish(whole=True), "CustomerReturn", actor=mia)
     yield order, mia
     for sent in (UpdateState.SENT, UpdateState.REFUSED):
         with unit_of_work():

@@ -254,7 +254,7 @@ def preview(number: str, code: str) -> AnyResponse | str:
     try:
         form = action_form(action, order, request.form, actor=actor)
         data = read_input(action, form.so_far)
-        found = ask(action, "form", action.preview, order, data, actor, gives=Preview, raises=DeskError)
+        found = ask(action, "form", action.dry_run, order, data, actor, gives=Preview, raises=DeskError)
         context["preview"] = shown.preview(found)
     except PluginFailed as problem:
         return _refused(order, actor, problem)
