@@ -63,7 +63,7 @@ def item(charged: int, tax: int, discount: int = 0, quantity: int = 1) -> object
 
 
 def test_rates_are_read_by_country(declare: Declare) -> None:
-    declare("DE 19, 7\nfr 20, 5.5 %\nCH 0: Tax-free export.")
+    declare("DE 19, 7\nfr 20, 5.5 %\nCH 0\u00a0: Tax-free export.")
     shop = db.session.scalars(select(Shop)).one()
     assert taxes_of(shop, "DE").rates == (190_000, 70_000)
     assert taxes_of(shop, "FR").rates == (200_000, 55_000)
