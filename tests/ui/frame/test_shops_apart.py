@@ -7,13 +7,17 @@ from typing import Any
 
 import pytest
 from flask import Flask, url_for
+from pypdf import PdfReader
 from sqlalchemy import select
+from werkzeug.test import TestResponse
 
 from tests.ui.conftest import Browser
 from webapp.accounts import people
 from webapp.accounts.models import User
 from webapp.accounts.services import get_user
 from webapp.audit.actor import Actor
+from webapp.billing.models import Invoice
+from webapp.billing.services import issue_invoice
 from webapp.channels.incoming import OrdersPage, UnreadableOrder
 from webapp.channels.models import Store
 from webapp.channels.services import access, add_store, remember_marketplaces
@@ -61,6 +65,7 @@ def other(store: Store, channel: FakeChannel) -> Store:
         parcel = PackageInput("DHL", "ZANZI-777", lines={order.lines[0].id: 1})
         ship_order(locked(order), [parcel], actor=boss)
         comment(locked(order), "Zanzibar called.", actor=boss)
+        issue_invoice(locked(order), actor=boss)
     with unit_of_work():
         hold(locked(order), "zanzibar", actor=boss)
     return made
@@ -98,6 +103,7 @@ def addresses(app: Flask, other: Store) -> list[str]:
         "comment_id": db.session.scalars(select(OrderComment.id)).one(),
         "row_id": db.session.scalars(select(QuarantinedOrder.id)).one(),
         "update_id": db.session.scalars(select(ChannelUpdate.id)).one(),
+        "invoice_id": db.session.scalars(select(Invoice.id)).one(),
         "filename": "waybill.css",
         "token": "none",
     }
@@ -111,6 +117,16 @@ def addresses(app: Flask, other: Store) -> list[str]:
     return found
 
 
+def words_of(answer: TestResponse) -> str:
+    """The text of a page or of a file."""
+    if answer.mimetype == "application/pdf":
+        return "\n".join(page.extract_text() for page in PdfReader(io.BytesIO(answer.data)).pages)
+    if answer.data.startswith(b"PK"):
+        with zipfile.ZipFile(io.BytesIO(answer.data)) as book:
+            return "\n".join(book.read(name).decode() for name in book.namelist())
+    return answer.text
+
+
 def told(app: Flask, browser: Browser, other: Store) -> list[str]:
     """The addresses whose pages show something of the other shop."""
     number, found = order_of(other).number.lower(), []
@@ -118,7 +134,7 @@ def told(app: Flask, browser: Browser, other: Store) -> list[str]:
         for htmx in (False, True):
             answer = browser.get(address, htmx=htmx)
             assert answer.status_code < 500, address
-            text = answer.text.lower().replace(number, "")  # what an address asks for in vain is said again
+            text = words_of(answer).lower().replace(number, "")  # what an address asks for in vain is said again
             found += [f"{address} {answer.status_code}: {secret}" for secret in SECRETS if secret in text]
     return found
 
