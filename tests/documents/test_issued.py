@@ -16,12 +16,14 @@ from webapp.audit.services import write_readings
 from webapp.billing.models import Invoice
 from webapp.billing.services import issue_invoice
 from webapp.channels.incoming import Component, IncomingAmount
+from webapp.channels.legal_face import FACE
 from webapp.db import db, unit_of_work
 from webapp.documents import pdf
 from webapp.documents.invoices import check_amounts, compose
 from webapp.documents.issued import content_of
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
+from webapp.settings.services import store_all
 from webapp.testing import JANE, JAPAN, incoming_line, incoming_order
 from webapp.vault.services import erase
 
@@ -98,3 +100,13 @@ def test_the_buyer_is_shown_by_right_on_the_record_and_until_erased(take: Take, 
     with unit_of_work():
         erase([order.id])
     assert "Zanzibar" not in printed(invoice, mia)
+
+
+def test_the_shops_footer_is_below_the_amounts(take: Take, mia: Actor) -> None:
+    [order] = take(incoming_order())
+    invoice = issue(order, actor=mia)
+    assert not content_of(invoice, mia).footer
+    with unit_of_work():
+        store_all(FACE, {"footer": "Register HRB 1234\nBank DE00"}, order.shop)
+    text = printed(invoice, mia)
+    assert text.index("Register HRB 1234 Bank DE00") > text.index("12.00")
