@@ -152,7 +152,8 @@ def record_refunds(
     recorded.
     """
     read_amounts(orders)
-    made = [_planned(order, wish, reason, actor) for order in orders]
+    limits = {currency: refund_limit(actor, currency) for currency in {order.currency or "" for order in orders}}
+    made = [_planned(order, wish, reason, limits[order.currency or ""], actor) for order in orders]
     db.session.add_all(made)
     for order, memo in zip(orders, made, strict=True):
         _reserve(order, memo)
@@ -351,7 +352,7 @@ def memo_of(order: Order, memo_id: int) -> CreditMemo:
     return memo
 
 
-def _planned(order: Order, wish: Wish, reason: str, actor: Actor) -> CreditMemo:
+def _planned(order: Order, wish: Wish, reason: str, limit: int | None, actor: Actor) -> CreditMemo:
     if refusal := refund_refusal(order, actor):
         raise refusal
     known = [one.code for one in refund_reasons(order.store.channel, order.marketplace)]
@@ -363,7 +364,6 @@ def _planned(order: Order, wish: Wish, reason: str, actor: Actor) -> CreditMemo:
     parts = Refundable(order).parts(wish)
     plan = plan_of(order, parts, reason)
     total, currency = sum(part.amount.net for part in parts), order.currency or ""
-    limit = refund_limit(actor, currency)
     return CreditMemo(
         order=order,
         shop_id=order.shop_id,

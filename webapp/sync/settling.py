@@ -62,10 +62,16 @@ def settle(outcomes: Mapping[int, Outcome], owner: str) -> int | None:
     kept = list(db.session.scalars(orders.execution_options(populate_existing=True)))  # referenced until written
     store_id = None
     query = select(ChannelUpdate).where(ChannelUpdate.id.in_(list(outcomes))).order_by(ChannelUpdate.id)
+    accepted = []
     for row in db.session.scalars(query.with_for_update().execution_options(populate_existing=True)):
         if row.lease_owner == owner:
-            store_id = row.store_id
+            store_id, before = row.store_id, row.state
             _settle_one(row, outcomes[row.id])
+            if row.state == UpdateState.ACCEPTED != before:
+                accepted.append(row)
+    if accepted:
+        db.session.flush()
+        tell_kinds(accepted)
     live.publish("orders", [order.id for order in kept])
     db.session.flush()
     return store_id
@@ -156,9 +162,6 @@ def _left(
         row.problem = ChannelSaid(sentence=warning).stored()
     elif news or row.state == UpdateState.SENT:
         row.problem = None  # a warning stays while the update is accepted
-    if news and state == UpdateState.ACCEPTED:
-        db.session.flush()
-        tell_kinds([row])
 
 
 def _take_effect(rows: Sequence[ChannelUpdate], state: UpdateState) -> None:
