@@ -214,7 +214,7 @@ MAY_READ_ORDERS = {
     "webapp/sync/recovery.py:_doubt": "the same, of those that may have left since a backup",
     "webapp/updates/ending.py:_lock": "the same, for a kind that is told their end",
     "webapp/billing/attention.py:compare": "the import marks orders that it holds, and nobody looks",
-    "webapp/billing/dues.py:remember": "a job looks at orders that were told of, and nobody reads them",
+    "webapp/billing/dues.py:_write": "a job looks at orders that were told of, and nobody reads them",
     "webapp/billing/dues.py:look_again": "the same",
     "webapp/sync/call_log.py:_orders_of": "a job ties the calls that a channel reported to their orders",
     "webapp/sync/denials.py:no_longer_owed": "numbers of orders whose updates ended; nobody reads them",

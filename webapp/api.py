@@ -8,6 +8,7 @@ from webapp.audit.actor import Actor, ActorKind
 from webapp.audit.rights import Right
 from webapp.billing.automatic import automatic_refusal, issue_due
 from webapp.billing.contract import DocumentIssued, DocumentKind
+from webapp.billing.corrections import correct_invoice
 from webapp.billing.memos import (
     any_refund_undoable,
     approve_refund,
@@ -365,6 +366,7 @@ __all__ = [
     "change_address",
     "comment",
     "configuration",
+    "correct_invoice",
     "correct_shipment",
     "correcting_refusals",
     "country_choices",

@@ -1,4 +1,6 @@
-"""Invoice an order, or units of its lines. The rules are the desk's own (`invoice_refusal`)."""
+"""Invoice an order, or units of its lines; take an invoice back. The rules are the desk's own (`invoice_refusal`,
+`correct_invoice`).
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated
@@ -14,10 +16,12 @@ from webapp.api import (
     Offered,
     Order,
     OrderAction,
+    Place,
     Preview,
     Refusal,
     Remaining,
     UnitsOfLine,
+    correct_invoice,
     invoice_refusal,
     issue_due,
     issue_invoices,
@@ -86,3 +90,23 @@ class InvoiceOrder(OrderAction):
             "lines": Offered(lines=left) if some else HIDDEN,
             "shipping": Offered() if some and remaining.shipping else HIDDEN,
         }
+
+
+class CorrectInput(ActionInput):
+    """The invoice that was issued by mistake, by its id."""
+
+    invoice: Annotated[int, FormField(_l("Invoice"), Kind.FIXED)]
+
+
+class CorrectInvoice(OrderAction):
+    """Take back an invoice that was issued by mistake, by an opposite credit memo: its amounts are free again."""
+
+    code, label, right, icon = "correct_invoice", _l("Correct invoice"), "orders.invoice", "replace"
+    place = Place.DOCUMENTS
+    Input = CorrectInput
+
+    def refusal(self, order: Order, actor: Actor) -> Refusal | None:
+        return None
+
+    def perform(self, order: Order, data: CorrectInput, actor: Actor) -> None:
+        correct_invoice(order, data.invoice, actor=actor)

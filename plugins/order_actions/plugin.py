@@ -5,7 +5,7 @@ from plugins.order_actions.cancel import CancelOrder, UndoCancel
 from plugins.order_actions.comment import CommentOnOrder
 from plugins.order_actions.correct import CorrectShipment
 from plugins.order_actions.hold import HoldOrder, ReleaseOrder
-from plugins.order_actions.invoice import InvoiceOrder
+from plugins.order_actions.invoice import CorrectInvoice, InvoiceOrder
 from plugins.order_actions.organize import (
     ArchiveOrder,
     AssignOrder,
@@ -41,6 +41,7 @@ ACTIONS: list[OrderAction] = [
     ApproveRefund(),
     DeclineRefund(),
     ReverseMemo(),
+    CorrectInvoice(),
 ]
 
 

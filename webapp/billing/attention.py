@@ -18,17 +18,20 @@ OVERDRAWN = AttentionKind(
     "invoiced_above_paid",
     _l("More invoiced than paid"),
     _l("The channel lowered an amount of this order after it was invoiced."),
-    _l("Compare the invoices with the order's totals, and correct at your accountant's what was invoiced too much."),
+    _l(
+        "A credit memo corrects its invoices by itself, unless something of the amount is refunded: then compare the "
+        "invoices and credit memos with the order's totals, and settle the rest at your accountant's."
+    ),
 )
 WORDS = (
     EventWords("invoiced_above_paid", _l("The channel lowered an amount below what is invoiced"), MONEY),
-    EventWords("invoiced_within_paid", _l("What is invoiced is paid again"), MONEY),
+    EventWords("invoiced_within_paid", _l("No more is invoiced than is paid"), MONEY),
 )
 
 
-def compare(order_ids: Sequence[int]) -> None:
+def compare(order_ids: Sequence[int]) -> list[int]:
     """Mark those of the orders of which more is invoiced than is paid, and settle the mark of others; the caller holds
-    the orders' locks.
+    the orders' locks. Returns the ids of the former.
     """
     rows = db.session.scalars(
         select(OrderAmount)
@@ -40,11 +43,11 @@ def compare(order_ids: Sequence[int]) -> None:
     for row in rows:
         invoiced[row.order_id] = invoiced.get(row.order_id, False) or is_overdrawn(row)
     if not invoiced:
-        return
+        return []
     query = select(Order).where(among(Order.id, list(invoiced))).order_by(Order.id)
     raised, settled = [], []
     for order in db.session.scalars(query.execution_options(populate_existing=True)):
-        marked = any(trouble["kind"] == OVERDRAWN.code for trouble in order.attention)
+        marked = _is_marked(order)
         if invoiced[order.id] and not marked:
             raise_attention(order, OVERDRAWN.code)
             raised.append(order)
@@ -54,3 +57,19 @@ def compare(order_ids: Sequence[int]) -> None:
     for orders, words in ((raised, WORDS[0]), (settled, WORDS[1])):
         if orders:
             record_all(orders, words.code, actor=Actor.job("billing"))
+    return [order_id for order_id, too_much in invoiced.items() if too_much]
+
+
+def settle_if_paid(orders: Sequence[Order]) -> None:
+    """Settle the mark of those of these orders of which no more is invoiced than is paid, by the amounts that were
+    read.
+    """
+    settled = [order for order in orders if _is_marked(order) and not any(map(is_overdrawn, order.amounts))]
+    for order in settled:
+        settle_attention(order, OVERDRAWN.code)
+    if settled:
+        record_all(settled, WORDS[1].code, actor=Actor.job("billing"))
+
+
+def _is_marked(order: Order) -> bool:
+    return any(trouble["kind"] == OVERDRAWN.code for trouble in order.attention)

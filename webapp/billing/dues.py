@@ -1,21 +1,23 @@
-"""The orders at which the job of automatic invoices has to look.
+"""The orders at which the job of automatic invoices and corrections has to look.
 
-Whatever could make an invoice due writes the order's row in its own transaction, so that nothing is lost with the
-queue; the clock finds the rows that are due by the index `ix_invoice_dues_next`. A row says no more than *look*: the
-job locks the order and invoices what is due as it stands then, so a job that runs twice, or on two workers, issues one
-invoice. Nothing is invoiced inside an import.
+Whatever could make an invoice or its correction due writes the order's row in its own transaction, so that nothing is
+lost with the queue; the clock finds the rows that are due by the index `ix_invoice_dues_next`. A row says no more than
+*look*: the job locks the order, corrects what is invoiced too much and invoices what is due as it stands then, so a job
+that runs twice, or on two workers, issues one document. Nothing is issued inside an import.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from typing import TypeVar
 
 import structlog
 from sqlalchemy import ColumnElement, delete, literal, select, update
 
 from webapp.audit.actor import Actor
 from webapp.billing.automatic import AUTOMATIC, WHEN, UnknownTax, due_parts
-from webapp.billing.models import InvoiceDue
-from webapp.billing.remaining import Part, read_amounts
+from webapp.billing.corrections import correct, excess_of
+from webapp.billing.models import Invoice, InvoiceDue
+from webapp.billing.remaining import read_amounts
 from webapp.billing.services import MONEY, UNTAXED, issue
 from webapp.clock import now
 from webapp.db import among, any_row, db, insert_into
@@ -30,6 +32,7 @@ from webapp.orders.services import raise_attention
 from webapp.settings.declared import STORE
 from webapp.settings.stored import stored_everywhere
 
+Plan = TypeVar("Plan")
 log = structlog.get_logger(__name__)
 AGAIN = timedelta(minutes=1)  # after an attempt that failed; the delay doubles with each further one
 RAREST = timedelta(hours=6)
@@ -50,15 +53,25 @@ def remember(order_ids: Sequence[int]) -> bool:
     stores = list(stored_everywhere(STORE, AUTOMATIC.code, WHEN.name))  # by hand is the default, which is not stored
     if not stores or not order_ids:
         return False
-    chosen = (
-        select(Order.id, literal(now(), InvoiceDue.next_at.type), literal(0))
-        .where(among(Order.id, order_ids), Order.store_id.in_(stores))
-        .where(Order.number.is_not(None), ~Order.arrived_complete)
-    )
+    _write(order_ids, Order.store_id.in_(stores), Order.number.is_not(None), ~Order.arrived_complete)
+    return True
+
+
+def remember_invoiced(order_ids: Sequence[int]) -> bool:
+    """Have the job look at those of these orders that have invoices, in the open unit of work; returns whether there
+    may be any. The caller holds the orders' locks.
+    """
+    if order_ids:
+        _write(order_ids, select(Invoice.id).where(Invoice.order_id == Order.id).exists())
+    return bool(order_ids)
+
+
+def _write(order_ids: Sequence[int], *conditions: ColumnElement[bool]) -> None:
+    chosen = select(Order.id, literal(now(), InvoiceDue.next_at.type), literal(0))
+    chosen = chosen.where(among(Order.id, order_ids), *conditions)
     row = insert_into(InvoiceDue).from_select(["order_id", "next_at", "tries"], chosen)
     changed = {"next_at": row.excluded.next_at, "tries": 0}
     db.session.execute(row.on_conflict_do_update(index_elements=["order_id"], set_=changed))
-    return True
 
 
 def look_again(of: ColumnElement[bool]) -> None:
@@ -74,7 +87,7 @@ def any_due() -> bool:
 
 
 def work_off(limit: int) -> int:
-    """Invoice what is due of the next orders, in the open unit of work; returns how many were looked at."""
+    """Correct and invoice what is due of the next orders, in the open unit of work; returns how many were looked at."""
     next_ones = select(InvoiceDue.order_id).where(InvoiceDue.next_at <= now())
     ids = list(db.session.scalars(next_ones.order_by(InvoiceDue.next_at, InvoiceDue.order_id).limit(limit)))
     if not ids:
@@ -85,12 +98,16 @@ def work_off(limit: int) -> int:
     waiting = {row.order_id: row for row in db.session.scalars(rows)}  # under the locks: another worker had the others
     orders = [order for order in orders if order.id in waiting]
     read_amounts(orders)
-    plans, over = [], []
     for order in orders:
-        due = waiting[order.id]
         if order.store.read_only is not None:  # this database may be a copy, or older than what was issued
-            due.next_at = now() + READ_ONLY
-            continue
+            waiting[order.id].next_at = now() + READ_ONLY
+    orders = [order for order in orders if order.store.read_only is None]
+    too_much = [(order, excess) for order in orders if (excess := excess_of(order))]
+    corrected = _done(too_much, lambda plans: correct(plans, actor=actor), waiting)
+    failed = {order.id for order, _excess in too_much} - set(corrected)
+    plans, over = [], []
+    for order in (one for one in orders if one.id not in failed):
+        due = waiting[order.id]
         try:
             plans.append((order, due_parts(order, actor)))
         except UnknownTax:
@@ -98,32 +115,34 @@ def work_off(limit: int) -> int:
             _postpone(due)
         except Refusal:
             over.append(order.id)  # whatever makes it due later writes the row again
-    over += _issue(plans, waiting, actor)
+    over += _done(plans, lambda some: issue(some, actor=actor), waiting)
     db.session.flush()
     gone = delete(InvoiceDue).where(among(InvoiceDue.order_id, over))
     db.session.execute(gone, execution_options={"synchronize_session": False})
     return len(ids)
 
 
-def _issue(
-    plans: Sequence[tuple[Order, Sequence[Part]]], waiting: dict[int, InvoiceDue], actor: Actor
+def _done(
+    plans: Sequence[tuple[Order, Plan]],
+    act: Callable[[Sequence[tuple[Order, Plan]]], object],
+    waiting: dict[int, InvoiceDue],
 ) -> Sequence[int]:
-    """Issue these invoices together or, if that fails, each alone; returns the ids of orders that have theirs."""
+    """Issue these documents together or, if that fails, each alone; returns the ids of orders that have theirs."""
     if not plans:
         return []
     try:
         with db.session.begin_nested():
-            issue(plans, actor=actor)
-        return [order.id for order, _parts in plans]
+            act(plans)
+        return [order.id for order, _plan in plans]
     except Exception as error:
         if passes(error):
             raise
         if len(plans) == 1:
-            [(order, _parts)] = plans
+            [(order, _plan)] = plans
             log.error("order_not_invoiced", order=order.id, kind=type(error).__name__)
             _postpone(waiting[order.id])
             return []
-        return [id_ for plan in plans for id_ in _issue([plan], waiting, actor)]
+        return [id_ for plan in plans for id_ in _done([plan], act, waiting)]
 
 
 def _postpone(due: InvoiceDue) -> None:

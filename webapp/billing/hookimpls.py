@@ -1,5 +1,5 @@
 """What billing registers and listens to: refunds as updates, words, attention, settings and lists of documents, erased
-buyers, amounts that fell, and whatever may make an invoice due.
+buyers, amounts that fell, and whatever may make an invoice or a correction due.
 """
 
 from datetime import timedelta
@@ -9,7 +9,7 @@ from sqlalchemy import update
 from webapp.billing.attention import OVERDRAWN, WORDS, compare
 from webapp.billing.automatic import AUTOMATIC, SINCE, WATCHED, WHEN, When
 from webapp.billing.contract import DocumentIssued
-from webapp.billing.dues import NOT_INVOICED, UNKNOWN_TAX, any_due, look_again, remember
+from webapp.billing.dues import NOT_INVOICED, UNKNOWN_TAX, any_due, look_again, remember, remember_invoiced
 from webapp.billing.holding import SETTINGS
 from webapp.billing.invoice_list import COLUMNS, INVOICE_LIST, KEYS, ORDER_KEYS
 from webapp.billing.jobs import issue_due
@@ -37,6 +37,7 @@ from webapp.settings.services import store_all
 from webapp.updates.contract import OutwardKind
 
 declare("documents_issued", list[DocumentIssued])
+GONE = frozenset({Move.CANCELED, Move.WITHDRAWN})  # units that are not charged
 PRACTICED = timedelta(days=30)  # orders of a practice store that are invoiced by themselves are at most so old
 
 
@@ -83,7 +84,7 @@ def register_query_keys() -> list[QueryKey]:
 @hookimpl
 def amounts_changed(changes: list[AmountChange]) -> None:
     orders = sorted({change.order_id for change in changes})
-    compare(orders)
+    _correct(compare(orders))
     _look_at(orders)
 
 
@@ -100,10 +101,16 @@ def orders_changed(changes: list[OrdersChange]) -> None:
 @hookimpl
 def units_moved(moves: list[UnitsMoved]) -> None:
     _look_at(sorted({move.order_id for move in moves if move.move is Move.SHIPPED}))
+    _correct(sorted({move.order_id for move in moves if move.move in GONE}))
 
 
 def _look_at(orders: list[int]) -> None:
     if remember(orders):
+        issue_due.enqueue()
+
+
+def _correct(orders: list[int]) -> None:
+    if remember_invoiced(orders):
         issue_due.enqueue()
 
 

@@ -1,4 +1,4 @@
-"""Background work of billing: invoices that orders get by themselves."""
+"""Background work of billing: invoices and corrections that orders get by themselves."""
 
 from webapp.billing import dues
 from webapp.db import unit_of_work
@@ -9,7 +9,7 @@ CHUNK = 50  # orders in one transaction: few, so that nobody's work waits for it
 
 @job("clock")
 def issue_due() -> None:
-    """Invoice what is due; safe to run twice or on two workers."""
+    """Correct and invoice what is due; safe to run twice or on two workers."""
     for _ in a_moment():
         with unit_of_work():
             if dues.work_off(CHUNK) < CHUNK:

@@ -98,10 +98,15 @@ class NotUndoableRefund(Refusal):
 
 
 class NotReversible(Refusal):
-    """Only a memo that told no channel of it can be taken back."""
+    """Only a refund that no channel was told of can be taken back."""
 
     code = "not_reversible"
     sentence = _l("The channel was told of this refund: it can't be taken back here.")
+
+
+class CorrectionStays(Refusal):
+    code = "correction_stays"
+    sentence = _l("This credit memo corrects an invoice: invoice the order again instead.")
 
 
 class Reversed(Refusal):
@@ -286,7 +291,8 @@ def issue_memos(memos: Sequence[CreditMemo], *, actor: Actor) -> None:
         memo.number, memo.issued_at, memo.state = number, at, MemoState.ISSUED
     db.session.flush()
     for memo in memos:
-        record(memo.order, "memo_issued", actor=actor, values=words_of(memo))
+        code = "invoice_corrected" if memo.purpose == Purpose.CORRECTION else "memo_issued"
+        record(memo.order, code, actor=actor, values=words_of(memo))
     tell(
         "documents_issued",
         [DocumentIssued(memo.id, memo.order_id, DocumentKind.CREDIT_MEMO, memo.number or "") for memo in memos],
@@ -304,6 +310,8 @@ def release(memo: CreditMemo, state: MemoState, *, problem: Mapping[str, Any] | 
 
 def reverse_refusal(memo: CreditMemo) -> Refusal | None:
     """Why an issued memo can't be taken back by an opposite one."""
+    if memo.purpose == Purpose.CORRECTION:
+        return CorrectionStays()
     if memo.state != MemoState.ISSUED or memo.purpose == Purpose.REVERSAL or not memo.record_only:
         return NotReversible()
     return Reversed() if db.session.scalar(select(CreditMemo.id).where(CreditMemo.corrects_id == memo.id)) else None
@@ -459,9 +467,12 @@ def _move_pending(memo: CreditMemo, sign: int) -> None:
 
 
 def _count(memo: CreditMemo) -> None:
-    """Count a memo as refunded; one that was pending is so no more. What is taken back counts below zero. The taxes of
-    its lines are known from now on.
+    """Count a memo as refunded; one that was pending is so no more. What is taken back counts below zero; a correction
+    takes back what was invoiced. The taxes of its lines are known from now on.
     """
+    if memo.purpose == Purpose.CORRECTION:
+        _take_back(memo)
+        return
     order, was_pending = memo.order, memo.purpose == Purpose.REFUND and memo.origin == Origin.DESK
     if was_pending:
         _move_pending(memo, -1)
@@ -473,6 +484,15 @@ def _count(memo: CreditMemo) -> None:
             by_id[line.line_id].refunded += line.units
         if row is not None:
             row.refunded = _plus(row.refunded, _of_mirror(memo, line), 1)
+
+
+def _take_back(memo: CreditMemo) -> None:
+    """Count what a correction takes back as not invoiced."""
+    for line, row, by_id in _counted(memo):
+        if line.units:
+            by_id[line.line_id].invoiced -= line.units
+        if row is not None:
+            row.invoiced = _plus(row.invoiced, _of_mirror(memo, line), -1)
 
 
 def _counted(memo: CreditMemo) -> list[tuple[CreditMemoLine, Any, dict[Any, Any]]]:

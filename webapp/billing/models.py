@@ -202,8 +202,8 @@ class CreditMemoLine(Model):
 
 
 class InvoiceDue(Model):
-    """An order at which the job of automatic invoices looks once `next_at` has come: a fact about it was told, or an
-    attempt failed `tries` times. What is due is not in the row: the job finds it in the order.
+    """An order at which the job of automatic invoices and corrections looks once `next_at` has come: a fact about it
+    was told, or an attempt failed `tries` times. What is due is not in the row: the job finds it in the order.
     """
 
     __tablename__ = "invoice_dues"

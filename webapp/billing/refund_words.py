@@ -38,6 +38,11 @@ WORDS = (
     EventWords("refund_refused", _l("The channel did not refund %(total)s: the amount is free again"), REFUNDS),
     EventWords("refund_effective", _l("The channel's accounts show the refund of credit memo %(number)s"), REFUNDS),
     EventWords("memo_issued", _l("Credit memo %(number)s issued: %(total)s (units: %(units)s)"), REFUNDS),
+    EventWords(
+        "invoice_corrected",
+        _l("Credit memo %(number)s corrects invoice %(invoice)s: %(total)s (units: %(units)s)"),
+        REFUNDS,
+    ),
 )
 REFUSED = AttentionKind(
     "refund_refused",
@@ -51,4 +56,5 @@ def words_of(memo: CreditMemo) -> dict[str, Any]:
     """The values that events name of a memo."""
     values: dict[str, Any] = {"total": f"{Money(memo.total_minor, memo.currency)} {memo.currency}"}
     values |= {"units": sum(line.units for line in memo.lines), "refund_reason": memo.reason}
+    values |= {"invoice": memo.invoice.number} if memo.invoice is not None else {}
     return values | ({"number": memo.number} if memo.number else {})

@@ -3,7 +3,7 @@
 The tab determines the parts of a page; acting is in `orders`, the channel's own data in `channel_side`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from operator import attrgetter
@@ -16,8 +16,9 @@ from sqlalchemy.orm import joinedload, selectinload
 from sqlalchemy.orm.attributes import set_committed_value
 
 from webapp.audit.actor import Actor
+from webapp.billing.corrections import correction_refusals
 from webapp.billing.memos import decide_refusal, reverse_refusal
-from webapp.billing.models import CreditMemo, MemoState, Purpose
+from webapp.billing.models import CreditMemo, Invoice, MemoState, Purpose
 from webapp.billing.queries import invoices_of, memos_of
 from webapp.billing.refund_words import STATE_LABELS as MEMO_STATES, STATE_TONES as MEMO_TONES
 from webapp.channels import described
@@ -438,9 +439,29 @@ class OrderView:
                 "by": shown.author_of(row, self.order.store),
                 "total": row.total,
                 "lines": [shown.document_line(line, row.currency) for line in row.lines],
+                "correcting": self._correcting(row),
             }
             for row in invoices_of(self.order)
         ]
+
+    def _correcting(self, row: Invoice) -> dict[str, Any]:
+        """The act that takes an invoice back, or why it can't be taken back."""
+        refusal = self._not_corrected[row.id]
+        return {
+            "why_not": str(refusal or ""),
+            "acts": [] if refusal else self._acts(["correct_invoice"], {"invoice": row.id}),
+        }
+
+    @cached_property
+    def _not_corrected(self) -> Mapping[int, Refusal | None]:
+        return correction_refusals(self.order)
+
+    def _acts(self, codes: Iterable[str], values: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The acts on one document, each a button with its form; without those that the actor may not do."""
+        forms = [
+            (code, undo_form(self.order, code, values, version=self.order.version, actor=self.actor)) for code in codes
+        ]
+        return [{"label": find_action(code).label, "form": form} for code, form in forms if form]
 
     @cached_property
     def memos(self) -> list[dict[str, Any]]:
@@ -454,11 +475,6 @@ class OrderView:
             "decline_refund": decide_refusal(row, self.actor, approve=False),
             "reverse_memo": reverse_refusal(row),
         }
-        acts = [
-            (find_action(code), undo_form(order, code, {"memo": row.id}, version=order.version, actor=self.actor))
-            for code, refusal in offers.items()
-            if refusal is None
-        ]
         return {
             "id": row.id,
             "number": row.number,
@@ -471,12 +487,13 @@ class OrderView:
             "by": shown.author_of(row, order.store),
             "record_only": row.record_only,
             "elsewhere": row.origin == Origin.ELSEWHERE,
+            "corrects": row.invoice.number if row.purpose == Purpose.CORRECTION and row.invoice else "",
             "reversal": row.purpose == Purpose.REVERSAL,
             "problem": sentence_of(row.problem),
             "total": row.total,
             "channel_total": row.channel_total,
             "lines": [shown.document_line(line, row.currency) for line in row.lines],
-            "acts": [{"label": action.label, "form": form} for action, form in acts if form],
+            "acts": self._acts([code for code, refusal in offers.items() if refusal is None], {"memo": row.id}),
             "why_not": str(offers["approve_refund"])
             if row.state == MemoState.PROPOSED and offers["approve_refund"]
             else "",

@@ -1,0 +1,262 @@
+"""Credit memos that correct invoices: what was invoiced and is not charged is taken back, and nothing is paid back.
+
+By itself (`dues`), an order is corrected once more of its units is invoiced than is left of them, or more of an amount
+than is paid: the excess follows from the order as it stands, never from what was told about it. By hand, an invoice
+that was issued by mistake is taken back as a whole. A correction names one invoice and never takes more than is left of
+it, the newest invoices first; so invoices less corrections are what `invoiced` counts.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import selectinload
+
+from webapp.audit.actor import Actor
+from webapp.billing.attention import settle_if_paid
+from webapp.billing.memos import issue_memos
+from webapp.billing.models import CreditMemo, CreditMemoLine, Invoice, InvoiceLine, MemoState, Purpose
+from webapp.billing.remaining import amounts_of, is_overdrawn, read_amounts, share
+from webapp.billing.taxes import WHOLE
+from webapp.clock import now
+from webapp.db import among, db
+from webapp.errors import NotFound, Refusal
+from webapp.i18n import lazy_gettext as _l
+from webapp.money import Money
+from webapp.orders.amounts import NOTHING, OWN, Place
+from webapp.orders.contract import Amount, Origin
+from webapp.orders.models import Order, OrderAmount, OrderLine
+from webapp.orders.states import OrderState
+
+Excess = Mapping[Place, tuple[int, Amount]]  # units, and the amount as the channel tells amounts
+
+
+class NothingToCorrect(Refusal):
+    code = "nothing_to_correct"
+    sentence = _l("Everything on this invoice was taken back already.")
+
+
+class RefundedNotCorrected(Refusal):
+    """The buyer got back what the invoice charges: a correction would take it back twice."""
+
+    code = "refunded_not_corrected"
+    sentence = _l(
+        "Some of what is on this invoice is refunded, or about to be: the credit memo of the refund corrects it."
+    )
+
+
+def excess_of(order: Order) -> Excess:
+    """What is invoiced of an order, and neither ordered nor paid any more, by place.
+
+    Where the channel lowered an amount, the excess is what is invoiced beyond it; where units were canceled and no
+    amount of their line was lowered, it is their share. An amount of which something is refunded is left to people,
+    unless units were canceled: the refund may be why it fell.
+    """
+    rows = {(row.line_id or OWN, row.component): row for row in amounts_of(order)}
+    lines = {line.id: line for line in order.lines}
+    over = {line.id: units for line in order.lines if (units := line.invoiced - _kept(line)) > 0}
+    gone = not any(map(_kept, order.lines))
+    told = order.total_minor is not None or order.state == OrderState.CANCELED  # a withheld amount did not fall
+    fallen = {place for place, row in rows.items() if told and is_overdrawn(row)}
+    lowered = {line_id for line_id, _component in fallen}
+    found: dict[Place, tuple[int, Amount]] = {}
+    for place, row in rows.items():
+        line = lines.get(place[0])
+        units = over.get(place[0], 0)
+        amount = NOTHING
+        if gone or (line is not None and units and units == line.invoiced):
+            amount = row.invoiced
+        elif place in fallen:
+            amount = _beyond(row) if units or not (any(row.refunded) or any(row.pending)) else NOTHING
+        elif line is not None and units and line.id not in lowered:
+            amount = share(row.invoiced, units, line.invoiced)
+        if any(amount):
+            found[place] = (0, amount)
+    for line_id, units in over.items():
+        place = (line_id, "item")
+        found[place] = (units, found.get(place, (0, NOTHING))[1])
+    return found
+
+
+def _kept(line: OrderLine) -> int:
+    """The units of a line that are still sold."""
+    return line.ordered - line.canceled - line.withdrawn
+
+
+def _beyond(row: OrderAmount) -> Amount:
+    """What is invoiced of an amount beyond what is paid."""
+    return _less(row.invoiced, row.figures) if row.net >= 0 else row.invoiced
+
+
+def correct(plans: Sequence[tuple[Order, Excess]], *, actor: Actor) -> list[CreditMemo]:
+    """Take these excesses back; the caller holds the orders' locks. Issues one memo for each invoice concerned."""
+    invoices = _standing([order for order, _excess in plans])
+    memos = [memo for order, excess in plans for memo in _memos(order, excess, invoices[order.id], actor)]
+    return _issue(memos, actor)
+
+
+def correction_refusals(order: Order) -> dict[int, Refusal | None]:
+    """By invoice, why it can't be taken back now; asked by the button and by `correct_invoice`."""
+    return {standing.invoice.id: _refusal(order, standing) for standing in _standing([order])[order.id]}
+
+
+def _refusal(order: Order, standing: "_Standing") -> Refusal | None:
+    if not standing.lines:
+        return NothingToCorrect()
+    rows = {(row.line_id or OWN, row.component): row for row in amounts_of(order)}
+    lines = {line.id: line for line in order.lines}
+    for place in standing.lines:
+        row, line = rows.get(place), lines.get(place[0])
+        if (row and (any(row.refunded) or any(row.pending))) or (line and line.refunded + line.refunding):
+            return RefundedNotCorrected()
+    return None
+
+
+def correct_invoice(order: Order, invoice_id: int, *, actor: Actor) -> CreditMemo:
+    """Take back what is left of an invoice; its amounts can be invoiced again. The caller holds the order's lock."""
+    standing = next((one for one in _standing([order])[order.id] if one.invoice.id == invoice_id), None)
+    if standing is None:
+        raise NotFound(name=invoice_id)
+    read_amounts([order])
+    if refusal := _refusal(order, standing):
+        raise refusal
+    taken = [(left, left.units, left.figures) for left in standing.lines.values()]
+    [memo] = _issue([_memo(order, standing.invoice, taken, actor)], actor)
+    return memo
+
+
+# --- What is left of an invoice ---------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Left:
+    """A line of an invoice less what corrections took back of it."""
+
+    line: InvoiceLine
+    units: int
+    figures: Amount
+    included: bool  # its tax was taken out of its price
+
+    @property
+    def as_told(self) -> Amount:
+        """Its figures as the channel tells amounts."""
+        figures = self.figures
+        return Amount(figures.charged + figures.tax, 0, figures.discount) if self.included else figures
+
+    def of(self, told: Amount) -> Amount:
+        """A part of it, given as the channel tells amounts, as figures of the document."""
+        if not self.included:
+            return told
+        if told == self.as_told:
+            return self.figures
+        rate = self.line.tax_rate or 0
+        tax = min(Money(told.net, "XXX").split([rate, WHOLE])[0].minor, self.figures.tax)
+        return Amount(told.charged + told.tax - tax, tax, told.discount)
+
+
+@dataclass(slots=True)
+class _Standing:
+    """An invoice with what is left of its lines."""
+
+    invoice: Invoice
+    lines: dict[Place, _Left]
+
+
+def _standing(orders: Sequence[Order]) -> dict[int, list[_Standing]]:
+    """What is left of the invoices of these orders, by order and newest first, in two queries."""
+    ids = [order.id for order in orders]
+    query = select(Invoice).where(among(Invoice.order_id, ids)).order_by(Invoice.id.desc())
+    found: dict[int, list[_Standing]] = {id_: [] for id_ in ids}
+    by_id: dict[int | None, _Standing] = {}
+    for invoice in db.session.scalars(query.options(selectinload(Invoice.lines))):
+        included = bool(invoice.terms.get("prices_include_tax"))
+        lines = {
+            (line.line_id or OWN, line.component): _Left(
+                line, line.units, line.figures, included and line.tax_rate is not None
+            )
+            for line in invoice.lines
+        }
+        by_id[invoice.id] = _Standing(invoice, lines)
+        found[invoice.order_id].append(by_id[invoice.id])
+    taken = select(CreditMemo.invoice_id, CreditMemoLine).join(CreditMemoLine.memo)
+    taken = taken.where(among(CreditMemo.order_id, ids), CreditMemo.purpose == Purpose.CORRECTION)
+    for invoice_id, line in db.session.execute(taken.where(CreditMemo.state == MemoState.ISSUED)) if by_id else ():
+        left = by_id[invoice_id].lines[line.line_id or OWN, line.component]
+        left.units, left.figures = left.units - line.units, _less(left.figures, line.figures)
+    for standing in by_id.values():
+        standing.lines = {place: left for place, left in standing.lines.items() if left.units or any(left.figures)}
+    return found
+
+
+# --- The memos --------------------------------------------------------------------------------------------------------
+
+
+def _memos(order: Order, excess: Excess, invoices: Sequence[_Standing], actor: Actor) -> Iterator[CreditMemo]:
+    """The memos that take an excess back, one for each invoice."""
+    taken: dict[int, list[tuple[_Left, int, Amount]]] = {}
+    for place, (units, amount) in excess.items():
+        with_it = [one for one in invoices if place in one.lines]
+        for standing in with_it:
+            left, last = standing.lines[place], standing is with_it[-1]
+            some = units if last else min(units, left.units)
+            told = amount if last or _is_within(left.as_told.net, amount.net) else left.as_told
+            if some or any(told):
+                taken.setdefault(standing.invoice.id, []).append((left, some, left.of(told)))
+            units, amount = units - some, _less(amount, told)
+    for standing in reversed(invoices):
+        if standing.invoice.id in taken:
+            yield _memo(order, standing.invoice, taken[standing.invoice.id], actor)
+
+
+def _memo(order: Order, invoice: Invoice, taken: Sequence[tuple[_Left, int, Amount]], actor: Actor) -> CreditMemo:
+    ordered = sorted(taken, key=lambda one: one[0].line.position)
+    return CreditMemo(
+        order=order,
+        shop_id=invoice.shop_id,
+        purpose=Purpose.CORRECTION,
+        origin=Origin.DESK,
+        record_only=True,
+        invoice=invoice,
+        reason="",
+        recorded_at=now(),
+        currency=invoice.currency,
+        total_minor=sum(figures.net for _left, _units, figures in ordered),
+        actor_kind=actor.kind,
+        actor_id=actor.id,
+        terms={
+            "prices_include_tax": bool(invoice.terms.get("prices_include_tax")),
+            "notes": list(invoice.terms.get("notes", ())),
+            "documents": [invoice.number],
+        },
+        lines=[
+            CreditMemoLine(
+                position=position,
+                line_id=left.line.line_id,
+                component=left.line.component,
+                sku=left.line.sku,
+                title=left.line.title,
+                units=units,
+                restock=0,
+                **figures._asdict(),
+                tax_rate=left.line.tax_rate,
+                counted=True,
+            )
+            for position, (left, units, figures) in enumerate(ordered, start=1)
+        ],
+    )
+
+
+def _issue(memos: Sequence[CreditMemo], actor: Actor) -> list[CreditMemo]:
+    db.session.add_all(memos)
+    db.session.flush()
+    issue_memos(memos, actor=actor)
+    settle_if_paid([memo.order for memo in memos])
+    return list(memos)
+
+
+def _less(amount: Amount, taken: Amount) -> Amount:
+    return Amount(*(had - less for had, less in zip(amount, taken, strict=True)))
+
+
+def _is_within(whole: int, part: int) -> bool:
+    return min(0, whole) <= part <= max(0, whole)
