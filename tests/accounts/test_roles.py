@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from threading import Barrier, Event
 
 import pytest
@@ -13,7 +14,16 @@ from sqlalchemy import select
 from webapp.accounts import people, roles
 from webapp.accounts.models import Role
 from webapp.accounts.people import OwnAccount
-from webapp.accounts.services import LinkRefused, create_user, find_link, get_user, make_link
+from webapp.accounts.refund_limits import read_limits, written
+from webapp.accounts.services import (
+    AboveOwnLimits,
+    LinkRefused,
+    create_user,
+    find_link,
+    get_user,
+    make_link,
+    refund_limit,
+)
 from webapp.audit.actor import Actor
 from webapp.audit.models import AuditEntry
 from webapp.audit.rights import BUILT_IN, OURS, Right, all_rights, rights, rights_of_built_in
@@ -378,3 +388,101 @@ def test_more_shops_end_the_links_fewer_do_not(olga: Actor, mia: Actor) -> None:
         return True
 
     assert [link_after(shops) for shops in ([1, 2], [1], [1, 3], None)] == [True, True, False, False]
+
+
+# --- Limits of refunds ------------------------------------------------------------------------------------------------
+
+
+def limited(code: str, limits: str, actor: Actor) -> None:
+    with unit_of_work():
+        set_limits(code, limits, actor)
+
+
+def set_limits(code: str, limits: str, actor: Actor) -> None:
+    roles.change_role_rights(code, roles.get_role(code).rights, limits=limits, actor=actor)
+
+
+@pytest.mark.parametrize(
+    ("text", "limits"),
+    [
+        ("", {}),
+        ("50 EUR", {"EUR": 5000}),
+        ("50 EUR, 60 USD", {"EUR": 5000, "USD": 6000}),
+        ("1.234,50 eur; 5000 JPY", {"EUR": 123450, "JPY": 5000}),
+        ("0 EUR", {"EUR": 0}),
+        ("1,234.567KWD 3,5 EUR", {"KWD": 1234567, "EUR": 350}),
+    ],
+)
+def test_limits_are_read_as_people_write_them(text: str, limits: dict[str, int]) -> None:
+    assert read_limits(text) == limits
+    assert read_limits(written(limits)) == limits
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "50",
+        "EUR",
+        "50 EUR, 60",
+        "50 EUR, 60 EUR",
+        "-5 EUR",
+        "5.0011 EUR",
+        "50 XQQ",
+        "50 EURO",
+        "x EUR",
+        "9" * 20 + " EUR",
+    ],
+)
+def test_what_cant_be_read_is_said_and_changes_nothing(olga: Actor, text: str) -> None:
+    limited("clerk", "50 EUR", olga)
+    with pytest.raises(Invalid, match="refund_limits"):
+        limited("clerk", text, olga)
+    assert roles.get_role("clerk").limits == {"EUR": 5000}
+
+
+def test_a_role_keeps_its_limits_and_loses_them_alone(olga: Actor, mia: Actor) -> None:
+    before = roles.get_role("clerk").version
+    limited("clerk", "50 EUR", olga)
+    after = roles.get_role("clerk")
+    assert (after.changed, after.rights, after.limits) == (True, CLERK, {"EUR": 5000})
+    assert after.version != before
+    with pytest.raises(roles.RoleChanged), unit_of_work():
+        roles.change_role_rights("clerk", CLERK, limits="", version=before, actor=olga)
+    assert [refund_limit(mia, currency) for currency in ("EUR", "USD")] == [5000, 0]
+    changed("clerk", CLERK - {"orders.hold"}, olga)
+    assert roles.get_role("clerk").limits == {"EUR": 5000}
+    with unit_of_work():
+        code = roles.add_role("Night shift", "clerk", actor=olga)
+    assert roles.get_role(code).limits == {"EUR": 5000}
+    limited("clerk", "", olga)
+    changed("clerk", CLERK, olga)
+    assert db.session.get(Role, "clerk") is None
+    assert refund_limit(mia, "USD") is None
+    [entry, _removed] = db.session.scalars(select(AuditEntry).where(AuditEntry.code == "role_limits_changed")).all()
+    assert entry.data == {"role": "clerk", "before": "", "after": "50.00 EUR"}
+
+
+def test_owners_have_no_limit(olga: Actor) -> None:
+    with pytest.raises(roles.OwnersRole):
+        limited("owner", "50 EUR", olga)
+    with unit_of_work():
+        db.session.add(Role(code="owner", name="", base="owner", given=[], taken=[], refund_limits={"EUR": 1}))
+    assert refund_limit(olga, "EUR") is None
+
+
+def test_nobody_lets_others_refund_more_than_they_may(olga: Actor, max_: Actor, mia: Actor) -> None:
+    with unit_of_work():
+        roles.change_role_rights(
+            "manager", roles.get_role("manager").rights | {"roles.edit"}, limits="50 EUR", actor=olga
+        )
+    acting = now_of("max")
+    for attempt in (
+        *(partial(set_limits, "manager", limits, acting) for limits in ("", "50.01 EUR", "50 EUR, 1 USD")),
+        partial(set_limits, "clerk", "", acting),
+        lambda: roles.add_role("Like clerks", "clerk", actor=acting),
+        lambda: people.change_role(mia.id or 0, "clerk", actor=acting),
+    ):
+        with pytest.raises(AboveOwnLimits), unit_of_work():
+            attempt()
+    limited("manager", "20 EUR", acting)
+    assert refund_limit(acting, "EUR") == 2000

@@ -89,6 +89,12 @@ def test_roles_and_shops_are_changed_from_the_shell(
     changed = cli("role", "change", code, "--give", "stores.sync", "--take", "orders.hold", "--json").document
     assert "stores.sync" in changed["rights"]
     assert "orders.hold" not in changed["rights"]
+    limited = cli("role", "change", code, "--refunds-up-to", "50 EUR, 60 USD", "--json").document
+    assert limited["refunds_up_to"] == "50.00 EUR, 60.00 USD"
+    assert "50.00 EUR, 60.00 USD" in cli("role", "list").out
+    refused = cli("role", "change", code, "--refunds-up-to", "50")
+    assert (refused.code, "no amount with a currency" in refused.err) == (1, True)
+    assert cli("role", "change", code, "--refunds-up-to", "", "--json").document["refunds_up_to"] is None
     assert cli("user", "role", "mia@desk.test", code, "--json").document["role"] == code
     assert {row["code"]: row["people"] for row in cli("role", "list", "--json").document}[code] == 1
     assert cli("role", "delete", code).code == 1

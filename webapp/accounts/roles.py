@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from unicodedata import normalize
 
@@ -17,7 +17,8 @@ from sqlalchemy import func, select
 
 from webapp.accounts.locking import lock_acting
 from webapp.accounts.models import Role, User
-from webapp.accounts.services import check_rights, checked_name, end_links, renew_streams, stored_role
+from webapp.accounts.refund_limits import read_limits, written
+from webapp.accounts.services import check_limits, check_rights, checked_name, end_links, renew_streams, stored_role
 from webapp.audit.actor import Actor
 from webapp.audit.rights import BUILT_IN, OWNER, rights, rights_of_built_in
 from webapp.audit.services import audit
@@ -61,6 +62,7 @@ class RoleRow:
     base: str
     rights: frozenset[str]
     changed: bool  # a built-in role that was changed
+    limits: Mapping[str, int]  # of refunds without approval, in minor units by currency; empty: none
 
     @property
     def built_in(self) -> bool:
@@ -68,8 +70,8 @@ class RoleRow:
 
     @property
     def version(self) -> str:
-        """Changes whenever the role's name or rights change."""
-        shown = json.dumps([self.label if not self.built_in else "", sorted(self.rights)])
+        """Changes whenever the role's name, rights or limits change."""
+        shown = json.dumps([self.label if not self.built_in else "", sorted(self.rights), sorted(self.limits.items())])
         return hashlib.sha256(shown.encode()).hexdigest()[:16]
 
     @property
@@ -96,8 +98,10 @@ def get_role(code: str) -> RoleRow:
 
 def _row(code: str, stored: Role | None) -> RoleRow:
     if stored is None:
-        return RoleRow(code, BUILT_IN[code], code, rights_of_built_in(code), changed=False)
-    return RoleRow(code, stored.label, stored.base, stored.rights, changed=bool(stored.given or stored.taken))
+        return RoleRow(code, BUILT_IN[code], code, rights_of_built_in(code), changed=False, limits={})
+    limits = dict(stored.refund_limits or {})
+    changed = bool(stored.given or stored.taken or limits)
+    return RoleRow(code, stored.label, stored.base, stored.rights, changed, limits)
 
 
 def people_by_role() -> dict[str, int]:
@@ -106,15 +110,23 @@ def people_by_role() -> dict[str, int]:
 
 
 def add_role(name: str, like: str, *, actor: Actor) -> str:
-    """Add a role with the rights of another; returns its code. Raises `Invalid` or `Forbidden`."""
+    """Add a role with the rights and limits of another; returns its code. Raises `Invalid` or `Forbidden`."""
     acting = _acting(actor)
     if like == OWNER or (like not in BUILT_IN and stored_role(like) is None):
         raise Invalid(field="like", problem=_l("is no role that another can be like."))
     clean, model = _free_name(name), get_role(like)
     check_rights(model.rights, acting)
+    check_limits(model.rights, model.limits, acting)
     if (db.session.scalar(select(func.count()).select_from(Role)) or 0) >= MOST + len(BUILT_IN):
         raise Invalid(field="name", problem=_l("there are %(count)s roles already.", count=MOST))
-    row = Role(code=_free_code(clean), name=clean, base=model.base, given=[], taken=[])
+    row = Role(
+        code=_free_code(clean),
+        name=clean,
+        base=model.base,
+        given=[],
+        taken=[],
+        refund_limits=dict(model.limits) or None,
+    )
     _store(row, model.rights)
     db.session.add(row)
     db.session.flush()
@@ -123,10 +135,17 @@ def add_role(name: str, like: str, *, actor: Actor) -> str:
 
 
 def change_role_rights(
-    code: str, chosen: Collection[str], *, actor: Actor, name: str | None = None, version: str | None = None
+    code: str,
+    chosen: Collection[str],
+    *,
+    actor: Actor,
+    name: str | None = None,
+    version: str | None = None,
+    limits: str | None = None,
 ) -> None:
-    """Set the rights of a role. If there are more than before, the links of its people end. `version` is the version
-    that the person saw; raises `RoleChanged` if the role has another one.
+    """Set the rights of a role and, unless None, up to what its people refund without approval (see `refund_limits`).
+    If there are more rights than before, the links of its people end. `version` is the version that the person saw;
+    raises `RoleChanged` if the role has another one.
     """
     if code == OWNER:
         raise OwnersRole
@@ -135,6 +154,9 @@ def change_role_rights(
     check_rights(chosen, acting)
     before = get_role(code)
     check_rights(before.rights, acting)
+    wanted = before.limits if limits is None else read_limits(limits)
+    check_limits(before.rights, before.limits, acting)
+    check_limits(chosen, wanted, acting)
     if version is not None and version != before.version:
         raise RoleChanged
     row = stored_role(code)
@@ -145,8 +167,11 @@ def change_role_rights(
         row.name = _free_name(clean, code)
         audit("role_renamed", actor=acting, role=code, name=row.name)
     _store(row, chosen)
+    row.refund_limits = dict(wanted) or None
+    if wanted != before.limits:
+        audit("role_limits_changed", actor=acting, role=code, before=written(before.limits), after=written(wanted))
     db.session.flush()
-    if before.built_in and not (row.given or row.taken):
+    if before.built_in and not (row.given or row.taken or row.refund_limits):
         db.session.delete(row)
         db.session.flush()
     after = get_role(code).rights
@@ -166,11 +191,15 @@ def change_role_rights(
     )
 
 
-def adjust_role_rights(code: str, *, give: Collection[str], take: Collection[str], actor: Actor) -> None:
-    """Add rights to a role and remove others, beside concurrent changes of other rights."""
+def adjust_role_rights(
+    code: str, *, give: Collection[str], take: Collection[str], actor: Actor, limits: str | None = None
+) -> None:
+    """Add rights to a role and remove others, beside concurrent changes of other rights; with `limits`, set its limits
+    of refunds.
+    """
     _check_known({*give, *take})
     acting = _acting(actor)
-    change_role_rights(code, (get_role(code).rights | set(give)) - set(take), actor=acting)
+    change_role_rights(code, (get_role(code).rights | set(give)) - set(take), actor=acting, limits=limits)
 
 
 def delete_role(code: str, *, actor: Actor) -> None:

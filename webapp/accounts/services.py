@@ -8,7 +8,7 @@ holds for every desk.
 import hashlib
 import re
 import secrets
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -35,6 +35,7 @@ from webapp.live import ACCESS_CHANGED, publish
 SESSION_LIFE = timedelta(days=14)
 LINK_LIFE = timedelta(hours=24)
 SEEN_STEP = timedelta(minutes=5)  # a session's last use is written at most this often
+REFUNDING = "orders.refund"  # the right that limits of refunds are about
 LONGEST_PASSWORD, LONGEST_NAME, LONGEST_AGENT = 1_000, 100, 300
 _hasher = PasswordHasher()
 
@@ -148,12 +149,33 @@ def refund_limit(actor: Actor, currency: str) -> int | None:
     """The most that the actor may refund without somebody else's approval, in minor units; None: no limit. A role that
     has limits has none to give in a currency without one.
     """
+    limits = refund_limits(actor)
+    return limits.get(currency, 0) if limits else None
+
+
+def refund_limits(actor: Actor) -> dict[str, int]:
+    """The limits of the actor's role in minor units by currency; empty for none, as owners have."""
     if actor.kind is not ActorKind.PERSON:
-        return None
+        return {}
     role = db.session.scalar(select(User.role).where(User.id == actor.id))
-    stored = stored_role(role) if role else None
-    limits = stored.refund_limits if stored else None
-    return int(limits.get(currency, 0)) if limits else None
+    stored = stored_role(role) if role and role != OWNER else None
+    return dict(stored.refund_limits or {}) if stored else {}
+
+
+class AboveOwnLimits(DeskError):
+    """Nobody lets others, or themselves, refund more without approval than they may."""
+
+    code, status = "above_own_limits", 403
+    sentence = _l("People of this role could refund more without approval than you may.")
+
+
+def check_limits(rights: Collection[str], limits: Mapping[str, int], actor: Actor) -> None:
+    """Raise `AboveOwnLimits` if people with these rights and limits may refund more without approval than the actor."""
+    own = refund_limits(actor)
+    if not own or REFUNDING not in rights:
+        return
+    if not limits or any(minor > own.get(currency, 0) for currency, minor in limits.items()):
+        raise AboveOwnLimits
 
 
 def check_role(role: str, actor: Actor) -> frozenset[str]:
@@ -165,6 +187,7 @@ def check_role(role: str, actor: Actor) -> frozenset[str]:
         raise Invalid(field=_l("Role"), problem=_l("must be one of: %(choices)s.", choices=", ".join(known)))
     found = rights_of(role, stored)
     check_rights(found, actor)
+    check_limits(found, dict(stored.refund_limits or {}) if stored else {}, actor)
     return found
 
 

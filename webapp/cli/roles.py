@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import click
 
 from webapp.accounts import roles
+from webapp.accounts.refund_limits import written
 from webapp.cli.door import Door, desk_command
 from webapp.cli.presenting import Document
 from webapp.cli.text import pairs, table
@@ -21,12 +22,12 @@ def role() -> None:
 @role.command("list")
 @desk_command
 def list_(door: Door) -> None:
-    """List the roles, how many people have each, and what it may do."""
+    """List the roles, how many people have each, what it may do, and up to what it refunds without approval."""
     door.actor.needs("users.edit")
     people = roles.people_by_role()
     rows: list[Document] = [_document(found) | {"people": people.get(code, 0)} for code, found in roles.roles().items()]
-    shown = [row | {"rights": " ".join(row["rights"])} for row in rows]
-    door.show(rows, table(shown, ("code", "label", "people", "rights"), empty=""))
+    shown = [row | {"rights": " ".join(row["rights"]), "refunds_up_to": row["refunds_up_to"] or ""} for row in rows]
+    door.show(rows, table(shown, ("code", "label", "people", "refunds_up_to", "rights"), empty=""))
 
 
 @role.command()
@@ -44,11 +45,16 @@ def add(door: Door, name: str, like: str) -> None:
 @click.argument("code", metavar="ROLE")
 @click.option("--give", help="A right to give to it; again for each.", **_right)  # type: ignore[arg-type]
 @click.option("--take", help="A right to take from it; again for each.", **_right)  # type: ignore[arg-type]
+@click.option(
+    "--refunds-up-to",
+    metavar="AMOUNTS",
+    help="Refunds without approval up to these, as “50 EUR, 60 USD”; “”: no limit.",
+)
 @desk_command
-def change(door: Door, code: str, give: Sequence[str], take: Sequence[str]) -> None:
+def change(door: Door, code: str, give: Sequence[str], take: Sequence[str], refunds_up_to: str | None) -> None:
     """Change what whoever has a ROLE may do, from their next click on."""
     with unit_of_work():
-        roles.adjust_role_rights(code, give=give, take=take, actor=door.actor)
+        roles.adjust_role_rights(code, give=give, take=take, limits=refunds_up_to, actor=door.actor)
     _show(door, code)
 
 
@@ -63,7 +69,13 @@ def delete(door: Door, code: str) -> None:
 
 
 def _document(found: roles.RoleRow) -> Document:
-    return {"code": found.code, "label": str(found.label), "like": found.base, "rights": sorted(found.rights)}
+    return {
+        "code": found.code,
+        "label": str(found.label),
+        "like": found.base,
+        "rights": sorted(found.rights),
+        "refunds_up_to": written(found.limits) or None,
+    }
 
 
 def _show(door: Door, code: str) -> None:

@@ -153,3 +153,26 @@ def test_who_is_limited_gives_no_more(
     assert his.post("/settings/people/add", given).status_code == 200
     assert his.post("/settings/people/add", given | {"email": "b@desk.test", "all_shops": "y"}).status_code == 200
     assert get_user("b@desk.test").shops == [second]  # what is not offered is not taken
+
+
+def test_the_limit_of_refunds_is_set_shown_and_explained(
+    browser: Browser, make_browser: MakeBrowser, make_user: MakeUser
+) -> None:
+    clerk = make_browser(make_user("clerk", "Cleo"))
+    page = browser.get(f"{ROLES}clerk").text
+    assert "Refunds without approval up to" in page
+    usual = {"rights": sorted(rights_of_built_in("clerk")), "version": version(page)}
+    wrong = browser.post(f"{ROLES}clerk", usual | {"refund_limits": "fifty euro"})
+    assert wrong.status_code == 422
+    assert 'value="fifty euro"' in wrong.text
+    assert "no amount with a currency" in wrong.text
+    assert browser.post(f"{ROLES}clerk", usual | {"refund_limits": "50 eur, 60 USD"}).status_code == 302
+    assert get_role("clerk").limits == {"EUR": 5000, "USD": 6000}
+    assert 'value="50.00 EUR, 60.00 USD"' in browser.get(f"{ROLES}clerk").text
+    assert "50.00 EUR, 60.00 USD" in browser.get(ROLES).text
+    stale = browser.post(f"{ROLES}clerk", usual | {"refund_limits": ""})
+    assert stale.status_code == 409
+    assert get_role("clerk").limits == {"EUR": 5000, "USD": 6000}
+    assert clerk.get(f"{ROLES}clerk").status_code == 403
+    assert browser.post(f"{ROLES}clerk/reset").status_code == 302
+    assert get_role("clerk").limits == {}

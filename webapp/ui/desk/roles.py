@@ -6,6 +6,8 @@ from flask import Blueprint, flash, request, url_for
 from werkzeug.wrappers import Response
 
 from webapp.accounts import roles
+from webapp.accounts.refund_limits import FIELD, written
+from webapp.accounts.services import REFUNDING
 from webapp.audit.rights import OWNER, rights_of_built_in
 from webapp.db import unit_of_work
 from webapp.errors import DeskError
@@ -23,11 +25,13 @@ bp = Blueprint("roles", __name__, url_prefix="/settings/people/roles")
 @needs("users.edit")
 def index() -> str:
     """The roles, the rights of each, and the number of people with it."""
+    found = roles.roles()
     context: dict[str, Any] = {
-        "roles": roles.roles().values(),
+        "roles": found.values(),
         "people": roles.people_by_role(),
         "owner": OWNER,
         "editable": roles.may_change(current_actor()),
+        "limits": {code: written(row.limits) for code, row in found.items() if REFUNDING in row.rights},
     }
     return page("desk/people/roles.html", **context)
 
@@ -71,7 +75,8 @@ def change(code: str) -> Response | tuple[str, int]:
             name = form.text_of("name") if "name" in form else None
             version = form.text_of(VERSION) or None
             chosen = form["rights"].data or []
-            roles.change_role_rights(code, chosen, actor=current_actor(), name=name, version=version)
+            limits = form.text_of(FIELD) if FIELD in request.form else None
+            roles.change_role_rights(code, chosen, actor=current_actor(), name=name, version=version, limits=limits)
     except DeskError as error:
         if isinstance(error, roles.RoleChanged):
             form[VERSION].data = roles.get_role(code).version
@@ -87,7 +92,7 @@ def reset(code: str) -> Response:
     """Reset a built-in role to its original rights."""
     with unit_of_work():
         role = roles.get_role(code)
-        roles.change_role_rights(code, rights_of_built_in(role.base), actor=current_actor())
+        roles.change_role_rights(code, rights_of_built_in(role.base), actor=current_actor(), limits="")
     flash(_("The role is as it was at first."), "good")
     return redirect(url_for(".show", code=code))
 
@@ -116,5 +121,6 @@ def _show(code: str, form: Form | None = None) -> str:
         "people": roles.people_by_role().get(code, 0),
         "editable": roles.may_change(current_actor()),
         "form": form or rights_form(role),
+        "limits": written(role.limits),
     }
     return page("desk/people/role.html", **context)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from webapp.accounts.refund_limits import FIELD, written
 from webapp.accounts.roles import RoleRow, roles
 from webapp.audit.actor import Actor
 from webapp.audit.rights import OWNER, rights
@@ -78,14 +79,25 @@ def new_role_form(given: Any = None) -> forms.Form:
 
 
 def rights_form(role: RoleRow, given: Any = None) -> forms.Form:
-    """A checkbox for each right, and the version that the person sees; a role that was added also has a name field."""
+    """A checkbox for each right, the limits of refunds, and the version that the person sees; a role that was added
+    also has a name field.
+    """
     offered = [(code, right.label) for code, right in rights().items()]
     name = {} if role.built_in else {"name": forms.text(_l("Name"), required=True, autocomplete="off", maxlength=100)}
     fields = name | {
         "rights": forms.choices(_l("Whoever has this role may"), offered),
+        FIELD: forms.text(
+            _l("Refunds without approval up to"),
+            autocomplete="off",
+            maxlength=200,
+            help=_l(
+                "Such as “50 EUR, 60 USD”. Above it, and in other currencies, somebody else approves. Empty: no limit."
+            ),
+        ),
         VERSION: forms.hidden(role.version),
     }
-    return forms.Form(fields, given or None, data={"name": str(role.label), "rights": sorted(role.rights)})
+    data = {"name": str(role.label), "rights": sorted(role.rights), FIELD: written(role.limits)}
+    return forms.Form(fields, given or None, data=data)
 
 
 def name_form(name: str, given: Any = None) -> forms.Form:
