@@ -26,7 +26,7 @@ from webapp.audit.actor import Actor, ActorKind
 from webapp.audit.rights import BUILT_IN, OWNER
 from webapp.audit.services import audit
 from webapp.clock import now
-from webapp.db import any_row, db, delete_some
+from webapp.db import any_row, db, delete_some, once_a_transaction
 from webapp.errors import DeskError, Invalid, NotFound
 from webapp.i18n import lazy_gettext as _l
 from webapp.jobs.models import Run
@@ -157,9 +157,12 @@ def refund_limits(actor: Actor) -> dict[str, int]:
     """The limits of the actor's role in minor units by currency; empty for none, as owners have."""
     if actor.kind is not ActorKind.PERSON:
         return {}
-    role = db.session.scalar(select(User.role).where(User.id == actor.id))
-    stored = stored_role(role) if role and role != OWNER else None
-    return dict(stored.refund_limits or {}) if stored else {}
+    return once_a_transaction(f"refund limits of {actor.id}", lambda: _refund_limits(actor.id))
+
+
+def _refund_limits(user_id: int | None) -> dict[str, int]:
+    query = select(Role.refund_limits).join(User, User.role == Role.code).where(User.id == user_id, Role.code != OWNER)
+    return dict(db.session.scalar(query) or {})
 
 
 class AboveOwnLimits(DeskError):

@@ -16,6 +16,7 @@ from webapp.audit.actor import Actor
 from webapp.billing.attention import settle_if_paid
 from webapp.billing.memos import issue_memos
 from webapp.billing.models import CreditMemo, CreditMemoLine, Invoice, InvoiceLine, MemoState, Purpose
+from webapp.billing.queries import invoices_of
 from webapp.billing.remaining import amounts_of, is_overdrawn, read_amounts, share
 from webapp.billing.taxes import WHOLE
 from webapp.clock import now
@@ -90,14 +91,15 @@ def _beyond(row: OrderAmount) -> Amount:
 
 def correct(plans: Sequence[tuple[Order, Excess]], *, actor: Actor) -> list[CreditMemo]:
     """Take these excesses back; the caller holds the orders' locks. Issues one memo for each invoice concerned."""
-    invoices = _standing([order for order, _excess in plans])
-    memos = [memo for order, excess in plans for memo in _memos(order, excess, invoices[order.id], actor)]
+    query = select(Invoice).where(among(Invoice.order_id, [order.id for order, _excess in plans]))
+    invoices = _standing(list(db.session.scalars(query.order_by(Invoice.id).options(selectinload(Invoice.lines)))))
+    memos = [memo for order, excess in plans for memo in _memos(order, excess, invoices.get(order.id, []), actor)]
     return _issue(memos, actor)
 
 
 def correction_refusals(order: Order) -> dict[int, Refusal | None]:
     """By invoice, why it can't be taken back now; asked by the button and by `correct_invoice`."""
-    return {standing.invoice.id: _refusal(order, standing) for standing in _standing([order])[order.id]}
+    return {standing.invoice.id: _refusal(order, standing) for standing in _standing_of(order)}
 
 
 def _refusal(order: Order, standing: "_Standing") -> Refusal | None:
@@ -114,7 +116,7 @@ def _refusal(order: Order, standing: "_Standing") -> Refusal | None:
 
 def correct_invoice(order: Order, invoice_id: int, *, actor: Actor) -> CreditMemo:
     """Take back what is left of an invoice; its amounts can be invoiced again. The caller holds the order's lock."""
-    standing = next((one for one in _standing([order])[order.id] if one.invoice.id == invoice_id), None)
+    standing = next((one for one in _standing_of(order) if one.invoice.id == invoice_id), None)
     if standing is None:
         raise NotFound(name=invoice_id)
     read_amounts([order])
@@ -162,13 +164,15 @@ class _Standing:
     lines: dict[Place, _Left]
 
 
-def _standing(orders: Sequence[Order]) -> dict[int, list[_Standing]]:
-    """What is left of the invoices of these orders, by order and newest first, in two queries."""
-    ids = [order.id for order in orders]
-    query = select(Invoice).where(among(Invoice.order_id, ids)).order_by(Invoice.id.desc())
-    found: dict[int, list[_Standing]] = {id_: [] for id_ in ids}
+def _standing_of(order: Order) -> Sequence[_Standing]:
+    return _standing(invoices_of(order)).get(order.id, [])
+
+
+def _standing(invoices: Sequence[Invoice]) -> dict[int, list[_Standing]]:
+    """What is left of these invoices, by order and newest first, in one query."""
+    found: dict[int, list[_Standing]] = {}
     by_id: dict[int | None, _Standing] = {}
-    for invoice in db.session.scalars(query.options(selectinload(Invoice.lines))):
+    for invoice in reversed(invoices):
         included = bool(invoice.terms.get("prices_include_tax"))
         lines = {
             (line.line_id or OWN, line.component): _Left(
@@ -177,9 +181,9 @@ def _standing(orders: Sequence[Order]) -> dict[int, list[_Standing]]:
             for line in invoice.lines
         }
         by_id[invoice.id] = _Standing(invoice, lines)
-        found[invoice.order_id].append(by_id[invoice.id])
+        found.setdefault(invoice.order_id, []).append(by_id[invoice.id])
     taken = select(CreditMemo.invoice_id, CreditMemoLine).join(CreditMemoLine.memo)
-    taken = taken.where(among(CreditMemo.order_id, ids), CreditMemo.purpose == Purpose.CORRECTION)
+    taken = taken.where(among(CreditMemo.order_id, list(found)), CreditMemo.purpose == Purpose.CORRECTION)
     for invoice_id, line in db.session.execute(taken.where(CreditMemo.state == MemoState.ISSUED)) if by_id else ():
         left = by_id[invoice_id].lines[line.line_id or OWN, line.component]
         left.units, left.figures = left.units - line.units, _less(left.figures, line.figures)

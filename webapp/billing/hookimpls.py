@@ -15,8 +15,9 @@ from webapp.billing.invoice_list import COLUMNS, INVOICE_LIST, KEYS, ORDER_KEYS
 from webapp.billing.jobs import issue_due
 from webapp.billing.models import CreditMemo, Invoice
 from webapp.billing.number_settings import NUMBERS
+from webapp.billing.proposals import ORDER_KEYS as PROPOSAL_KEYS
 from webapp.billing.refund_updates import RefundKind
-from webapp.billing.refund_words import REFUSED, WORDS as REFUND_WORDS
+from webapp.billing.refund_words import PROPOSED, REFUSED, WORDS as REFUND_WORDS
 from webapp.billing.services import INVOICED
 from webapp.billing.taxes import TAXES
 from webapp.channels.models import Store
@@ -43,7 +44,7 @@ PRACTICED = timedelta(days=30)  # orders of a practice store that are invoiced b
 
 @hookimpl
 def register_attention_kinds() -> list[AttentionKind]:
-    return [OVERDRAWN, UNKNOWN_TAX, REFUSED]
+    return [OVERDRAWN, UNKNOWN_TAX, REFUSED, PROPOSED]
 
 
 @hookimpl
@@ -78,7 +79,7 @@ def register_columns() -> list[Column]:
 
 @hookimpl
 def register_query_keys() -> list[QueryKey]:
-    return [*KEYS, *ORDER_KEYS]
+    return [*KEYS, *ORDER_KEYS, *PROPOSAL_KEYS]
 
 
 @hookimpl

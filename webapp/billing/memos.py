@@ -11,13 +11,14 @@ from typing import Any
 
 from sqlalchemy import select
 
-from webapp.accounts.services import refund_limit
+from webapp.accounts.services import REFUNDING, refund_limit
 from webapp.audit.actor import Actor
+from webapp.audit.rights import right_label
 from webapp.billing.contract import DocumentIssued, DocumentKind
 from webapp.billing.holding import REFUND_HOLD
 from webapp.billing.models import CreditMemo, CreditMemoLine, Invoice, MemoState, Purpose
 from webapp.billing.numbering import draw_numbers, hold_sequences
-from webapp.billing.refund_words import REFUND, words_of
+from webapp.billing.refund_words import PROPOSED, REFUND, words_of
 from webapp.billing.refundable import MemoPart, Refundable, Wish, refundable_units
 from webapp.billing.remaining import Part, read_amounts
 from webapp.billing.services import NotPaid, TotalWithheld, seller_of, snapshots_of
@@ -41,7 +42,13 @@ from webapp.orders.amounts import OWN, Place
 from webapp.orders.contract import Amount, Origin
 from webapp.orders.events import record
 from webapp.orders.models import Order
-from webapp.orders.services import ManagedAtChannel, comment as add_comment, settle_state
+from webapp.orders.services import (
+    ManagedAtChannel,
+    comment as add_comment,
+    raise_attention,
+    settle_attention,
+    settle_state,
+)
 from webapp.orders.states import OrderState
 from webapp.updates import deciding
 from webapp.updates.contract import Owing
@@ -167,6 +174,7 @@ def record_refunds(
         if comment.strip():
             add_comment(order, comment, actor=actor)
         if memo.state == MemoState.PROPOSED:
+            raise_attention(order, PROPOSED.code, of=memo.id)
             record(order, "refund_proposed", actor=actor, values=words_of(memo))
     _send([(order, memo) for order, memo in zip(orders, made, strict=True) if memo.state != MemoState.PROPOSED], actor)
     return made
@@ -218,12 +226,23 @@ def decide_refusal(memo: CreditMemo, actor: Actor, *, approve: bool) -> Refusal 
     return None
 
 
+def decisions(memo: CreditMemo, actor: Actor) -> dict[str, Refusal | Forbidden | None]:
+    """By the code of each act that decides about a proposal, why the actor can't do it now."""
+    if not actor.may(REFUNDING):
+        return dict.fromkeys(("approve_refund", "decline_refund"), Forbidden(right=right_label(REFUNDING)))
+    return {
+        "approve_refund": decide_refusal(memo, actor, approve=True),
+        "decline_refund": decide_refusal(memo, actor, approve=False),
+    }
+
+
 def approve_refund(order: Order, memo_id: int, *, actor: Actor) -> None:
     """Approve a proposal: it goes out, or is issued at once where the channel can't be told. The caller holds the
     order's lock.
     """
     memo = _proposal(order, memo_id, actor, approve=True)
     memo.state, memo.decided_by_id = MemoState.RECORDED, actor.id
+    settle_attention(order, PROPOSED.code, of=memo.id)
     record(order, "refund_approved", actor=actor, values=words_of(memo))
     _send([(order, memo)], actor)
 
@@ -233,6 +252,7 @@ def decline_refund(order: Order, memo_id: int, *, actor: Actor) -> None:
     memo = _proposal(order, memo_id, actor, approve=False)
     memo.decided_by_id = actor.id
     release(memo, MemoState.WITHDRAWN)
+    settle_attention(order, PROPOSED.code, of=memo.id)
     record(order, "refund_declined", actor=actor, values=words_of(memo))
 
 

@@ -51,6 +51,13 @@ REFUSED = AttentionKind(
     _l("The buyer got nothing, and the amount can be refunded again: compose the refund as the channel accepts it."),
 )
 
+PROPOSED = AttentionKind(
+    "refund_proposed",
+    _l("Refund to approve"),
+    _l("A refund of this order is above the limit of whoever composed it."),
+    _l("Somebody else, with a higher limit, approves or declines it under Refunds."),
+)
+
 
 def words_of(memo: CreditMemo) -> dict[str, Any]:
     """The values that events name of a memo."""

@@ -10,10 +10,12 @@ from webapp.orders.cancel_requests import CANCEL_REASON, CANCEL_SINCE, TO_DECIDE
 
 TO_SHIP = "state:processing fulfilled-by:merchant"  # orders on hold or being canceled don't leave today
 CANCEL_REQUESTS = "cancel"
+REFUNDS_TO_APPROVE = "refund:proposed"  # a key of `webapp.billing`
 PREDEFINED_VIEWS = (
     View("today", _l("To ship today"), f"{TO_SHIP} due:<=today", "ship_by"),
     View("late", _l("Late"), f"{TO_SHIP} due:late", "ship_by"),
     View(CANCEL_REQUESTS, _l("Buyer wants to cancel"), TO_DECIDE, adds=(CANCEL_SINCE, CANCEL_REASON)),
+    View("refunds", _l("Refunds to approve"), REFUNDS_TO_APPROVE),
     View("attention", _l("Attention"), "attention:yes"),
     View("hold", lazy_pgettext("orders", "On hold"), "hold:yes"),
     View(EVERYTHING, _l("Everything"), ""),

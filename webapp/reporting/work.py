@@ -18,7 +18,7 @@ from webapp.lists.listing import count_expression, matching_ids
 from webapp.orders.cancel_requests import TO_DECIDE, known_since
 from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order
-from webapp.orders.predefined_views import TO_SHIP
+from webapp.orders.predefined_views import REFUNDS_TO_APPROVE, TO_SHIP
 from webapp.orders.queries import AROUND_FEW, visible
 from webapp.search.compiling import compile_query
 from webapp.search.query import parse
@@ -56,6 +56,7 @@ SHIPPING = (
 )
 DECIDING = (
     Task("cancel", _l("Buyer wants to cancel"), TO_DECIDE, "bad"),
+    Task("refunds", _l("Refunds to approve"), REFUNDS_TO_APPROVE, "warn"),
     Task("attention", _l("Attention"), "attention:yes", "warn"),
     Task("hold", lazy_pgettext("orders", "On hold"), "hold:yes", "warn"),
     Task("updates", _l("Updates refused or uncertain"), NEEDS_DECISION, "bad", OUTBOX_LIST),

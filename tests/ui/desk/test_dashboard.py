@@ -147,6 +147,7 @@ def test_what_must_happen_today_is_counted_as_its_lists_show_it(browser: Browser
         "Due tomorrow": "1",
         "Due later": "2",
         "Buyer wants to cancel": "1",
+        "Refunds to approve": "0",
         "Attention": "0",
         "On hold": "1",
         "Updates refused or uncertain": "1",

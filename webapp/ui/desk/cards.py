@@ -9,6 +9,9 @@ from typing import Any
 from flask import render_template, request, url_for
 
 from webapp.audit.actor import Actor
+from webapp.billing.memos import decisions
+from webapp.billing.models import CreditMemo
+from webapp.billing.proposals import oldest_proposals
 from webapp.channels import described
 from webapp.channels.ages import warnings_of
 from webapp.channels.connecting import DeniedThing
@@ -30,12 +33,14 @@ from webapp.reporting.work import DECIDING, SHIPPING, Request, Waiting, oldest_r
 from webapp.sync import health
 from webapp.sync.denials import denial_of
 from webapp.ui.desk import sales
+from webapp.ui.forms.actions import document_acts
 from webapp.ui.frame.access import current_actor, may
 from webapp.ui.frame.formats import moment, number, zone
 from webapp.ui.frame.pages import show_times_of, shown_stores
 from webapp.ui.orders import shown
 
 RECENT = 8
+PROPOSALS = 5  # proposed refunds that the card shows with the acts that decide about them
 REQUESTS = 5  # buyers' requests to cancel that the card shows with their answers
 DENIED_ORDERS = 5
 DENIED_LABELS = {
@@ -71,11 +76,13 @@ def work_card(actor: Actor) -> str:
     show_times_of(shown_stores())
     found = waiting(actor)
     requests = oldest_requests(actor, REQUESTS) if found["cancel"].count else []
+    proposals = oldest_proposals(actor, PROPOSALS) if found["refunds"].count else []
     return render_template(
         "desk/dashboard/_work.html",
         shipping=[_task(found[task.code]) for task in SHIPPING],
         deciding=[_task(found[task.code]) for task in DECIDING],
         requests=[_request(request, actor) for request in requests],
+        proposals=[_proposal(memo, actor) for memo in proposals],
     )
 
 
@@ -91,6 +98,22 @@ def _request(request: Request, actor: Actor) -> dict[str, Any]:
         for offer in answers_to_request(request.order, actor)
     ]
     return {"order": shown.ShownOrder(request.order), "since": request.since, "answers": answers}
+
+
+def _proposal(memo: CreditMemo, actor: Actor) -> dict[str, Any]:
+    """A proposed refund with its age, its amount, and the acts that decide about it, or why the actor can't approve."""
+    refusals = decisions(memo, actor)
+    codes = [code for code, refusal in refusals.items() if refusal is None]
+    order = memo.order
+    return {
+        "id": memo.id,
+        "order": shown.ShownOrder(order),
+        "since": memo.recorded_at,
+        "by": shown.author_of(memo, order.store),
+        "total": memo.total,
+        "acts": document_acts(order, codes, {"memo": memo.id}, actor, version=None),
+        "why_not": str(refusals["approve_refund"] or ""),
+    }
 
 
 def _task(found: Waiting) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -261,8 +261,18 @@ def in_words(action: OrderAction | None, order: Order, problem: dict[str, Any] |
     return sentence_of(problem)
 
 
+def document_acts(
+    order: Order, codes: Iterable[str], given: Mapping[str, Any], actor: Actor, *, version: int | None
+) -> list[dict[str, Any]]:
+    """The acts on one document, each a button with its form; without those that the actor may not do. Without a version
+    they are done whatever else has changed of the order.
+    """
+    forms = [(code, undo_form(order, code, given, version=version, actor=actor)) for code in codes]
+    return [{"code": code, "label": find_action(code).label, "form": form} for code, form in forms if form]
+
+
 def undo_form(
-    order: Order, code: str, given: Mapping[str, Any], *, version: int, actor: Actor
+    order: Order, code: str, given: Mapping[str, Any], *, version: int | None, actor: Actor
 ) -> dict[str, Any] | None:
     """The fields that a message posts to undo an act: an act like any other, on the order as the first act left it.
 
@@ -280,7 +290,8 @@ def undo_form(
     fields = _posted(action, given)
     if fields is None:
         return None
-    return {"url": url, "fields": [*fields, (KEY, secrets.token_urlsafe(16)), (VERSION, str(version))]}
+    seen = [] if version is None else [(VERSION, str(version))]
+    return {"url": url, "fields": [*fields, (KEY, secrets.token_urlsafe(16)), *seen]}
 
 
 def _posted(action: OrderAction, given: Mapping[str, Any]) -> list[tuple[str, str]] | None:

@@ -17,7 +17,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from webapp.audit.actor import Actor
 from webapp.billing.corrections import correction_refusals
-from webapp.billing.memos import decide_refusal, reverse_refusal
+from webapp.billing.memos import decisions, reverse_refusal
 from webapp.billing.models import CreditMemo, Invoice, MemoState, Purpose
 from webapp.billing.queries import invoices_of, memos_of
 from webapp.billing.refund_words import STATE_LABELS as MEMO_STATES, STATE_TONES as MEMO_TONES
@@ -40,13 +40,13 @@ from webapp.orders.contract import OrderAction, Origin, Place
 from webapp.orders.models import Order, OrderComment, OrderHold, OrderLine
 from webapp.orders.postal import Address, address_of
 from webapp.orders.queries import find_order, reference
-from webapp.orders.services import Offer, action_at, bar, find_action, offers, package_offers
+from webapp.orders.services import Offer, action_at, bar, offers, package_offers
 from webapp.orders.statuses import all_statuses, status_name
 from webapp.orders.tags import tags_of
 from webapp.search.contract import Label
 from webapp.sync.call_list import calls_of_order, message, operation_label, seconds_of
 from webapp.sync.call_log import OUTCOMES, TONES
-from webapp.ui.forms.actions import ActionForm, action_form, undo_form
+from webapp.ui.forms.actions import ActionForm, action_form, document_acts, undo_form
 from webapp.ui.frame import htmx
 from webapp.ui.orders import shown, timeline
 from webapp.updates import deciding
@@ -102,8 +102,13 @@ def url_of(order: Order, tab: str = OVERVIEW) -> str:
 
 
 def tab_of(place: Place) -> str:
-    """The tab on which the forms of this place are: that of the packages has its own, the others go by the page."""
-    return SHIPMENTS if place is Place.PACKAGES else current_tab()
+    """The tab on which the forms of this place are: that of the packages has its own, the others go by the page. Acts
+    on documents are also on the dashboard: what they change is among the refunds.
+    """
+    if place is Place.PACKAGES:
+        return SHIPMENTS
+    tab = current_tab()
+    return REFUNDS if place is Place.DOCUMENTS and tab == OVERVIEW else tab
 
 
 def current_tab() -> str:
@@ -457,11 +462,7 @@ class OrderView:
         return correction_refusals(self.order)
 
     def _acts(self, codes: Iterable[str], values: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """The acts on one document, each a button with its form; without those that the actor may not do."""
-        forms = [
-            (code, undo_form(self.order, code, values, version=self.order.version, actor=self.actor)) for code in codes
-        ]
-        return [{"label": find_action(code).label, "form": form} for code, form in forms if form]
+        return document_acts(self.order, codes, values, self.actor, version=self.order.version)
 
     @cached_property
     def memos(self) -> list[dict[str, Any]]:
@@ -470,11 +471,7 @@ class OrderView:
 
     def _memo(self, row: CreditMemo) -> dict[str, Any]:
         order, label = self.order, described.refund_reason_label
-        offers = {
-            "approve_refund": decide_refusal(row, self.actor, approve=True),
-            "decline_refund": decide_refusal(row, self.actor, approve=False),
-            "reverse_memo": reverse_refusal(row),
-        }
+        offers = {**decisions(row, self.actor), "reverse_memo": reverse_refusal(row)}
         return {
             "id": row.id,
             "number": row.number,
