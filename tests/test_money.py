@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 import pytest
+from babel.numbers import format_currency
 from hypothesis import given, strategies as st
 
 from webapp.money import CurrenciesDiffer, Money, decimals
@@ -108,3 +109,70 @@ def test_sums_and_signs() -> None:
     assert Money(5, "EUR") + Money(7, "EUR") - Money(2, "EUR") == -Money(-10, "EUR") == Money(5, "EUR") * 2
     assert not Money(0, "EUR")
     assert sorted([Money(2, "EUR"), Money(1, "EUR")]) == [Money(1, "EUR"), Money(2, "EUR")]
+
+
+# --- As people type it ------------------------------------------------------------------------------------------------
+
+
+@given(MINOR, st.sampled_from(["EUR", "USD", "JPY", "KWD", "CAD", "SEK"]), st.sampled_from(["en", "fr", "de", "ja"]))
+def test_what_pages_write_is_read_back(minor: int, currency: str, locale: str) -> None:
+    amount = Money(minor, currency)
+    assert Money.read(str(amount), currency) == amount
+    assert Money.read(f"{amount} {currency.lower()}", currency) == amount
+    assert Money.read(format_currency(amount.decimal, currency, locale=locale), currency) == amount
+
+
+@pytest.mark.parametrize(
+    ("text", "currency", "minor"),
+    [
+        ("1,5", "EUR", 150),
+        ("1.5", "EUR", 150),
+        ("1.234,50", "EUR", 123450),
+        ("1,234.50", "EUR", 123450),
+        ("1 234,50", "EUR", 123450),
+        ("1\u202f234,50\u00a0€", "EUR", 123450),
+        ("1,234", "EUR", 123400),
+        ("1.234.567", "EUR", 123456700),
+        ("1,234", "JPY", 1234),
+        ("1,234", "KWD", 1234),  # three decimals: one separator is before them
+        ("1,234,567", "KWD", 1234567000),
+        ("5.00 EUR", "EUR", 500),
+        ("EUR 5", "EUR", 500),
+        ("$5.00", "USD", 500),
+        (" 5 ", "EUR", 500),
+        (",5", "EUR", 50),
+        ("5.", "EUR", 500),
+        ("-5,00", "EUR", -500),
+    ],
+)
+def test_an_amount_is_read_as_people_type_it(text: str, currency: str, minor: int) -> None:
+    assert Money.read(text, currency) == Money(minor, currency)
+
+
+@pytest.mark.parametrize(
+    ("text", "currency"),
+    [
+        ("5.00 USD", "EUR"),
+        ("$5.00", "EUR"),
+        ("$5.00", "CAD"),  # whose dollars?
+        ("EUR", "EUR"),
+        ("", "EUR"),
+        ("five", "EUR"),
+        ("1,5", "JPY"),
+        ("1.2345", "EUR"),
+        ("1,234.567", "EUR"),
+        ("5 EUR 5", "EUR"),
+        ("5 5", "EUR"),
+        ("1 5,00", "EUR"),
+        ("5 EUR EUR EUR", "EUR"),
+        ("--5", "EUR"),
+        ("5-", "EUR"),
+        ("١٢", "EUR"),
+        ("1e5", "EUR"),
+        ("NaN", "EUR"),
+        ("5" * 31, "EUR"),
+    ],
+)
+def test_what_cant_be_meant_is_not_guessed(text: str, currency: str) -> None:
+    with pytest.raises(ValueError, match=r"not (an amount|in)"):
+        Money.read(text, currency)

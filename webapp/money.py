@@ -10,10 +10,12 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 from functools import lru_cache
 from typing import Any, Self
 
-from babel.numbers import get_currency_precision
+from babel.numbers import get_currency_precision, get_currency_symbol
 
 _AMOUNT = re.compile(r"[+-]?(\d{1,30}(\.\d{0,30})?|\.\d{1,30})", re.ASCII)
 _GROUPED = re.compile(r"[+-]?\d{1,3}(?:(?:,\d{3})+|(?:\.\d{3})+)", re.ASCII)  # 1,234 or 1.234.567
+_LOCALES = ("en", "fr", "de", "ja")
+_TORN = re.compile(r"[0-9]\s+(?![0-9]{3}(?![0-9]))[0-9]")  # a space that is not before thousands
 _EXACT = Context(prec=100)  # more digits than any amount has: nothing is ever rounded on the way
 
 
@@ -25,6 +27,12 @@ class CurrenciesDiffer(TypeError):
 def decimals(currency: str) -> int:
     """The number of decimals of this currency."""
     return get_currency_precision(currency)
+
+
+@lru_cache(maxsize=512)
+def _names(currency: str) -> frozenset[str]:
+    """The currency's code, and its symbols in the languages of pages and documents."""
+    return frozenset({currency, *(get_currency_symbol(currency, locale).upper() for locale in _LOCALES)})
 
 
 @dataclass(frozen=True, slots=True, order=False)
@@ -51,13 +59,19 @@ class Money:
     @classmethod
     def read(cls, text: str, currency: str) -> Self:
         """The amount as people type it: with a comma or a point before the decimals, spaces or separators between
-        thousands, and with or without the currency's code. ValueError as in `parse`, or for another currency.
+        thousands, and with or without the currency's code or symbol, as pages write it. ValueError as in `parse`, or for
+        another currency.
         """
+        if _TORN.search(text):
+            raise ValueError(f"not an amount: {text!r}")
         plain = "".join(text.split())
         code = plain.strip("+-.,0123456789")
-        if code and code.upper() != currency:
+        if code and code.upper() not in _names(currency):
             raise ValueError(f"not in {currency}: {text!r}")
-        plain = plain.replace(code, "") if code else plain
+        sign = plain[: len(plain) - len(plain.lstrip("+-"))]
+        plain = sign + plain.removeprefix(sign).removeprefix(code).removesuffix(code)
+        if code and code in plain:
+            raise ValueError(f"not an amount: {text!r}")
         last = max(plain.rfind(","), plain.rfind("."))
         grouped = _GROUPED.fullmatch(plain) is not None and (decimals(currency) != 3 or plain.count(plain[last]) > 1)
         if last >= 0 and not grouped:

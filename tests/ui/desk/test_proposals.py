@@ -51,7 +51,7 @@ def fields(page: str, memo: int, code: str) -> tuple[str, dict[str, str]]:
     """The address and the hidden fields of a button."""
     [part] = re.findall(rf'<li id="proposal-{memo}">(.*?)</li>', page, re.DOTALL)
     [(url, inputs)] = re.findall(rf'action="([^"]+/actions/{code})"[^>]*>(.*?)</form>', part, re.DOTALL)
-    return url, dict(re.findall(r'<input type="hidden" name="(memo|key)" value="([^"]*)"', inputs))
+    return url, dict(re.findall(r'<input type="hidden" name="(memo|submission_key)" value="([^"]*)"', inputs))
 
 
 def memos() -> list[CreditMemo]:
@@ -80,7 +80,7 @@ def test_the_oldest_are_decided_from_the_dashboard(browser: Browser, proposed: l
     page = browser.get(CARD).text
     assert [id_ for id_, _acts in rows(page)] == oldest[2:]
 
-    again = browser.post(url, given | {"key": "another"}, htmx=True)
+    again = browser.post(url, given | {"submission_key": "another"}, htmx=True)
     assert (again.status_code, "does not wait for a decision any more" in again.text) == (409, True)
 
 
