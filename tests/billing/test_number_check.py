@@ -6,8 +6,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select, update
 
+from tests.refunds import WHOLE, only_recorded, shipped_order
 from webapp.audit.actor import Actor
-from webapp.billing.models import Invoice
+from webapp.billing.contract import DocumentKind
+from webapp.billing.memos import issue_memos, record_refund
+from webapp.billing.models import CreditMemo, Invoice
 from webapp.billing.number_check import Checked, Problem, _Reading, check_numbers
 from webapp.billing.services import issue_invoice
 from webapp.channels.models import NumberSequence
@@ -65,3 +68,26 @@ def test_what_the_desk_issued_has_no_flaw(take: Take, mia: Actor) -> None:
         db.session.execute(update(NumberSequence).where(NumberSequence.kind == "invoice").values(next=9))
     [found] = check_numbers(mia)
     assert [flaw.problem for flaw in found.flaws] == [Problem.AHEAD]
+
+
+def test_memos_are_checked_in_the_order_of_their_numbers(
+    take: Take, mia: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    early, *others = take(*[shipped_order() for _ in range(4)])
+    with unit_of_work():
+        first = record_refund(locked(early), WHOLE, "CustomerReturn", actor=mia)  # its channel is asked first
+    only_recorded(monkeypatch)
+    for order in others:
+        with unit_of_work():
+            record_refund(locked(order), WHOLE, "CustomerReturn", actor=mia)
+    with unit_of_work():
+        locked(early)
+        issue_memos([first], actor=mia)
+    [found] = check_numbers(mia)
+    assert found == Checked("My shop", DocumentKind.CREDIT_MEMO, 4, "CM-000001", "CM-000004", [])
+    assert first.number == "CM-000004"
+    with unit_of_work():
+        db.session.execute(update(NumberSequence).where(NumberSequence.kind == "credit_memo").values(next=4))
+    [found] = check_numbers(mia)
+    assert [flaw.problem for flaw in found.flaws] == [Problem.AHEAD]
+    assert db.session.query(CreditMemo).count() == 4

@@ -1,10 +1,14 @@
-"""Invoices from the command line: issued by the act, listed, shown, and named by their order."""
+"""Invoices and credit memos from the command line: issued by the act, listed, shown, and named by their order."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from pypdf import PdfReader
 
 from tests.cli.conftest import ON_SQLITE, Command, MakeOrder
+from tests.refunds import only_recorded, shipped_order
+from webapp.orders.models import Order
 
 LINE = {"line_id", "component", "sku", "title", "units", "charged", "tax", "discount", "total", "tax_rate"}
 INVOICE = {"id", "number", "order", "shop", "issued_at", "currency", "total", "by", "lines"}
@@ -60,3 +64,23 @@ def test_one_is_written_as_pdf(cli: Command, make_order: MakeOrder, tmp_path: Pa
     text = PdfReader(file).pages[0].extract_text()
     assert "INV-000001" in text
     assert order.channel_order_number in text
+
+
+@ON_SQLITE
+def test_a_credit_memo_is_listed_shown_and_written_as_pdf(
+    cli: Command, take: Callable[..., list[Order]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only_recorded(monkeypatch)
+    [order] = take(shipped_order())
+    assert cli("credit-memos", "list").out.strip() == "No credit memo."
+    data = '{"reason": "CustomerReturn", "whole": true}'
+    assert cli("orders", "act", str(order.number), "refund", "--data", data).code == 0
+    [memo] = cli("credit-memos", "list", "--json").document
+    assert (memo["number"], memo["total"]) == ("CM-000001", "12.00")
+    assert cli("credit-memos", "show", "CM-000001", "--json").document == memo
+    file = tmp_path / "memo.pdf"
+    done = cli("credit-memos", "pdf", "CM-000001", str(file))
+    assert (done.code, done.out.strip()) == (0, f"CM-000001 is in {file}.")
+    text = PdfReader(file).pages[0].extract_text()
+    assert "CM-000001" in text
+    assert "Total credited" in text

@@ -15,8 +15,10 @@ import time_machine
 from hypothesis import HealthCheck, given, settings, strategies as st
 from sqlalchemy import insert, select, update
 
+from tests.refunds import only_recorded, refund, reverse, shipped_line, shipped_order
 from webapp.audit.actor import Actor
-from webapp.billing.models import Invoice, InvoiceLine
+from webapp.billing.models import CreditMemo, Invoice, InvoiceLine
+from webapp.billing.refundable import LineWish, Wish
 from webapp.billing.services import issue_invoices
 from webapp.channels.incoming import Component, IncomingAmount
 from webapp.channels.models import Shop
@@ -28,7 +30,7 @@ from webapp.orders.queries import locked
 from webapp.reporting.figures import Interval, Scope
 from webapp.reporting.tax_files import report_csv, report_workbook
 from webapp.reporting.taxes import invoice_report, tax_report
-from webapp.testing import JAPAN, incoming_line, incoming_order
+from webapp.testing import JAPAN
 
 Take = Callable[..., list[Order]]
 SINCE, UNTIL = date(2026, 1, 1), date(2026, 12, 31)
@@ -43,7 +45,7 @@ def one(take: Take, charged: int = 1000, tax: int = 200, *, yen: bool = False, u
     amounts = (IncomingAmount(Component.ITEM, charged, tax), IncomingAmount(Component.SHIPPING, 300, 60, 30))
     total = charged + tax + 330
     where = {"currency": "JPY", "marketplace": JAPAN.id} if yen else {}
-    [order] = take(incoming_order([incoming_line("MUG", units, amounts=amounts, total=total)], total=total, **where))
+    [order] = take(shipped_order([shipped_line("MUG", units, amounts=amounts, total=total)], total=total, **where))
     return order
 
 
@@ -57,6 +59,7 @@ issued = st.tuples(
     st.booleans(),
     st.integers(1, 5),
     st.datetimes(datetime(2025, 12, 30), datetime(2027, 1, 2), timezones=st.just(UTC)),  # noqa: DTZ001
+    st.sampled_from(["kept", "refunded", "refunded and taken back"]),
 )
 
 
@@ -67,24 +70,36 @@ issued = st.tuples(
     by=st.sampled_from(list(Interval)),
 )
 def test_the_sums_are_those_of_the_documents(
-    take: Take, mia: Actor, told: Sequence[tuple[int, int, bool, int, datetime]], zone: str, by: Interval
+    take: Take,
+    mia: Actor,
+    monkeypatch: pytest.MonkeyPatch,
+    told: Sequence[tuple[int, int, bool, int, datetime, str]],
+    zone: str,
+    by: Interval,
 ) -> None:
+    only_recorded(monkeypatch)
     with unit_of_work():
         db.session.execute(update(Shop).values(zone=zone))
-    for charged, tax, yen, units, moment in sorted(told, key=lambda each: each[-1]):
+    for charged, tax, yen, units, moment, fate in sorted(told, key=lambda each: each[-2]):
         order = one(take, charged, tax, yen=yen, units=units)
         if units > 1:
             issue(order, moment, {order.lines[0].id: 1}, actor=mia)
         issue(order, moment, actor=mia)
+        with time_machine.travel(moment, tick=False):
+            memo = refund(order, actor=mia) if fate != "kept" else None
+            if memo is not None and fate == "refunded and taken back":
+                reverse(memo, actor=mia)
     wanted: Counter[tuple[str, str]] = Counter()
     by_day: Counter[tuple[date, str]] = Counter()
-    for invoice in db.session.scalars(select(Invoice)):
-        day = invoice.issued_at.astimezone(ZoneInfo(zone)).date()
+    documents = [(1, one) for one in db.session.scalars(select(Invoice))]
+    documents += [(-1, one) for one in db.session.scalars(select(CreditMemo))]
+    for sign, document in documents:
+        day = document.issued_at.astimezone(ZoneInfo(zone)).date()
         if SINCE <= day <= UNTIL:
-            wanted["documents", invoice.currency] += 1
-            wanted["gross", invoice.currency] += invoice.total_minor
-            wanted["tax", invoice.currency] += sum(line.tax for line in invoice.lines)
-            by_day[by.start(day), invoice.currency] += invoice.total_minor
+            wanted["documents", document.currency] += 1
+            wanted["gross", document.currency] += sign * document.total_minor
+            wanted["tax", document.currency] += sign * sum(line.tax for line in document.lines)
+            by_day[by.start(day), document.currency] += sign * document.total_minor
     taxes = tax_report(mia, SINCE, UNTIL, by=by)
     whole = invoice_report(mia, SINCE, UNTIL, by=by)
     assert taxes.totals == whole.totals
@@ -97,6 +112,20 @@ def test_the_sums_are_those_of_the_documents(
         assert found == wanted  # all lines have one rate, so that rows of rates count each document once
     assert {(by.start(row.span.start), row.sums.currency): row.sums.gross.minor for row in whole.rows} == dict(by_day)
     db.session.rollback()
+
+
+def test_a_memo_counts_below_zero_once_it_has_a_number(take: Take, mia: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
+    order, other = one(take), one(take)
+    moment = at(2026, 5, 2, 12)
+    issue(order, moment, actor=mia)
+    with time_machine.travel(moment, tick=False):
+        refund(other, actor=mia)  # its channel is asked first
+        only_recorded(monkeypatch)
+        refund(order, Wish({order.lines[0].id: LineWish(1)}), actor=mia)
+    [total] = invoice_report(mia, SINCE, UNTIL).totals
+    assert (total.documents, total.net.minor, total.tax.minor) == (2, 270, 60)  # the shipping is left
+    [taxes] = tax_report(mia, SINCE, UNTIL).rows
+    assert (taxes.country, taxes.sums) == ("DE", total)
 
 
 def test_a_document_belongs_to_the_day_of_its_shops_zone(take: Take, mia: Actor) -> None:

@@ -1,20 +1,21 @@
 """Columns and query keys of lists of issued documents: what every kind of document has, from its model.
 
 A kind of document is a table with the columns of `Invoice`, whose lines have those of `InvoiceLine`. Words that name
-the kind, such as the label of its number, are given by its list.
+the kind, such as the label of its number, are given by its list, as is what only one kind has.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, Select, func, or_, select
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.elements import TextClause
 
 from webapp.accounts.models import User
 from webapp.audit.actor import Actor, ActorKind
-from webapp.db import among, db, table_of
+from webapp.channels.services import channel_name
+from webapp.db import among, begins_with, db, table_of
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
 from webapp.lists.contract import Cell, Expansion, Parts, PlainRow, Subject, Walk
 from webapp.lists.rows import by_name, of_each
@@ -27,7 +28,7 @@ from webapp.search.compiling import Compiled
 from webapp.search.conditions import between, spelled
 from webapp.search.contract import Column, ColumnKind, KeyKind, QueryKey, Reads
 
-ISSUED, TOTAL = "issued", "total"  # what these lists can be sorted by
+ISSUED, TOTAL = "issued", "total"  # what these lists can be sorted by, and perhaps by more
 DOCUMENT_COLUMN = "document"
 FILTERS = ("store", "shop", "channel", "marketplace", "country", "state", "tag")
 _ORDER_CODES = (  # columns of orders, by code
@@ -50,7 +51,7 @@ _ORDER_CODES = (  # columns of orders, by code
 _DEFAULT = ("number", "state", "placed", "buyer", "store")  # the columns of orders that are shown by default
 # Most documents meet conditions on only these columns: the newest are read until a page is full.
 _BROAD = {"archived_at", "canceling", "country", "currency", "fulfilled_by", "marketplace", "on_hold", "shop_id"}
-_BROAD |= {"issued_at", "state", "store_id"}
+_BROAD |= {"issued_at", "recorded_at", "state", "store_id"}
 
 
 def visible(model: type[Any], actor: Actor) -> Select[Any]:
@@ -91,15 +92,22 @@ def _amount(row: PlainRow, minor: int | None) -> Money:
 
 
 def issuer(row: PlainRow) -> str:
-    """The name of the person who issued the document, or what of the desk did."""
-    if row.actor_kind == ActorKind.PERSON:
-        return str(row.person_name or "")
-    return str(_("Operator")) if row.actor_kind == ActorKind.OPERATOR else "Waybill"
+    """The name of the person who issued the document, or what else did."""
+    match row.actor_kind:
+        case ActorKind.PERSON:
+            return str(row.person_name or "")
+        case ActorKind.OPERATOR:
+            return str(_("Operator"))
+        case ActorKind.CHANNEL:
+            return channel_name(row.store.channel)
+    return "Waybill"
 
 
-def columns(subject: str, model: type[Any], line: type[Any], of: Any, label: LazyString) -> tuple[Column, ...]:
+def columns(
+    subject: str, model: type[Any], line: type[Any], of: Any, label: LazyString, by: LazyString
+) -> tuple[Column, ...]:
     """The columns of a list of documents; `line` is the model of their lines, `of` its column with the document's id,
-    and `label` that of the document's number.
+    `label` the label of the document's number, and `by` that of whoever made it.
     """
     money = by_name(model.total_minor, model.currency)
     sums = {
@@ -186,7 +194,7 @@ def columns(subject: str, model: type[Any], line: type[Any], of: Any, label: Laz
         Column(
             subject=subject,
             code="by",
-            label=_l("Issued by"),
+            label=by,
             values=of_each(issuer),
             reads={**by_name(model.actor_kind), "person_name": person},
             width=130,
@@ -196,6 +204,19 @@ def columns(subject: str, model: type[Any], line: type[Any], of: Any, label: Laz
 
 
 # --- Keys -------------------------------------------------------------------------------------------------------------
+
+
+def by_number(model: type[Any]) -> Callable[[Sequence[str], Actor], ColumnElement[bool]]:
+    """The condition of a key that finds orders by the number of a document, in capitals or not."""
+
+    def condition(values: Sequence[str], actor: Actor) -> ColumnElement[bool]:
+        spelled = {spelling for value in values for spelling in (value, value.upper())}
+        whole = [value for value in spelled if not value.endswith("*")]
+        begun = sorted(value.rstrip("*") for value in spelled if value.endswith("*"))
+        found = or_(model.number.in_(whole), *(begins_with(model.number, one) for one in begun))
+        return Order.id.in_(select(model.order_id).where(found))
+
+    return condition
 
 
 def keys(subject: str, model: type[Any], code: str, label: LazyString) -> tuple[QueryKey, ...]:

@@ -13,9 +13,14 @@ from webapp.billing.dues import NOT_INVOICED, UNKNOWN_TAX, any_due, look_again, 
 from webapp.billing.holding import SETTINGS
 from webapp.billing.invoice_list import COLUMNS, INVOICE_LIST, KEYS, ORDER_KEYS
 from webapp.billing.jobs import issue_due
+from webapp.billing.memo_list import (
+    COLUMNS as MEMO_COLUMNS,
+    KEYS as MEMO_KEYS,
+    MEMO_LIST,
+    ORDER_KEYS as MEMO_ORDER_KEYS,
+)
 from webapp.billing.models import CreditMemo, Invoice
 from webapp.billing.number_settings import NUMBERS
-from webapp.billing.proposals import ORDER_KEYS as PROPOSAL_KEYS
 from webapp.billing.refund_updates import RefundKind
 from webapp.billing.refund_words import PROPOSED, REFUSED, WORDS as REFUND_WORDS
 from webapp.billing.services import INVOICED
@@ -69,17 +74,17 @@ def register_schedules() -> list[Schedule]:
 
 @hookimpl
 def register_list_subjects() -> list[Subject]:
-    return [INVOICE_LIST]
+    return [INVOICE_LIST, MEMO_LIST]
 
 
 @hookimpl
 def register_columns() -> list[Column]:
-    return list(COLUMNS)
+    return [*COLUMNS, *MEMO_COLUMNS]
 
 
 @hookimpl
 def register_query_keys() -> list[QueryKey]:
-    return [*KEYS, *ORDER_KEYS, *PROPOSAL_KEYS]
+    return [*KEYS, *ORDER_KEYS, *MEMO_KEYS, *MEMO_ORDER_KEYS]
 
 
 @hookimpl

@@ -4,16 +4,14 @@ A row is an invoice. Invoices belong to orders: a query that finds an order find
 order are shown for each of them. Number, time of issue, amounts and issuer are the invoice's own.
 """
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import select
 
-from webapp.audit.actor import Actor
 from webapp.billing import document_columns as of_documents
 from webapp.billing.models import Invoice, InvoiceLine
-from webapp.db import begins_with, table_of
+from webapp.db import table_of
 from webapp.i18n import lazy_gettext as _l, ngettext
 from webapp.lists.contract import ListWords, StatusCard, Subject
 from webapp.lists.saved_views import EVERYTHING, View
@@ -25,25 +23,17 @@ INVOICES = "invoices"
 _NUMBER = _l("Invoice number")
 _OF = InvoiceLine.invoice_id
 
-COLUMNS = of_documents.columns(INVOICES, Invoice, InvoiceLine, _OF, _l("Invoice"))
+COLUMNS = of_documents.columns(INVOICES, Invoice, InvoiceLine, _OF, _l("Invoice"), _l("Issued by"))
 KEYS = of_documents.keys(INVOICES, Invoice, "invoice", _NUMBER)
 
 
 # --- Of orders by their invoices --------------------------------------------------------------------------------------
 
 
-def _by_number(values: Sequence[str], actor: Actor) -> ColumnElement[bool]:
-    spelled = {spelling for value in values for spelling in (value, value.upper())}
-    whole = [value for value in spelled if not value.endswith("*")]
-    begun = sorted(value.rstrip("*") for value in spelled if value.endswith("*"))
-    found = or_(Invoice.number.in_(whole), *(begins_with(Invoice.number, one) for one in begun))
-    return Order.id.in_(select(Invoice.order_id).where(found))
-
-
 _HAS_INVOICE = select(Invoice.id).where(Invoice.order_id == Order.id).correlate(Order).exists()
 ORDER_KEYS = (
     QueryKey(
-        code="invoice", label=_NUMBER, kind=KeyKind.TEXT, condition=_by_number, filter=False,
+        code="invoice", label=_NUMBER, kind=KeyKind.TEXT, condition=of_documents.by_number(Invoice), filter=False,
         help=_l("“*” stands for anything at its end."),
     ),
     QueryKey(

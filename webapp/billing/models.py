@@ -120,6 +120,9 @@ class CreditMemo(Model):
             name="number_once_issued",
         ),
         Index("ix_credit_memos_order", "order_id", "id"),
+        Index("ix_credit_memos_recorded_at", "recorded_at", "id"),
+        Index("ix_credit_memos_issued_at", "issued_at", "id"),
+        Index("ix_credit_memos_total_minor", "total_minor", "id"),
         Index(
             "ix_credit_memos_proposed",
             "id",

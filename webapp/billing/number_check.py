@@ -1,21 +1,28 @@
 """Whether the numbers of issued documents are without gaps and in the order in which the documents were issued."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from webapp.audit.actor import Actor
 from webapp.billing.contract import DocumentKind
-from webapp.billing.models import Invoice
+from webapp.billing.models import CreditMemo, Invoice
 from webapp.channels.models import NumberSequence, Shop
 from webapp.db import db
 
-_MODELS: dict[DocumentKind, type[Any]] = {DocumentKind.INVOICE: Invoice}
+# The documents of each kind, in the order of their issue: a credit memo has its id before it has its number.
+_ISSUED: dict[DocumentKind, tuple[type[Any], Sequence[Any]]] = {
+    DocumentKind.INVOICE: (Invoice, [Invoice.id]),
+    DocumentKind.CREDIT_MEMO: (
+        CreditMemo,
+        [CreditMemo.issued_at, func.length(CreditMemo.number), CreditMemo.number],
+    ),
+}
 _NUMBER = re.compile(r"(.*?)([0-9]+)", re.DOTALL | re.ASCII)
 _AT_ONCE = 5_000
 
@@ -65,10 +72,10 @@ def check_numbers(actor: Actor) -> list[Checked]:
 
 def _checked(sequence: NumberSequence, shop: str) -> Checked:
     kind = DocumentKind(sequence.kind)
-    model = _MODELS[kind]
-    query = select(model.number, model.issued_at).where(model.shop_id == sequence.shop_id).order_by(model.id)
+    model, in_order = _ISSUED[kind]
+    query = select(model.number, model.issued_at).where(model.shop_id == sequence.shop_id, model.number.is_not(None))
     reading = _Reading(sequence.prefix)
-    for number, issued_at in db.session.execute(query.execution_options(yield_per=_AT_ONCE)):
+    for number, issued_at in db.session.execute(query.order_by(*in_order).execution_options(yield_per=_AT_ONCE)):
         reading.take(number, issued_at)
     coming = f"{sequence.prefix}{sequence.next:0{sequence.padding}d}"
     flaws = [*reading.flaws, *reading.ahead(coming)]

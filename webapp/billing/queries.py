@@ -12,7 +12,7 @@ from webapp.db import among, db, once_a_transaction
 from webapp.errors import NotFound
 from webapp.orders.models import Order
 
-AnyDocument = TypeVar("AnyDocument", Invoice, CreditMemo)
+AnyDocument = TypeVar("AnyDocument", bound=Invoice | CreditMemo)
 
 
 def visible(actor: Actor, document: type[AnyDocument]) -> Select[AnyDocument]:
@@ -56,28 +56,32 @@ def get_document(document_id: int, actor: Actor, document: type[AnyDocument]) ->
     return found
 
 
-def invoices_by_id(ids: Sequence[int], actor: Actor) -> list[Invoice]:
-    """Those of the invoices that the actor may see, in this order, each with its lines, order, store and shop."""
-    around = (selectinload(Invoice.lines), joinedload(Invoice.order).joinedload(Order.store), joinedload(Invoice.shop))
-    found = {
-        row.id: row
-        for row in db.session.scalars(visible(actor, Invoice).where(among(Invoice.id, ids)).options(*around))
-    }
+def documents_by_id(document: type[AnyDocument], ids: Sequence[int], actor: Actor) -> list[AnyDocument]:
+    """Those of the documents that the actor may see, in this order, each with its lines, order, store and shop; also
+    those without a number.
+    """
+    around = (
+        selectinload(document.lines),
+        joinedload(document.order).joinedload(Order.store),
+        joinedload(document.shop),
+    )
+    query = visible(actor, document).where(among(document.id, ids)).options(*around)
+    found = {row.id: row for row in db.session.scalars(query)}
     return [found[id_] for id_ in ids if id_ in found]
 
 
-def invoice_ids_of(order_ids: Sequence[int]) -> dict[int, list[int]]:
-    """The ids of all invoices of these orders, by order and oldest first."""
+def document_ids_of(document: type[AnyDocument], order_ids: Sequence[int]) -> dict[int, list[int]]:
+    """The ids of these orders' documents with a number, by order and oldest first."""
     found: dict[int, list[int]] = {order_id: [] for order_id in order_ids}
-    query = select(Invoice.order_id, Invoice.id).where(among(Invoice.order_id, order_ids)).order_by(Invoice.id)
-    for order_id, id_ in db.session.execute(query):
+    query = select(document.order_id, document.id).where(among(document.order_id, order_ids))
+    for order_id, id_ in db.session.execute(query.where(document.number.is_not(None)).order_by(document.id)):
         found[order_id].append(id_)
     return found
 
 
-def orders_of_invoices(ids: Sequence[int]) -> dict[int, int]:
-    """The id of the order of each of these invoices."""
-    return dict(db.session.execute(select(Invoice.id, Invoice.order_id).where(among(Invoice.id, ids))).all())
+def orders_of_documents(document: type[AnyDocument], ids: Sequence[int]) -> dict[int, int]:
+    """The id of the order of each of these documents."""
+    return dict(db.session.execute(select(document.id, document.order_id).where(among(document.id, ids))).all())
 
 
 def invoices_of(order: Order) -> Sequence[Invoice]:

@@ -17,7 +17,7 @@ _SUMS = ("currency", "documents", "net", "tax", "gross")
 
 @click.group()
 def reports() -> None:
-    """Reports of issued documents, by the day of issue in each shop's time zone."""
+    """Reports of issued documents, by the day of issue in each shop's time zone; credit memos count below zero."""
 
 
 def _options(function: Any) -> Any:
@@ -57,7 +57,7 @@ def tax(door: Door, since: datetime, until: datetime, by: str, as_csv: bool) -> 
 @click.option("--by", type=click.Choice([by.value for by in Interval]), default=Interval.DAY.value, show_default=True)
 @desk_command
 def invoices(door: Door, since: datetime, until: datetime, by: str, as_csv: bool) -> None:
-    """What was invoiced, by period and currency."""
+    """What was invoiced and credited, by period and currency."""
     found = invoice_report(door.actor, since.date(), until.date(), by=Interval(by))
     rows = [
         {"from": row.span.start.isoformat(), "to": row.span.end.isoformat(), **_sums(row.sums)} for row in found.rows

@@ -6,7 +6,8 @@ an error instead of composing a paper whose amounts don't add up. Whether a tax 
 invoice is issued: here, a rate is a label. Where no tax is known at all, the paper says nothing of taxes. Drawing
 documents is left to the modules that draw.
 
-Amounts of a credit memo are positive: they are what is taken back.
+Amounts of a credit memo are positive: they are what is credited. Amounts and units of one that takes another memo back
+are negative.
 """
 
 from collections.abc import Iterator, Sequence
@@ -110,7 +111,8 @@ class InvoiceContent:
     number: str
     issued_on: date  # in the shop's time zone
     supplied_on: date | None = None
-    invoice_number: str = ""  # of the invoice that a credit memo corrects
+    corrects: str = ""  # the numbers of the invoices that a credit memo corrects, or of the memo that it takes back
+    takes_back: bool = False  # whether a credit memo takes another one back: its amounts are negative
     order_number: str  # empty if the order has none
     channel_order_number: str
     channel: str  # the channel's name
@@ -170,7 +172,7 @@ def check_amounts(content: InvoiceContent) -> None:
     """
     for place, row in enumerate(content.lines, start=1):
         found = _total_of(row, content)
-        if abs((found - row.total).minor) * 2 > (row.units if isinstance(row, Row) else 0):
+        if abs((found - row.total).minor) * 2 > (abs(row.units) if isinstance(row, Row) else 0):
             raise RowDoesNotAddUp(number=content.number, row=place, found=_plain(found), given=_plain(row.total))
     summary = tax_summary(content)
     tax = sum((one.tax for one in summary), Money(0, content.total.currency))
@@ -261,8 +263,9 @@ class _Composer:
         content = self.content
         if content.kind is Kind.CREDIT_MEMO:
             yield Fact(_("Credit memo number"), content.number, Style.STRONG)
-            if content.invoice_number:
-                yield Fact(_("For invoice"), content.invoice_number)
+            if content.corrects:
+                label = _("Takes back credit memo") if content.takes_back else _("For invoice")
+                yield Fact(label, content.corrects)
         else:
             yield Fact(_("Invoice number"), content.number, Style.STRONG)
         yield Fact(_("Date of issue"), formats.day(content.issued_on, self.locale))

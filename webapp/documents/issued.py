@@ -11,7 +11,7 @@ from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from webapp.audit.actor import Actor
-from webapp.billing.models import CreditMemo, CreditMemoLine, Invoice, InvoiceLine
+from webapp.billing.models import CreditMemo, CreditMemoLine, Invoice, InvoiceLine, Purpose
 from webapp.billing.services import SNAPSHOT
 from webapp.billing.taxes import WHOLE
 from webapp.channels.described import marketplace_of
@@ -56,7 +56,8 @@ def _content(document: Invoice | CreditMemo, actor: Actor, keys: vault.DataKeys 
             number=document.number or "",
             issued_on=_issued_on(document),
             supplied_on=_day(document.terms.get("supplied_on")),
-            invoice_number=", ".join(document.terms.get("documents", ())),
+            corrects=", ".join(document.terms.get("documents", ())),
+            takes_back=isinstance(document, CreditMemo) and document.purpose == Purpose.REVERSAL,
             order_number=order.number or "",
             channel_order_number=order.channel_order_number,
             channel=channel_name(order.store.channel),

@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from webapp.audit.actor import Actor
-from webapp.billing.queries import invoices_by_id, orders_of_invoices
+from webapp.billing.models import CreditMemo, Invoice
+from webapp.billing.queries import documents_by_id, orders_of_documents
 from webapp.documents import issued, packing, return_slips
 from webapp.documents.composed import Document
 from webapp.documents.invoices import DoesNotAddUp, compose
-from webapp.errors import DeskError, Forbidden
+from webapp.errors import DeskError, Forbidden, Refusal
 from webapp.i18n import LazyString, lazy_gettext as _l
 
 
@@ -86,24 +87,41 @@ class ReturnSlips(Printed):
         return Composed(documents, _hidden(ids, {order.id for order in orders}) | refused)
 
 
-class Invoices(Printed):
-    """Issued invoices; the rows are those of the list of invoices."""
+class NotIssuedYet(Refusal):
+    """The credit memo has no number."""
 
-    code, label, file_name = "invoices", _l("Invoices"), "invoices"
+    code = "memo_not_issued_yet"
+    sentence = _l("A credit memo of it has no number, so it is not printed.")
+
+
+class IssuedDocuments(Printed):
+    """Documents of the ledger; the rows are those of their list."""
+
+    model: type[Invoice] | type[CreditMemo]
 
     def orders_of(self, ids: Sequence[int]) -> Mapping[int, int]:
-        return orders_of_invoices(ids)
+        return orders_of_documents(self.model, ids)
 
     def compose(self, actor: Actor, ids: Sequence[int], paper: str) -> Composed:
-        invoices = invoices_by_id(ids, actor)
+        found = documents_by_id(self.model, ids, actor)
+        refused: dict[int, DeskError] = _hidden(ids, {row.id for row in found})
+        refused |= {row.id: NotIssuedYet() for row in found if row.number is None}
+        rows = [row for row in found if row.id not in refused]
         documents: list[OfRow] = []
-        refused: dict[int, DeskError] = _hidden(ids, {invoice.id for invoice in invoices})
-        for invoice, content in zip(invoices, issued.contents_of(invoices, actor, paper), strict=True):
+        for row, content in zip(rows, issued.contents_of(rows, actor, paper), strict=True):
             try:
-                documents.append(OfRow(invoice.id, invoice.order_id, compose(content)))
+                documents.append(OfRow(row.id, row.order_id, compose(content)))
             except DoesNotAddUp as why:
-                refused[invoice.id] = why
+                refused[row.id] = why
         return Composed(documents, refused)
+
+
+class Invoices(IssuedDocuments):
+    code, label, file_name, model = "invoices", _l("Invoices"), "invoices", Invoice
+
+
+class CreditMemos(IssuedDocuments):
+    code, label, file_name, model = "credit_memos", _l("Credit memos"), "credit-memos", CreditMemo
 
 
 def _hidden(ids: Sequence[int], seen: set[int]) -> dict[int, DeskError]:
@@ -111,5 +129,7 @@ def _hidden(ids: Sequence[int], seen: set[int]) -> dict[int, DeskError]:
     return {id_: Forbidden(right=str(_l("see orders"))) for id_ in ids if id_ not in seen}
 
 
-PRINTED: Mapping[str, Printed] = {kind.code: kind for kind in (PackingSlips(), ReturnSlips(), Invoices())}
-SLIPS, RETURN_SLIPS, INVOICES = PRINTED  # their codes
+PRINTED: Mapping[str, Printed] = {
+    kind.code: kind for kind in (PackingSlips(), ReturnSlips(), Invoices(), CreditMemos())
+}
+SLIPS, RETURN_SLIPS, INVOICES, CREDIT_MEMOS = PRINTED  # their codes

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, Select, and_, case, distinct, func, literal_column, or_, select
 
 from webapp.audit.actor import Actor
-from webapp.billing.models import Invoice, InvoiceLine
+from webapp.billing.models import CreditMemo, CreditMemoLine, Invoice, InvoiceLine
 from webapp.channels.models import Shop, Store
 from webapp.db import among, db
 from webapp.errors import Invalid
@@ -39,7 +39,10 @@ class Ledger:
     sign: int
 
 
-LEDGERS = (Ledger(Invoice, InvoiceLine, InvoiceLine.invoice_id, 1),)
+LEDGERS = (
+    Ledger(Invoice, InvoiceLine, InvoiceLine.invoice_id, 1),
+    Ledger(CreditMemo, CreditMemoLine, CreditMemoLine.memo_id, -1),  # without a number, it has no time of issue
+)
 
 
 class Period(NamedTuple):

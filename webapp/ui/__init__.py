@@ -46,7 +46,7 @@ from webapp.ui.lists import (
     calls,
     documents,
     exports,
-    invoices,
+    issued,
     order_list,  # noqa: F401 - adds the list to the routes of `order`
     outbox,
     plugin_lists,
@@ -81,7 +81,7 @@ def init_app(app: Flask) -> None:
         documents,
         exports,
         health,
-        invoices,
+        issued,
         live,
         order,
         outbox,
@@ -104,6 +104,7 @@ def init_app(app: Flask) -> None:
         updates,
     ):
         app.register_blueprint(views.bp)
+    app.register_blueprint(issued.memos_bp)
     access.check_routes(app)
     plugin_pages.init_app(app)
     plugin_lists.init_app(app)

@@ -14,7 +14,9 @@ from werkzeug.serving import make_server
 from webapp.accounts.models import User
 from webapp.accounts.services import open_session
 from webapp.audit.actor import Actor
+from webapp.billing.memos import issue_memos, record_refund
 from webapp.billing.models import Invoice
+from webapp.billing.refundable import Wish
 from webapp.billing.services import issue_invoices
 from webapp.channels.incoming import ChannelStage, IncomingPackage
 from webapp.clock import iso, now
@@ -106,6 +108,7 @@ def _flaws(page: Any) -> list[str]:
 NO_PAGES = {"static", "live.stream", "health.alive", "health.ready", "exports.fetch", "documents.fetch"}
 NO_PAGES |= {"dashboard.report_csv", "documents.packing_slip_pdf", "orders.stream_export", "shipments.stream_export"}
 NO_PAGES |= {"outbox.stream_export", "calls.stream_export", "invoices.stream_export", "invoices.show_pdf"}
+NO_PAGES |= {"credit_memos.stream_export", "credit_memos.show_pdf"}
 NO_PAGES |= {"documents.picking_pdf", "documents.return_slip_pdf"}
 NO_PAGES |= {f"reports.{code}_{kind}" for code in ("taxes", "invoices") for kind in ("csv", "workbook")}
 
@@ -113,7 +116,7 @@ NO_PAGES |= {f"reports.{code}_{kind}" for code in ("taxes", "invoices") for kind
 def _pages(app: Flask, order: Order, store: Any, run: Any) -> list[str]:
     """The address of every page, and of the tabs and acts of one order; parts of pages are among them."""
     values: dict[str, Any] = {"number": order.number, "store_id": store.id, "order_id": order.id, "run_id": run.id}
-    values |= {"row_id": order.id, "invoice_id": db.session.scalar(select(Invoice.id).limit(1))}
+    values |= {"row_id": order.id, "document_id": db.session.scalar(select(Invoice.id).limit(1))}
     values |= {"shop_id": order.shop_id, "token": "none", "person_id": db.session.scalar(select(User.id).limit(1))}
     codes: dict[str, list[str]] = {
         "orders.choose": ["ship", "hold", "assign", "due", "tag", "address"],
@@ -131,7 +134,7 @@ def _pages(app: Flask, order: Order, store: Any, run: Any) -> list[str]:
                 found.append(url_for(rule.endpoint, **given))
             elif lacking == {"code"}:
                 found += [url_for(rule.endpoint, code=code, **given) for code in codes.get(rule.endpoint, ["fake"])]
-        tabs = ("shipments", "invoices", "updates", "timeline", "channel")
+        tabs = ("shipments", "invoices", "refunds", "updates", "timeline", "channel")
         found += [url_for("orders.show", number=order.number, tab=tab) for tab in tabs]
         found += [url_for("orders.show", number=order.number, at=iso(now()))]
         chosen = (
@@ -142,7 +145,10 @@ def _pages(app: Flask, order: Order, store: Any, run: Any) -> list[str]:
             "calls.export",
             "invoices.export",
             "invoices.print_chosen",
+            "credit_memos.export",
+            "credit_memos.print_chosen",
             "documents.invoices",
+            "documents.credit_memos",
             "documents.packing_slips",
             "documents.picking",
             "documents.return_slips_of_many",
@@ -170,7 +176,7 @@ def test_axe_finds_nothing_on_any_page_and_none_scrolls_sideways(
     lines = [incoming_line("MUG", 2), incoming_line("", 1)]
     left = incoming_line("CUP", 1, fulfilled=1)
     parcel = IncomingPackage("1", {left.number: 1}, "DHL", tracking_number="JD0009", shipped_at=now())
-    [order, other, told, _shipped] = take(
+    [order, other, told, shipped] = take(
         incoming_order(lines, flags=("prime", "gift")),
         incoming_order(total=None),
         incoming_order(),
@@ -183,6 +189,7 @@ def test_axe_finds_nothing_on_any_page_and_none_scrolls_sideways(
         db.session.query(ChannelUpdate).update({"state": UpdateState.REFUSED})
         for row in (locked(order), locked(told)):
             issue_invoices([row], {row.lines[0].id: 1}, actor=olga)
+        issue_memos([record_refund(locked(shipped), Wish(whole=True), "CustomerReturn", actor=olga)], actor=olga)
     work()
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme=scheme)

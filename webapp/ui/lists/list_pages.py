@@ -118,6 +118,10 @@ class ListPages(SubjectPages):
         drawn = page("lists/index.html", problem=asked.problem, **context)
         return (drawn, asked.problem.status) if asked.problem else drawn
 
+    def beside(self) -> list[tuple[str, str, str]]:
+        """The lists of one entry of the menu, this one among them, as tabs: code of the subject, label and URL."""
+        return []
+
     def notes(self, asked: ListRequest) -> list[str]:
         """Sentences above the rows about what is listed."""
         return []
@@ -171,6 +175,7 @@ class ListPages(SubjectPages):
             "prints": self.prints,
             "acts_in_rows": self.acts_in_rows,
             "notes": [] if asked.problem else self.notes(asked),
+            "beside": self.beside(),
             "whole": whole,
             "search_text": asked.text,
             "search_mistaken": asked.problem is not None and asked.problem.code == "query_mistake",

@@ -1,17 +1,21 @@
-"""Documents of chosen orders to print: invoices, a pick list and return slips; packing slips have their own page.
+"""Documents of chosen orders to print: invoices, credit memos, a pick list and return slips.
+
+Packing slips have their own page.
 
 A page shows the first documents, for the browser to print. The PDF of all is made by a run; a pick list and the
 documents of one order are drawn in the request.
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from flask import Response, flash, g, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from webapp.billing.queries import invoice_ids_of, invoices_by_id
+from webapp.billing.models import CreditMemo, Invoice
+from webapp.billing.queries import document_ids_of, documents_by_id
 from webapp.channels.logos import picture_of
 from webapp.clock import now
 from webapp.db import unit_of_work
@@ -21,7 +25,7 @@ from webapp.documents.invoices import compose
 from webapp.documents.issued import contents_of
 from webapp.documents.letters import Drawing, name_of, without_font
 from webapp.errors import Refusal
-from webapp.i18n import gettext as _, lazy_gettext as _l, ngettext
+from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l, ngettext
 from webapp.lists.listing import chosen_ids
 from webapp.orders.bulk import NothingChosen
 from webapp.orders.listing import ORDER_LIST
@@ -47,57 +51,123 @@ class NoInvoiceYet(Refusal):
     sentence = _l("No invoice of it is issued yet.")
 
 
-# --- Invoices ---------------------------------------------------------------------------------------------------------
+class NoCreditMemoYet(Refusal):
+    code = "no_credit_memo_yet"
+    sentence = _l("No credit memo of it is issued yet.")
+
+
+# --- Invoices and credit memos ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A kind of issued documents: its model, the code of its runs, and what the pages of many say."""
+
+    model: type[Invoice] | type[CreditMemo]
+    printed: str
+    counted: Callable[[int], str]
+    missing: Refusal  # why an order has no document of this kind
+    nothing: LazyString  # if none of the orders has one
+
+
+ISSUED_INVOICES = Issued(
+    Invoice,
+    printed.INVOICES,
+    lambda count: ngettext("%(num)s invoice", "%(num)s invoices", count),
+    NoInvoiceYet(),
+    _l("None of these orders has an invoice yet."),
+)
+ISSUED_MEMOS = Issued(
+    CreditMemo,
+    printed.CREDIT_MEMOS,
+    lambda count: ngettext("%(num)s credit memo", "%(num)s credit memos", count),
+    NoCreditMemoYet(),
+    _l("No credit memo of these orders is issued yet."),
+)
 
 
 @bp.get("/orders/invoices")
 @needs("orders.view")
 def invoices() -> str | AnyResponse:
     """All invoices of the chosen orders, in the order of the list."""
-    actor, chosen = current_actor(), Chosen.read()
-    order_ids = _chosen_orders(chosen)
-    if not order_ids:
-        return nothing_chosen(chosen)
-    by_order = invoice_ids_of(order_ids)
-    ids = [id_ for order_id in order_ids for id_ in by_order[order_id]]
-    without = [order_id for order_id in order_ids if not by_order[order_id]]
-    left_out = sorted(orders_by_id(without[:_NAMED], actor), key=lambda order: without.index(order.id))
-    return invoices_page(
-        ids,
-        chosen,
-        chosen.back_url,
-        pdf_url=url_for(".start_invoices_pdf"),
-        refused=[(order, NoInvoiceYet()) for order in left_out],
-        left_out=len(without),
-        more=len(order_ids) > print_runs.MOST,
-    )
+    return _of_orders(ISSUED_INVOICES, ".start_invoices_pdf")
 
 
 @bp.post("/orders/invoices/pdf")
 @needs("orders.view")
 def start_invoices_pdf() -> AnyResponse:
     """Start a run that makes a PDF of all invoices of the chosen orders, and redirect to it."""
+    return _start_pdf_of_orders(ISSUED_INVOICES)
+
+
+@bp.get("/orders/credit-memos")
+@needs("orders.view")
+def credit_memos() -> str | AnyResponse:
+    """All issued credit memos of the chosen orders, in the order of the list."""
+    return _of_orders(ISSUED_MEMOS, ".start_credit_memos_pdf")
+
+
+@bp.post("/orders/credit-memos/pdf")
+@needs("orders.view")
+def start_credit_memos_pdf() -> AnyResponse:
+    """Start a run that makes a PDF of all issued credit memos of the chosen orders, and redirect to it."""
+    return _start_pdf_of_orders(ISSUED_MEMOS)
+
+
+def _of_orders(kind: Issued, start_endpoint: str) -> str | AnyResponse:
+    actor, chosen = current_actor(), Chosen.read()
+    order_ids = _chosen_orders(chosen)
+    if not order_ids:
+        return nothing_chosen(chosen)
+    by_order = document_ids_of(kind.model, order_ids)
+    ids = [id_ for order_id in order_ids for id_ in by_order[order_id]]
+    without = [order_id for order_id in order_ids if not by_order[order_id]]
+    left_out = sorted(orders_by_id(without[:_NAMED], actor), key=lambda order: without.index(order.id))
+    return issued_page(
+        kind,
+        ids,
+        chosen,
+        pdf_url=url_for(start_endpoint),
+        refused=[(order, kind.missing) for order in left_out],
+        left_out=len(without),
+        more=len(order_ids) > print_runs.MOST,
+    )
+
+
+def _start_pdf_of_orders(kind: Issued) -> AnyResponse:
     chosen = Chosen.read()
     order_ids = _chosen_orders(chosen)
-    by_order = invoice_ids_of(order_ids)
-    return start_pdf(printed.INVOICES, [id_ for order_id in order_ids for id_ in by_order[order_id]], chosen)
+    by_order = document_ids_of(kind.model, order_ids)
+    return start_pdf(kind.printed, [id_ for order_id in order_ids for id_ in by_order[order_id]], chosen)
 
 
-def invoices_page(ids: Sequence[int], chosen: Chosen, back: str, *, pdf_url: str, **more: Any) -> str:
-    """The page of these invoices, of which it shows the first."""
+def issued_page(
+    kind: Issued,
+    ids: Sequence[int],
+    chosen: Chosen,
+    *,
+    pdf_url: str,
+    refused: Sequence[tuple[Order, Refusal]] = (),
+    left_out: int = 0,
+    more: bool = False,
+) -> str:
+    """The page of these documents, of which it shows the first; those without a number are left out."""
     actor = current_actor()
-    found = invoices_by_id(ids[:SHOWN], actor)
-    documents = [compose(content) for content in contents_of(found, actor, chosen_paper())]
+    found = documents_by_id(kind.model, ids[:SHOWN], actor)
+    numbered = [row for row in found if row.number is not None]
+    unnumbered = [(row.order, printed.NotIssuedYet()) for row in found if row.number is None]
     return sheets_page(
-        ngettext("%(num)s invoice", "%(num)s invoices", len(ids)),
-        documents,
-        [invoice.order for invoice in found],
+        kind.counted(len(ids) - len(unnumbered)),
+        [compose(content) for content in contents_of(numbered, actor, chosen_paper())],
+        [row.order for row in numbered],
         chosen,
-        back,
+        chosen.back_url,
         pdf_url=pdf_url,
         hidden=len(ids) - len(found),
-        nothing=_("None of these orders has an invoice yet."),
-        **more,
+        nothing=str(kind.nothing),
+        refused=[*unnumbered, *refused],
+        left_out=len(unnumbered) + left_out,
+        more=more,
     )
 
 

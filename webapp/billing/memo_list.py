@@ -1,0 +1,228 @@
+"""The list of credit memos: those that were issued, and those that are proposed, pending, withdrawn or refused.
+
+A row is a credit memo. As invoices, credit memos belong to orders: a query that finds an order finds its credit memos.
+What has no number yet is in the list too, and its state says so: the list is newest first by when memos were recorded.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, func, or_, select, text
+
+from webapp.audit.actor import Actor
+from webapp.billing import document_columns as of_documents
+from webapp.billing.models import CreditMemo, CreditMemoLine, MemoState, Purpose
+from webapp.billing.refund_words import STATE_LABELS, STATE_TONES
+from webapp.channels.described import refund_reason_label
+from webapp.db import table_of
+from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l, ngettext
+from webapp.lists.contract import ListWords, PlainRow, StatusCard, Subject
+from webapp.lists.rows import by_name, of_each
+from webapp.lists.saved_views import EVERYTHING, View
+from webapp.orders.models import Order
+from webapp.search.conditions import between, spelled
+from webapp.search.contract import ORDERS, Column, ColumnKind, KeyKind, Label, QueryKey
+
+CREDIT_MEMOS = "credit_memos"
+RECORDED = "recorded"  # what the list is sorted by, unless somebody chooses otherwise
+REFUND = "refund"  # the column and the key of a memo's state
+_NUMBER = _l("Credit memo number")
+_OF = CreditMemoLine.memo_id
+
+# --- Columns ----------------------------------------------------------------------------------------------------------
+
+
+def _state(row: PlainRow) -> list[Label]:
+    """The memo's state, and what else there is to know of it."""
+    labels = [Label(str(STATE_LABELS[row.memo_state]), STATE_TONES[row.memo_state])]
+    if row.purpose == Purpose.REVERSAL:
+        labels.append(Label(str(_("Takes another back"))))
+    elif row.record_only:
+        labels.append(Label(str(_("Only recorded here"))))
+    elif row.effective_at is not None:
+        labels.append(Label(str(_("In the channel's accounts")), "good"))
+    return labels
+
+
+def _reasons(rows: Sequence[Any], actor: Actor) -> Mapping[int, str]:
+    """The reasons in the words of the channels."""
+    places = {(row.store.channel, row.marketplace, row.reason) for row in rows if row.reason}
+    words = {place: str(refund_reason_label(*place)) for place in places}
+    return {row.id: words.get((row.store.channel, row.marketplace, row.reason), "") for row in rows}
+
+
+_LENT = of_documents.columns(CREDIT_MEMOS, CreditMemo, CreditMemoLine, _OF, _l("Credit memo"), _l("Recorded by"))
+COLUMNS = (
+    _LENT[0],
+    Column(
+        subject=CREDIT_MEMOS,
+        code=REFUND,
+        label=_l("Refund"),
+        kind=ColumnKind.LABELS,
+        values=of_each(_state),
+        reads={
+            "memo_state": CreditMemo.state,
+            **by_name(CreditMemo.purpose, CreditMemo.record_only, CreditMemo.effective_at),
+        },
+        default=True,
+        width=150,
+    ),
+    Column(
+        subject=CREDIT_MEMOS,
+        code=RECORDED,
+        label=_l("Recorded"),
+        kind=ColumnKind.TIME,
+        values=of_each(lambda row: row.recorded_at),
+        reads={},
+        sort=RECORDED,
+        default=True,
+        width=120,
+    ),
+    *_LENT[1:],
+    Column(
+        subject=CREDIT_MEMOS,
+        code="reason",
+        label=_l("Reason"),
+        values=_reasons,
+        reads=by_name(CreditMemo.reason),
+        default=True,
+        width=150,
+    ),
+    Column(
+        subject=CREDIT_MEMOS,
+        code="corrects",
+        label=_l("Corrects"),
+        values=of_each(lambda row: ", ".join((row.terms or {}).get("documents", ()))),
+        reads=by_name(CreditMemo.terms),
+        width=140,
+        help=_l("The numbers of the order's invoices, or of the credit memo that it takes back."),
+    ),
+)
+
+
+# --- Keys -------------------------------------------------------------------------------------------------------------
+
+_PENDING = "pending"
+_EFFECTIVE = "effective"
+_STATES: Mapping[str, LazyString] = {
+    MemoState.PROPOSED.value: STATE_LABELS[MemoState.PROPOSED],
+    _PENDING: STATE_LABELS[MemoState.RECORDED],
+    MemoState.ISSUED.value: STATE_LABELS[MemoState.ISSUED],
+    _EFFECTIVE: _l("In the channel's accounts"),
+    MemoState.REFUSED.value: STATE_LABELS[MemoState.REFUSED],
+    MemoState.WITHDRAWN.value: STATE_LABELS[MemoState.WITHDRAWN],
+}
+# Few memos are proposed or pending. Their state is text, for the partial index of them and for `DocumentWalk`.
+_FEW = {MemoState.PROPOSED.value: "proposed", _PENDING: "recorded"}
+
+
+def _in_state(values: Sequence[str], actor: Actor) -> ColumnElement[bool]:
+    """The memos in one of these states; those in the channel's accounts are issued too."""
+    found: list[ColumnElement[bool]] = []
+    for value in values:
+        if value in _FEW:
+            found.append(and_(text(f"credit_memos.state = '{_FEW[value]}'"), CreditMemo.id.is_not(None)))
+        else:
+            found.append(CreditMemo.effective_at.is_not(None) if value == _EFFECTIVE else CreditMemo.state == value)
+    return or_(*found)
+
+
+def _orders_in_state(values: Sequence[str], actor: Actor) -> ColumnElement[bool]:
+    return Order.id.in_(select(CreditMemo.order_id).where(_in_state(values, actor)))
+
+
+KEYS = (
+    *of_documents.keys(CREDIT_MEMOS, CreditMemo, "memo", _NUMBER),
+    QueryKey(
+        subject=CREDIT_MEMOS, code=REFUND, label=_l("Refund"), kind=KeyKind.CHOICE, condition=_in_state,
+        choices=lambda actor: _STATES, help=_l("How far the refund has come; those in the accounts are issued too."),
+    ),
+    QueryKey(
+        subject=CREDIT_MEMOS, code=RECORDED, label=_l("Recorded"), kind=KeyKind.DATE,
+        condition=between(CreditMemo.recorded_at),
+    ),
+    QueryKey(
+        subject=CREDIT_MEMOS, code="reason", label=_l("Reason"), kind=KeyKind.TEXT,
+        condition=spelled(func.lower(CreditMemo.reason), str.lower),
+        help=_l("The channel's code, such as CustomerReturn; “*” stands for anything at its end."),
+    ),
+)  # fmt: skip
+ORDER_KEYS = (
+    QueryKey(
+        code="memo", label=_NUMBER, kind=KeyKind.TEXT, condition=of_documents.by_number(CreditMemo), filter=False,
+        help=_l("“*” stands for anything at its end."),
+    ),
+    QueryKey(
+        code=REFUND, label=_l("Has a refund that is"), kind=KeyKind.CHOICE, condition=_orders_in_state,
+        choices=lambda actor: _STATES,
+    ),
+)  # fmt: skip
+
+
+# --- The subject ------------------------------------------------------------------------------------------------------
+
+WORDS = ListWords(
+    every=_l("All credit memos"),
+    region=_l("Credit memo list"),
+    select=_l("Select all credit memos of this page"),
+    older=_l("No older credit memos"),
+    none=_l("No such credit memos"),
+    empty=_l("No credit memo yet"),
+    empty_text=_l(
+        "Every refund appears here, from its proposal on. You refund a buyer from an order, or many at once."
+    ),
+    show=_l("Show the credit memos"),
+    search=_l("Search credit memos"),
+    placeholder=_l("Search credit memos: order number, buyer, SKU, memo:CM-000001, or refund:proposed"),
+    filter=_l("Filter the credit memos"),
+    choose=_l("Choose at least one credit memo first."),
+    chosen=_l("For the chosen credit memos"),
+    save=_l("Filter or search the credit memos, then save the list under a name from its Views menu."),
+    back=_l("To the credit memos"),
+    where=_l("How far refunds have come"),
+    counted=lambda count: ngettext("%(num)s credit memo", "%(num)s credit memos", count),
+    counted_more=_l("%(count)s+ credit memos"),
+    newer=lambda count: ngettext("%(num)s new credit memo", "%(num)s new credit memos", count),
+    in_background=_l(
+        "Workbooks, and more than %(count)s credit memos, are written in the background; "
+        "you get the file on the run's page."
+    ),
+)
+CARDS = (
+    StatusCard("proposed", _l("Waiting for approval"), f"{REFUND}:{MemoState.PROPOSED}", "warn"),
+    StatusCard("pending", _l("Pending"), f"{REFUND}:{_PENDING}", "waits"),
+    StatusCard("refused", _l("Refused in the last 30 days"), f"{REFUND}:{MemoState.REFUSED} {RECORDED}:>=-30d", "bad"),
+    StatusCard("month", _l("Issued in the last 30 days"), f"{of_documents.ISSUED}:>=-30d", "info"),
+)
+VIEWS = (*(View(card.code, card.label, card.query) for card in CARDS), View(EVERYTHING, _l("Everything"), ""))
+
+
+def name_of(row: Any) -> str:
+    """The memo's number; without one, that of its order."""
+    return str(row.document or _("Credit memo of order %(order)s", order=row.number or row.channel_order_number))
+
+
+MEMO_LIST = Subject(
+    code=CREDIT_MEMOS,
+    label=_l("Credit memos"),
+    order_id=table_of(CreditMemo).c.order_id,
+    within=ORDERS,
+    filters=of_documents.FILTERS,
+    model=CreditMemo,
+    visible=partial(of_documents.visible, CreditMemo),
+    sorts={RECORDED: CreditMemo.recorded_at, **of_documents.sorts_of(CreditMemo)},
+    usual=f"-{RECORDED}",
+    row={**of_documents.row_of(CreditMemo), **by_name(CreditMemo.recorded_at)},
+    always=(of_documents.DOCUMENT_COLUMN, REFUND, "number", "channel_number", "state", "channel_status", "store"),
+    each=_l("One row per credit memo"),
+    expansions=[of_documents.lines(CreditMemo, CreditMemoLine, _OF)],
+    reference=name_of,
+    words=WORDS,
+    path="/credit-memos",
+    one="memo",
+    recent=f"{RECORDED}:>=-90d",
+    views=VIEWS,
+    cards=CARDS,
+    walk=of_documents.DocumentWalk(),
+)

@@ -1,0 +1,168 @@
+"""The lists of invoices and of credit memos in the browser, and each document as a page that is printed, and as PDF."""
+
+import io
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+from flask import Blueprint, Response, g, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from webapp.audit.actor import Actor
+from webapp.billing.document_columns import DOCUMENT_COLUMN
+from webapp.billing.invoice_list import INVOICE_LIST
+from webapp.billing.memo_list import MEMO_LIST, REFUND
+from webapp.billing.models import CreditMemo, Invoice
+from webapp.billing.queries import find_document, get_document
+from webapp.channels.logos import picture_of
+from webapp.documents import pdf, print_runs
+from webapp.documents.composed import PAPERS, Document, texts
+from webapp.documents.invoices import compose
+from webapp.documents.issued import content_of
+from webapp.documents.letters import Drawing as OnPaper, name_of, without_font
+from webapp.errors import NotFound
+from webapp.i18n import gettext as _
+from webapp.lists.contract import PlainRow
+from webapp.lists.listing import chosen_ids
+from webapp.ui.frame.access import current_actor
+from webapp.ui.frame.header_values import attach
+from webapp.ui.frame.pages import page
+from webapp.ui.lists.cells import Beneath, Draw, Drawing
+from webapp.ui.lists.chosen import Chosen
+from webapp.ui.lists.documents import PDF, chosen_paper, drawn
+from webapp.ui.lists.list_pages import Drawn, ListPages
+from webapp.ui.lists.order_cells import OrderDrawing, OrderTable
+from webapp.ui.lists.print_pages import ISSUED_INVOICES, ISSUED_MEMOS, Issued, issued_page, nothing_chosen, start_pdf
+from webapp.ui.orders.order_page import INVOICES, REFUNDS, url_of
+
+bp = Blueprint(INVOICE_LIST.code, __name__)
+memos_bp = Blueprint(MEMO_LIST.code, __name__)
+
+
+class IssuedDrawing(OrderDrawing):
+    """Draws the values of documents; the number is the link to the document."""
+
+    def by_code(self) -> Mapping[str, Draw]:
+        return {**super().by_code(), DOCUMENT_COLUMN: self._document, REFUND: self.pills}
+
+    def empty(self, code: str) -> str:
+        if code != DOCUMENT_COLUMN:
+            return super().empty(code)
+        return f'<span class="muted">{escape(_("No number yet"))}</span>'
+
+    def _document(self, row: PlainRow, value: Any) -> str:
+        return f'<a class="number" href="{escape(url_for(".show", document_id=row.id))}">{escape(value)}</a>'
+
+
+class IssuedTable(OrderTable):
+    """Draws the rows of documents; columns of orders are drawn as in the list of orders."""
+
+    def is_dim(self, row: PlainRow) -> bool:
+        return False
+
+    def drawing(self) -> Drawing:
+        return IssuedDrawing()
+
+    def beneath(self, code: str) -> Beneath | None:
+        return super().beneath(code) if code != "units" else None
+
+
+class IssuedPages(ListPages):
+    """The pages of a list of issued documents, and of each of them."""
+
+    table = IssuedTable
+    prints = True
+    kind: Issued
+    tab: str  # of the order's page
+
+    def add_to(self, bp: Blueprint) -> None:
+        super().add_to(bp)
+        self.serve(bp, "GET", "/print", self.print_chosen)
+        self.serve(bp, "POST", "/print", self.start_pdf)
+        self.serve(bp, "GET", "/<int(max=2147483647):document_id>", self.show)
+        self.serve(bp, "GET", "/<int(max=2147483647):document_id>.pdf", self.show_pdf)
+
+    def beside(self) -> list[tuple[str, str, str]]:
+        return [(one.code, str(one.label), url_for(f"{one.code}.index")) for one in (INVOICE_LIST, MEMO_LIST)]
+
+    def title(self, number: str) -> str:
+        """The name of the document with this number."""
+        raise NotImplementedError
+
+    def print_chosen(self) -> Drawn:
+        """The chosen documents to print, in the order of the list."""
+        chosen = Chosen.read(self.subject)
+        ids = self._chosen_ids(chosen)
+        if not ids:
+            return nothing_chosen(chosen)
+        return issued_page(self.kind, ids, chosen, pdf_url=url_for(".start_pdf"), more=len(ids) > print_runs.MOST)
+
+    def start_pdf(self) -> AnyResponse:
+        """Start a run that makes a PDF of the chosen documents, and redirect to it."""
+        chosen = Chosen.read(self.subject)
+        return start_pdf(self.kind.printed, self._chosen_ids(chosen), chosen)
+
+    def url_of_number(self, text: str, actor: Actor) -> str:
+        """The URL of the document, if the text is the number of one."""
+        try:
+            return url_for(".show", document_id=find_document(text, actor, self.kind.model).id)
+        except NotFound:
+            return ""
+
+    def show(self, document_id: int) -> str:
+        """The document as it is printed."""
+        found = get_document(document_id, current_actor(), self.kind.model)
+        g.has_practice = found.order.store.practice
+        document = _composed(found)
+        return page(
+            "lists/documents/issued.html",
+            title=self.title(found.number or ""),
+            document=drawn(document),
+            letters=[name_of(letter) for letter in without_font(texts(document), OnPaper.PAGE)],
+            back=url_of(found.order, self.tab),
+            papers={code: paper.label for code, paper in PAPERS.items()},
+            paper=document.paper,
+            as_pdf=url_for(".show_pdf", document_id=found.id, paper=chosen_paper() or None),
+        )
+
+    def show_pdf(self, document_id: int) -> AnyResponse:
+        """The document as PDF."""
+        actor, file = current_actor(), io.BytesIO()
+        found = get_document(document_id, actor, self.kind.model)
+        pdf.draw([_composed(found)], file, lambda logo: picture_of(logo, actor))
+        response = Response(file.getvalue(), mimetype=PDF)
+        attach(response, f"{found.number}.pdf")
+        return response
+
+    def _chosen_ids(self, chosen: Chosen) -> list[int]:
+        """The chosen documents, at most one more than a PDF is made from."""
+        if not (chosen.everything or chosen.ids):
+            return []
+        actor = current_actor()
+        return chosen_ids(self.subject, actor, **chosen.where(actor), limit=print_runs.MOST + 1)
+
+
+def _composed(document: Invoice | CreditMemo) -> Document:
+    return compose(content_of(document, current_actor(), chosen_paper()))
+
+
+class InvoicePages(IssuedPages):
+    """The pages of invoices."""
+
+    kind, tab = ISSUED_INVOICES, INVOICES
+
+    def title(self, number: str) -> str:
+        return str(_("Invoice %(number)s", number=number))
+
+
+class MemoPages(IssuedPages):
+    """The pages of credit memos."""
+
+    kind, tab = ISSUED_MEMOS, REFUNDS
+
+    def title(self, number: str) -> str:
+        return str(_("Credit memo %(number)s", number=number))
+
+
+InvoicePages(INVOICE_LIST).add_to(bp)
+MemoPages(MEMO_LIST).add_to(memos_bp)
