@@ -12,6 +12,7 @@ from babel.numbers import format_percent
 from webapp.accounts.models import User
 from webapp.audit.actor import ActorKind
 from webapp.billing.models import CreditMemoLine, InvoiceLine
+from webapp.billing.refundable import Refundable
 from webapp.billing.remaining import Remaining
 from webapp.channels import described
 from webapp.channels.incoming import Component
@@ -75,11 +76,15 @@ _PLACES = {component.value: place for place, component in enumerate(Component)}
 
 @dataclass(slots=True)
 class Totals:
-    """What the buyer pays by component, our sum, the channel's, the difference, and how much of it is paid; how much is
-    invoiced and can still be, None while nothing is; how much is refunded and about to be, None if nothing is.
+    """The order's money. `rows` is what is charged by component, `charged`, `tax` and `discount` their sums and `ours`
+    what they come to; then the channel's total, the difference, and what is paid and due. Of this, what is invoiced and
+    can still be, refunded, about to be refunded, and can still be. None where it can't be said.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
+    charged: Money | None = None
+    tax: Money | None = None
+    discount: Money | None = None
     ours: Money | None = None
     channel: Money | None = None
     residual: Money | None = None
@@ -89,6 +94,7 @@ class Totals:
     to_invoice: Money | None = None
     refunded: Money | None = None
     refunding: Money | None = None
+    refundable: Money | None = None
 
 
 def totals_of(order: Order) -> Totals:
@@ -103,16 +109,21 @@ def totals_of(order: Order) -> Totals:
     rows = component_rows(((amount.component, amount.figures) for amount in order.amounts), order.currency)
     if order.currency is None or not rows:
         return Totals(channel=total, paid=paid, due=due)
-    ours = Money(sum(amount.net for amount in order.amounts), order.currency)
-    totals = Totals(rows, ours, total, order.residual, paid, due)
-    if any(any(amount.invoiced) for amount in order.amounts):
-        totals.invoiced = Money(sum(amount.invoiced.net for amount in order.amounts), order.currency)
-        totals.to_invoice = Money(Remaining(order).net, order.currency)
-    if order.refunded_minor or order.refunding_minor:
-        totals.refunded = Money(order.refunded_minor, order.currency)
-    if order.refunding_minor:
-        totals.refunding = Money(order.refunding_minor, order.currency)
-    return totals
+    sums = {name: sum((row[name] for row in rows), Money(0, order.currency)) for name in ("charged", "tax", "discount")}
+    return Totals(
+        rows,
+        **sums,
+        ours=Money(sum(amount.net for amount in order.amounts), order.currency),
+        channel=total,
+        residual=order.residual,
+        paid=paid,
+        due=due,
+        invoiced=Money(sum(amount.invoiced.net for amount in order.amounts), order.currency),
+        to_invoice=Money(Remaining(order).net, order.currency),
+        refunded=Money(order.refunded_minor, order.currency),
+        refunding=Money(order.refunding_minor, order.currency),
+        refundable=Money(Refundable(order).total, order.currency) if paid else None,
+    )
 
 
 def component_rows(amounts: Iterable[tuple[str, Amount]], currency: str | None) -> list[dict[str, Any]]:
