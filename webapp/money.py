@@ -59,8 +59,8 @@ class Money:
     @classmethod
     def read(cls, text: str, currency: str) -> Self:
         """The amount as people type it: with a comma or a point before the decimals, spaces or separators between
-        thousands, and with or without the currency's code or symbol, as pages write it. ValueError as in `parse`, or for
-        another currency.
+        thousands, and with or without the currency's code or symbol, as pages write it. ValueError as in `parse`, or
+        for another currency.
         """
         if _TORN.search(text):
             raise ValueError(f"not an amount: {text!r}")

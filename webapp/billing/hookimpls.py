@@ -12,7 +12,8 @@ from webapp.billing.contract import DocumentIssued
 from webapp.billing.dues import NOT_INVOICED, UNKNOWN_TAX, any_due, look_again, remember, remember_invoiced
 from webapp.billing.holding import SETTINGS
 from webapp.billing.invoice_list import COLUMNS, INVOICE_LIST, KEYS, ORDER_KEYS
-from webapp.billing.jobs import issue_due
+from webapp.billing.jobs import issue_due, match_refunds
+from webapp.billing.matching import any_to_match
 from webapp.billing.memo_list import (
     COLUMNS as MEMO_COLUMNS,
     KEYS as MEMO_KEYS,
@@ -22,9 +23,10 @@ from webapp.billing.memo_list import (
 from webapp.billing.models import CreditMemo, Invoice
 from webapp.billing.number_settings import NUMBERS
 from webapp.billing.refund_updates import RefundKind
-from webapp.billing.refund_words import PROPOSED, REFUSED, WORDS as REFUND_WORDS
+from webapp.billing.refund_words import BEYOND, PARTLY, PROPOSED, REFUSED, WORDS as REFUND_WORDS
 from webapp.billing.services import INVOICED
 from webapp.billing.taxes import TAXES
+from webapp.billing.transactions import place_orders
 from webapp.channels.models import Store
 from webapp.channels.services import CONNECTION
 from webapp.clock import now
@@ -49,7 +51,7 @@ PRACTICED = timedelta(days=30)  # orders of a practice store that are invoiced b
 
 @hookimpl
 def register_attention_kinds() -> list[AttentionKind]:
-    return [OVERDRAWN, UNKNOWN_TAX, REFUSED, PROPOSED]
+    return [OVERDRAWN, UNKNOWN_TAX, REFUSED, PROPOSED, PARTLY, BEYOND]
 
 
 @hookimpl
@@ -69,7 +71,7 @@ def register_settings() -> list[SettingsGroup]:
 
 @hookimpl
 def register_schedules() -> list[Schedule]:
-    return [Schedule(issue_due, every=20, due=any_due)]
+    return [Schedule(issue_due, every=20, due=any_due), Schedule(match_refunds, every=60, due=any_to_match)]
 
 
 @hookimpl
@@ -97,6 +99,8 @@ def amounts_changed(changes: list[AmountChange]) -> None:
 @hookimpl
 def orders_placed(orders: list[int]) -> None:
     _look_at(orders)
+    if place_orders(orders):
+        match_refunds.enqueue()
 
 
 @hookimpl

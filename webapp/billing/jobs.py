@@ -1,6 +1,6 @@
-"""Background work of billing: invoices and corrections that orders get by themselves."""
+"""Background work of billing: documents that orders get by themselves, and refunds that channels' accounts show."""
 
-from webapp.billing import dues
+from webapp.billing import dues, matching
 from webapp.db import unit_of_work
 from webapp.jobs import a_moment, job
 
@@ -16,3 +16,14 @@ def issue_due() -> None:
                 break
     else:
         issue_due.enqueue()
+
+
+@job("clock")
+def match_refunds() -> None:
+    """Match what channels refunded with credit memos; safe to run twice or on two workers."""
+    for _ in a_moment():
+        with unit_of_work():
+            if not matching.match_some(1):
+                break
+    else:
+        match_refunds.enqueue()

@@ -18,7 +18,7 @@ from webapp.billing.contract import DocumentIssued, DocumentKind
 from webapp.billing.holding import REFUND_HOLD
 from webapp.billing.models import CreditMemo, CreditMemoLine, Invoice, MemoState, Purpose
 from webapp.billing.numbering import draw_numbers, hold_sequences
-from webapp.billing.refund_words import PROPOSED, REFUND, words_of
+from webapp.billing.refund_words import BEYOND, PROPOSED, REFUND, words_of
 from webapp.billing.refundable import MemoPart, Refundable, Wish, refundable_units
 from webapp.billing.remaining import Part, read_amounts
 from webapp.billing.services import NotPaid, TotalWithheld, seller_of, snapshots_of
@@ -368,6 +368,7 @@ def take_back(memo: CreditMemo, *, actor: Actor) -> CreditMemo:
     )
     db.session.add(opposite)
     db.session.flush()
+    settle_attention(order, BEYOND.code, of=memo.id)
     issue_memos([opposite], actor=actor)
     return opposite
 

@@ -204,6 +204,62 @@ class CreditMemoLine(Model):
         return Amount(self.charged, self.tax, self.discount)
 
 
+NOT_PLACED = "order_id IS NULL AND order_number <> ''"  # condition of an index
+TO_MATCH = "next_at IS NOT NULL"
+
+
+class Transaction(Model):
+    """What a channel's accounts say of an order: one posted transaction, kept as it was told. Only its status changes,
+    and what it is matched with.
+
+    `parts` are [line number, SKU, component, units, charged, tax, discount], as in
+    `webapp.channels.transactions.TransactionPart`. A refund is matched once: it proves a credit memo or is recorded by
+    one (`memo_id`); what exceeds a memo that it proves is recorded by a second one (`rest_id`).
+    """
+
+    __tablename__ = "transactions"
+    __table_args__ = (
+        UniqueConstraint("store_id", "number"),
+        CheckConstraint("rest_id IS NULL OR memo_id IS NOT NULL", name="rest_after_memo"),
+        Index("ix_transactions_order", "order_id", "posted_at"),
+        Index("ix_transactions_posted_at", "posted_at", "id"),  # the sortings of the list
+        Index("ix_transactions_total_minor", "total_minor", "id"),
+        Index("ix_transactions_memo", "memo_id"),
+        Index("ix_transactions_rest", "rest_id"),
+        Index(
+            "ix_transactions_not_placed",
+            "store_id",
+            "order_number",
+            sqlite_where=text(NOT_PLACED),
+            postgresql_where=text(NOT_PLACED),
+        ),
+        Index("ix_transactions_next", "next_at", sqlite_where=text(TO_MATCH), postgresql_where=text(TO_MATCH)),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    store_id: Mapped[int] = mapped_column(ForeignKey("stores.id", ondelete="CASCADE"))
+    order_id: Mapped[int | None] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"))
+    number: Mapped[str]  # the channel's
+    order_number: Mapped[str]  # the channel's; empty: of no order
+    kind: Mapped[str]  # a TransactionKind
+    word: Mapped[str]  # the channel's name of the kind
+    status: Mapped[str]  # the channel's
+    posted_at: Mapped[datetime]
+    marketplace: Mapped[str]
+    currency: Mapped[str]
+    total_minor: Mapped[int] = mapped_column(Minor)  # what the seller gets, or gives below zero, fees included
+    fees_minor: Mapped[int] = mapped_column(Minor)
+    parts: Mapped[list[Any]]
+    memo_id: Mapped[int | None] = mapped_column(ForeignKey("credit_memos.id"))
+    rest_id: Mapped[int | None] = mapped_column(ForeignKey("credit_memos.id"))
+    next_at: Mapped[datetime | None]  # when the job that matches refunds looks at it; None: nothing is to be done
+
+    total = money("total_minor")
+    fees = money("fees_minor")
+    memo: Mapped["CreditMemo | None"] = relationship(foreign_keys=[memo_id])
+    rest: Mapped["CreditMemo | None"] = relationship(foreign_keys=[rest_id])
+
+
 class InvoiceDue(Model):
     """An order at which the job of automatic invoices and corrections looks once `next_at` has come: a fact about it
     was told, or an attempt failed `tries` times. What is due is not in the row: the job finds it in the order.

@@ -37,6 +37,12 @@ WORDS = (
     EventWords("refund_withdrawn", _l("Refund of %(total)s withdrawn"), REFUNDS),
     EventWords("refund_refused", _l("The channel did not refund %(total)s: the amount is free again"), REFUNDS),
     EventWords("refund_effective", _l("The channel's accounts show the refund of credit memo %(number)s"), REFUNDS),
+    EventWords(
+        "refund_partly", _l("The channel's accounts show %(refunded)s of credit memo %(number)s (%(total)s)"), REFUNDS
+    ),
+    EventWords(
+        "refund_adopted", _l("A refund of %(total)s was made elsewhere: recorded as credit memo %(number)s"), REFUNDS
+    ),
     EventWords("memo_issued", _l("Credit memo %(number)s issued: %(total)s (units: %(units)s)"), REFUNDS),
     EventWords(
         "invoice_corrected",
@@ -49,6 +55,20 @@ REFUSED = AttentionKind(
     _l("Not refunded"),
     _l("The channel did not refund: %(problem)s"),
     _l("The buyer got nothing, and the amount can be refunded again: compose the refund as the channel accepts it."),
+)
+PARTLY = AttentionKind(
+    "refund_partly",
+    _l("Partly refunded"),
+    _l("The channel's accounts show %(refunded)s of credit memo %(number)s, which is of %(total)s."),
+    _l("The rest may still come. If it does not, refund it at the channel itself, or tell its support."),
+)
+BEYOND = AttentionKind(
+    "refunded_beyond",
+    _l("Refund that fits no line"),
+    _l(
+        "Credit memo %(number)s records a refund made elsewhere, a part of which fits no line or exceeds what was paid."
+    ),
+    _l("Compare it with the channel's page. If it is wrong, take the credit memo back; this mark goes with it."),
 )
 
 PROPOSED = AttentionKind(

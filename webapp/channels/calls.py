@@ -1,4 +1,5 @@
-"""Network calls to channels, with their answers checked: connections, pages of orders, single orders.
+"""Network calls to channels, with their answers checked: connections, pages of orders and of transactions, single
+orders.
 
 No function here may be called within a transaction. Updates are delivered and looked up by `webapp.sync.jobs`, which
 knows what each failure means for an update.
@@ -12,8 +13,14 @@ from typing import Any
 from webapp.channels.connecting import ChannelError, Check, Connection, Denial, Marketplace, StoreAccess
 from webapp.channels.contract import Channel
 from webapp.channels.incoming import IncomingOrder, OrdersPage, OrdersWindow, UnreadableOrder
+from webapp.channels.transactions import (
+    IncomingTransaction,
+    TransactionPart,
+    TransactionsPage,
+    TransactionsWindow,
+)
 from webapp.errors import DeskError
-from webapp.hooks.failures import WrongType
+from webapp.hooks.failures import NotTaken, WrongType
 from webapp.hooks.fence import PluginFailed, ask
 from webapp.i18n import lazy_gettext as _l
 
@@ -57,6 +64,11 @@ def fetch_order(channel: Channel, store: StoreAccess, number: str) -> Found:
     return ask(channel, "order", _order, channel, store, number, raises=ChannelError)
 
 
+def fetch_transactions(channel: Channel, store: StoreAccess, window: TransactionsWindow) -> TransactionsPage:
+    """One page of transactions. Raises `ChannelError` and `PluginFailed`."""
+    return ask(channel, "stream", _transactions, channel, store, window, raises=ChannelError)
+
+
 def _connection(function: Callable[[StoreAccess], Connection], store: StoreAccess) -> Connection:
     found = function(store)
     _check([found], Connection)
@@ -85,6 +97,26 @@ def _order(channel: Channel, store: StoreAccess, number: str) -> Found:
     found = channel.fetch_order(store, number)
     _check([found], (IncomingOrder, UnreadableOrder, NoneType))
     return found
+
+
+def _transactions(channel: Channel, store: StoreAccess, window: TransactionsWindow) -> TransactionsPage:
+    page = channel.fetch_transactions(store, window)
+    _check([page], TransactionsPage)
+    _check(page.transactions, IncomingTransaction)
+    for one in page.transactions:
+        words = (one.number, one.kind, one.word, one.status, one.currency, one.order_number, one.marketplace)
+        _check(words, str)
+        _check([one.posted_at], datetime)
+        _check([one.total, one.fees], int)
+        _check(one.parts, TransactionPart)
+        _check((word for part in one.parts for word in (part.line, part.sku, part.component)), str)
+        _check((figure for part in one.parts for figure in (part.units, part.charged, part.tax, part.discount)), int)
+    _check([page.next_page], (str, NoneType))
+    _check([page.bound], (datetime, NoneType))
+    _check([page.calls], int)
+    if page.next_page is not None and page.next_page == window.page:
+        raise NotTaken("more is there, and its page does not lead on")
+    return page
 
 
 def _check(given: Iterable[object], kind: Any) -> None:

@@ -69,7 +69,7 @@ class Channel(ABC):
     buyers_kept_at_most: ClassVar[int | None] = None  # days after delivery; None: the merchant decides alone
     unanswered_request: ClassVar[LazyString | str] = ""  # what a buyer's request to cancel costs while nobody answers
     cancels_lines: ClassVar[bool] = False  # whether it can cancel a part of an order, for a store that has the kind
-    has_transactions: ClassVar[bool] = False  # whether `fetch_transactions` can be asked
+    has_transactions: bool = False  # whether `fetch_transactions` can be asked
     transactions_late: ClassVar[float] = 0.0  # seconds by which its accounts show a transaction at the latest
 
     @abstractmethod

@@ -1,0 +1,142 @@
+"""Transactions of channels: writing them down, finding their orders, and which of them have to be matched.
+
+A transaction is kept as the channel told it; told again, it only gets its new status. A refund of an order that is here
+is matched by the job `match_refunds` (`webapp.billing.matching`), which finds it by the index `ix_transactions_next`.
+Refunds that were posted before the store was connected are not matched by themselves: whoever kept the books then has
+their credit memos. A person may adopt them, as well as claims and the like.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+from sqlalchemy import and_, select, update
+from sqlalchemy.orm import joinedload
+
+from webapp.billing.models import Transaction
+from webapp.channels.models import Store
+from webapp.channels.registered import channels
+from webapp.channels.transactions import IncomingTransaction, TransactionKind
+from webapp.clock import now
+from webapp.db import among, any_row, db, insert_into
+from webapp.orders.models import Order
+
+# What a person may adopt as a credit memo, beside refunds: nobody knows whose money it was, or what it was for.
+DECIDED_BY_PEOPLE: Final = (TransactionKind.CLAIM, TransactionKind.CHARGEBACK, TransactionKind.FUNDED)
+MOST: Final = 2**63 - 1
+
+
+def take_in(store_id: int, told: Sequence[IncomingTransaction]) -> int:
+    """Write down transactions of a store in the open unit of work; returns how many were new. Told twice, or by two
+    workers, each is written once.
+    """
+    readable = [one for one in told if _fits(one)]
+    if not readable:
+        return 0
+    rows = [_row(store_id, one) for one in readable]
+    made = insert_into(Transaction).values(rows).on_conflict_do_nothing().returning(Transaction.number)
+    new = set(db.session.scalars(made))
+    known = {one.number: one.status for one in readable if one.number not in new}
+    _restate(store_id, known)
+    _place(
+        Transaction.store_id == store_id, among(Transaction.order_number, sorted({one.order_number for one in told}))
+    )
+    return len(new)
+
+
+def place_orders(order_ids: Sequence[int]) -> bool:
+    """Connect transactions with their orders, which have just arrived; returns whether there were any."""
+    if not any_row(Transaction, Transaction.order_id.is_(None), Transaction.order_number != ""):
+        return False
+    return _place(among(Order.id, list(order_ids)))
+
+
+def transactions_of(order: Order) -> Sequence[Transaction]:
+    """The order's transactions, oldest first, with their credit memos."""
+    query = select(Transaction).where(Transaction.order_id == order.id)
+    query = query.options(joinedload(Transaction.memo), joinedload(Transaction.rest))
+    return list(db.session.scalars(query.order_by(Transaction.posted_at, Transaction.id)))
+
+
+def are_told(order: Order) -> bool:
+    """Whether the order's channel tells transactions."""
+    channel = channels().get(order.store.channel)
+    return channel is not None and channel.has_transactions
+
+
+def late_by(order: Order) -> timedelta:
+    """By how much the channel's accounts show a transaction at the latest."""
+    return timedelta(seconds=channels()[order.store.channel].transactions_late)
+
+
+def _place(*of: Any) -> bool:
+    """Connect transactions with orders that are here; refunds are to be matched from now on."""
+    query = (
+        select(Transaction.id, Transaction.kind, Transaction.posted_at, Order.id.label("order_id"), Store.created_at)
+        .join(
+            Order, and_(Order.store_id == Transaction.store_id, Order.channel_order_number == Transaction.order_number)
+        )
+        .join(Store, Store.id == Transaction.store_id)
+        .where(Transaction.order_id.is_(None), Transaction.order_number != "", *of)
+    )
+    found = db.session.execute(query).all()
+    if found:
+        at = now()
+        rows = [
+            {
+                "id": row.id,
+                "order_id": row.order_id,
+                "next_at": at if row.kind == TransactionKind.REFUND and row.posted_at >= row.created_at else None,
+            }
+            for row in found
+        ]
+        db.session.execute(update(Transaction), rows)
+    return bool(found)
+
+
+def _restate(store_id: int, statuses: Mapping[str, str]) -> None:
+    """Write the new statuses of known transactions, by number."""
+    if not statuses:
+        return
+    query = select(Transaction.id, Transaction.number, Transaction.status).where(
+        Transaction.store_id == store_id, among(Transaction.number, list(statuses))
+    )
+    changed = [
+        {"id": row.id, "status": statuses[row.number]}
+        for row in db.session.execute(query).all()
+        if row.status != statuses[row.number]
+    ]
+    if changed:
+        db.session.execute(update(Transaction), changed)
+
+
+def _row(store_id: int, one: IncomingTransaction) -> dict[str, Any]:
+    return {
+        "store_id": store_id,
+        "number": one.number,
+        "order_number": one.order_number,
+        "kind": str(one.kind),
+        "word": one.word,
+        "status": one.status,
+        "posted_at": one.posted_at,
+        "marketplace": one.marketplace,
+        "currency": one.currency,
+        "total_minor": one.total,
+        "fees_minor": one.fees,
+        "parts": [
+            [part.line, part.sku, str(part.component), part.units, part.charged, part.tax, part.discount]
+            for part in one.parts
+        ],
+    }
+
+
+def _fits(one: IncomingTransaction) -> bool:
+    """Whether the database can keep it: a channel may tell anything."""
+    words = [one.number, one.word, one.status, one.currency, one.order_number, one.marketplace]
+    words += [word for part in one.parts for word in (part.line, part.sku, part.component)]
+    figures = [
+        one.total,
+        one.fees,
+        *(figure for part in one.parts for figure in (part.charged, part.tax, part.discount)),
+    ]
+    return bool(one.number) and all("\0" not in word for word in words) and all(abs(one) <= MOST for one in figures)
