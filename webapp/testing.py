@@ -174,7 +174,6 @@ class FakeChannel(Channel):
         "look_up": _l("Looking up updates"),
     }
     cancels_lines = True
-    has_transactions = True
     transactions_late = 48 * 3600.0
     poll_every = 60.0
 
@@ -183,6 +182,7 @@ class FakeChannel(Channel):
         self.orders: dict[str, IncomingOrder | UnreadableOrder] = {}
         self.delivered: list[Update] = []
         self.asked: list[OrdersWindow] = []
+        self.has_transactions = False  # a test that needs them sets it: no other reads another stream
         self.transactions: list[IncomingTransaction] = []
         self.transactions_asked: list[TransactionsWindow] = []
         self.failures: list[Exception] = []  # raised one by one instead of an answer

@@ -134,7 +134,7 @@ def test_a_stream_is_read_page_by_page_and_goes_on_where_it_was(begun: Store, le
 def test_what_waits_for_a_stream_is_told_by_its_queue_and_makes_no_other_work_late(begun: Store) -> None:
     jobs._send(begun.id, "letters")
     found = {one.work: one.waiting for one in backlogs(streams.lanes())}
-    assert found == {"now": 0, "channel": 0, "clock": 0, "stream-letters": 1}
+    assert found == {"now": 0, "channel": 0, "clock": 0, "stream-finances": 0, "stream-letters": 1}
     with time_machine.travel(now() + timedelta(minutes=6), tick=True):
         assert [one.work for one in backlogs(streams.lanes()) if one.late] == ["stream-letters"]
         assert not any(one.late for one in backlogs())
@@ -166,7 +166,7 @@ def test_a_stream_reads_the_stores_of_its_channels(begun: Store, work: Work) -> 
     assert elsewhere.asked == []
     assert ("faxes" in {pair[1] for pair in streams.due()}, [one.lane for one in streams.streams()]) == (
         False,
-        ["orders", "letters", "faxes"],
+        ["orders", "finances", "letters", "faxes"],
     )
 
 
@@ -214,7 +214,7 @@ def test_a_stream_that_can_not_be_is_left_out_alone(
     letters.there = ["a"]
     look(work)
     assert [(one.plugin, one.place) for one in plugin_failures] == [("wrong", "registration")]
-    assert ([one.lane for one in streams.streams()], written()) == (["orders", "letters"], ["a"])
+    assert ([one.lane for one in streams.streams()], written()) == (["orders", "finances", "letters"], ["a"])
     plugin_failures.clear()
 
 

@@ -17,6 +17,7 @@ from webapp.settings.declared import SettingsChange, SettingsGroup
 from webapp.sync import activity, call_log, denials, fresh_facts, numbering, words
 from webapp.sync.call_keys import KEYS as CALL_KEYS
 from webapp.sync.call_list import CALL_LIST, COLUMNS
+from webapp.sync.finances import FINANCES
 from webapp.sync.jobs import (
     anything_due,
     connect,
@@ -89,7 +90,7 @@ def erase_unplaced_buyers(store: int, before: datetime) -> int:
 
 @hookimpl
 def register_streams() -> list[Stream]:
-    return [ORDERS]
+    return [ORDERS, FINANCES]
 
 
 @hookimpl
