@@ -6,6 +6,7 @@ A plugin is a module with `hookimpl` functions (see `webapp/hooks/specs.py` for 
 
 from webapp.audit.actor import Actor, ActorKind
 from webapp.audit.rights import Right
+from webapp.billing.adopting import adopt_transaction
 from webapp.billing.automatic import automatic_refusal, issue_due
 from webapp.billing.contract import DocumentIssued, DocumentKind
 from webapp.billing.corrections import correct_invoice
@@ -349,6 +350,7 @@ __all__ = [
     "add_store",
     "address_needs",
     "address_refusal",
+    "adopt_transaction",
     "any_cancel_undoable",
     "any_refund_undoable",
     "any_shipment_undoable",

@@ -14,7 +14,14 @@ from plugins.order_actions.organize import (
     SetStatus,
     TagOrder,
 )
-from plugins.order_actions.refund import ApproveRefund, DeclineRefund, RefundOrder, ReverseMemo, UndoRefund
+from plugins.order_actions.refund import (
+    AdoptTransaction,
+    ApproveRefund,
+    DeclineRefund,
+    RefundOrder,
+    ReverseMemo,
+    UndoRefund,
+)
 from plugins.order_actions.ship import ShipOrder
 from plugins.order_actions.take_back import TakeBack
 from webapp.api import OrderAction, hookimpl
@@ -42,6 +49,7 @@ ACTIONS: list[OrderAction] = [
     DeclineRefund(),
     ReverseMemo(),
     CorrectInvoice(),
+    AdoptTransaction(),
 ]
 
 

@@ -29,6 +29,7 @@ from webapp.api import (
     RefundReason,
     Refusal,
     Wish,
+    adopt_transaction,
     any_refund_undoable,
     approve_refund,
     decline_refund,
@@ -99,7 +100,7 @@ class RefundOrder(OrderAction):
 
     code, label, right, bulk, icon = "refund", _l("Refund buyer"), "orders.refund", True, "arrow-left"
     counterpart = "undo_refund"
-    previews = True
+    previews = reads_accounts = True
     Input = RefundInput
 
     def doing(self, count: int) -> str:
@@ -185,6 +186,22 @@ class ReverseMemo(ApproveRefund):
 
     def perform(self, order: Order, data: _OfMemo, actor: Actor) -> None:
         reverse_memo(order, data.memo, actor=actor)
+
+
+class AdoptInput(ActionInput):
+    """A transaction of the order, by its id."""
+
+    transaction: Annotated[int, FormField(_l("Transaction"), Kind.FIXED)]
+
+
+class AdoptTransaction(ApproveRefund):
+    """Record a claim, or a refund that is not recorded by itself, as a credit memo."""
+
+    code, label, icon = "adopt_transaction", _l("Record as credit memo"), "plus"
+    Input = AdoptInput
+
+    def perform(self, order: Order, data: AdoptInput, actor: Actor) -> None:
+        adopt_transaction(order, data.transaction, actor=actor)
 
 
 class UndoRefundInput(ActionInput):

@@ -13,19 +13,22 @@ from flask import Flask
 from tests.billing.test_refunding import Take, codes, hold, incoming, order, refund, rows, shipped, the_update, units
 from webapp.audit.actor import Actor
 from webapp.billing import matching
+from webapp.billing.adopting import adopt_transaction
 from webapp.billing.jobs import match_refunds
 from webapp.billing.matching import any_to_match
 from webapp.billing.memos import reverse_memo, undo_refund
 from webapp.billing.models import CreditMemo, MemoState, Transaction
+from webapp.billing.previewing import preview_refund
 from webapp.billing.refund_words import BEYOND, PARTLY
 from webapp.billing.refundable import LineWish, Refundable, Wish
-from webapp.billing.transactions import take_in
+from webapp.billing.transactions import NotAdoptable, take_in, transactions_of
 from webapp.channels.models import Store
 from webapp.channels.outgoing import Accepted, Outcome, Sent, Unknown
 from webapp.channels.refunds import Adjustment
 from webapp.channels.transactions import IncomingTransaction, TransactionKind, TransactionPart
 from webapp.clock import now
 from webapp.db import db, unit_of_work
+from webapp.errors import NotFound, Refusal
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
 from webapp.testing import FakeChannel, incoming_line, incoming_order
@@ -350,3 +353,40 @@ def test_a_failure_leaves_the_orders_refunds_for_later(order: Order, monkeypatch
     with time_machine.travel(now() + timedelta(hours=2), tick=True):
         match_refunds()
     assert len(adopted(order)) == 1
+
+
+# --- What people see and say ------------------------------------------------------------------------------------------
+
+
+def test_a_person_may_adopt_a_claim_and_a_refund_of_the_time_before(order: Order) -> None:
+    before = told(order, item("CUP", 100), number="T2", posted_at=now() - timedelta(days=400))
+    arrive(order, told(order, item("CUP", 200), kind=TransactionKind.CLAIM), before)
+    claim, early = transactions_of(order)[::-1]
+    for row in (claim, early):
+        with unit_of_work():
+            adopt_transaction(locked(order), row.id, actor=Actor.operator())
+        with pytest.raises(NotAdoptable), unit_of_work():
+            adopt_transaction(locked(order), row.id, actor=Actor.operator())
+    assert [(memo.total_minor, memo.actor_kind) for memo in adopted(order)] == [(200, "operator"), (100, "operator")]
+
+
+@pytest.mark.parametrize("more", [{"kind": TransactionKind.PAYMENT}, {"currency": "USD"}])
+def test_what_nobody_can_adopt(order: Order, more: dict[str, object]) -> None:
+    arrive(order, told(order, item("CUP", 200), **more))
+    [row] = transactions_of(order)
+    with pytest.raises(Refusal), unit_of_work():
+        adopt_transaction(locked(order), row.id, actor=Actor.operator())
+    with pytest.raises(NotFound), unit_of_work():
+        adopt_transaction(locked(order), row.id + 1, actor=Actor.operator())
+
+
+def test_the_form_of_a_refund_says_what_may_not_show_yet(order: Order, channel: FakeChannel, mia: Actor) -> None:
+    arrive(order, told(order, item("CUP", 200), posted_at=now() - timedelta(days=400)))
+    sentences = [str(words) % values for words, values in preview_refund(
+        order, units(order, mug=1), "CustomerReturn", actor=mia).sentences]  # fmt: skip
+    assert sentences[-2:] == [
+        "Fake channel's accounts show refunds of 2.00 that no credit memo has: see the tab Refunds.",
+        "Refunds that were made elsewhere in the last 48 hours may not show here yet.",
+    ]
+    channel.has_transactions = False
+    assert len(preview_refund(order, units(order, mug=1), "CustomerReturn", actor=mia).sentences) == 2

@@ -9,14 +9,16 @@ from dataclasses import dataclass
 
 from webapp.audit.actor import Actor
 from webapp.billing.memos import issue_memos
-from webapp.billing.models import CreditMemo, CreditMemoLine, Purpose
-from webapp.billing.proofs import Piece, exactly
+from webapp.billing.models import CreditMemo, CreditMemoLine, Purpose, Transaction
+from webapp.billing.proofs import Piece, exactly, pieces_of
 from webapp.billing.refund_words import BEYOND, words_of
 from webapp.billing.remaining import read_amounts, share
+from webapp.billing.transactions import NotAdoptable, adopt_refusal
 from webapp.channels.incoming import Component
 from webapp.channels.refunds import Adjustment
 from webapp.clock import now
 from webapp.db import db
+from webapp.errors import NotFound
 from webapp.orders.amounts import OWN, Place
 from webapp.orders.contract import Amount, Origin
 from webapp.orders.events import record
@@ -59,6 +61,22 @@ def adopt(order: Order, pieces: Sequence[Piece], *, actor: Actor) -> CreditMemo 
     if any(not line.counted and line.component not in tuple(Adjustment) for line in lines):
         raise_attention(order, BEYOND.code, of=memo.id, number=memo.number)
     record(order, "refund_adopted", actor=actor, values=words_of(memo))
+    return memo
+
+
+def adopt_transaction(order: Order, transaction_id: int, *, actor: Actor) -> CreditMemo:
+    """Record a transaction that is not adopted by itself, such as a claim, as a credit memo; a person says so. The
+    caller holds the order's lock.
+    """
+    row = db.session.get(Transaction, transaction_id, populate_existing=True)
+    if row is None or row.order_id != order.id:
+        raise NotFound(name=transaction_id)
+    if refusal := adopt_refusal(row, order):
+        raise refusal
+    memo = adopt(order, pieces_of(row, order), actor=actor)
+    if memo is None:
+        raise NotAdoptable
+    row.memo_id, row.next_at = memo.id, None
     return memo
 
 

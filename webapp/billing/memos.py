@@ -368,7 +368,7 @@ def take_back(memo: CreditMemo, *, actor: Actor) -> CreditMemo:
     )
     db.session.add(opposite)
     db.session.flush()
-    settle_attention(order, BEYOND.code, of=memo.id)
+    settle_attention(memo.order, BEYOND.code, of=memo.id)
     issue_memos([opposite], actor=actor)
     return opposite
 

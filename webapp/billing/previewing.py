@@ -9,6 +9,7 @@ from webapp.audit.actor import Actor
 from webapp.billing.holding import REFUND_HOLD
 from webapp.billing.memos import plan_of, refund_refusal
 from webapp.billing.refundable import MemoPart, Refundable, Wish
+from webapp.billing.transactions import are_told, late_by, without_memo
 from webapp.channels.incoming import COMPONENT_LABELS, Component
 from webapp.channels.refunds import ADJUSTMENT_LABELS, Adjustment, RefundPlan
 from webapp.channels.services import channel_name
@@ -39,6 +40,7 @@ def preview_refund(order: Order, wish: Wish, reason: str, *, actor: Actor) -> Pr
         words = _l("Of this, %(channel)s itself adds the tax: %(added)s.")
         sentences.append((words, {"channel": channel, "added": Money(plan.added, currency)}))
     sentences.append(_what_follows(order, total, plan, actor))
+    sentences += _what_else(order)
     return Preview(amounts=(*rows, (_l("The buyer gets"), total)), sentences=sentences)
 
 
@@ -57,6 +59,21 @@ def _what_follows(order: Order, total: Money, plan: RefundPlan | None, actor: Ac
         words = _l("%(channel)s is told at %(goes)s at the earliest; you can undo it until then.")
         return words, {"channel": channel, "goes": now() + timedelta(seconds=held)}
     return _l("%(channel)s is told at once: it can't be undone."), {"channel": channel}
+
+
+def _what_else(order: Order) -> list[Sentence]:
+    """What the channel's accounts show of other refunds of the order, and what they may not show yet."""
+    if not are_told(order):
+        return []
+    channel, currency = channel_name(order.store.channel), order.currency or ""
+    found: list[Sentence] = []
+    if loose := sum(without_memo(order)):
+        words = _l("%(channel)s's accounts show refunds of %(amount)s that no credit memo has: see the tab Refunds.")
+        found.append((words, {"channel": channel, "amount": Money(loose, currency)}))
+    if hours := round(late_by(order).total_seconds() / 3600):
+        words = _l("Refunds that were made elsewhere in the last %(hours)s hours may not show here yet.")
+        found.append((words, {"hours": hours}))
+    return found
 
 
 def _rows(parts: list[MemoPart]) -> list[tuple[LazyString, int]]:

@@ -19,10 +19,25 @@ from webapp.channels.registered import channels
 from webapp.channels.transactions import IncomingTransaction, TransactionKind
 from webapp.clock import now
 from webapp.db import among, any_row, db, insert_into
+from webapp.errors import Refusal
+from webapp.i18n import lazy_gettext as _l
 from webapp.orders.models import Order
+from webapp.orders.services import ManagedAtChannel
 
 # What a person may adopt as a credit memo, beside refunds: nobody knows whose money it was, or what it was for.
 DECIDED_BY_PEOPLE: Final = (TransactionKind.CLAIM, TransactionKind.CHARGEBACK, TransactionKind.FUNDED)
+
+
+class NotAdoptable(Refusal):
+    code = "not_adoptable"
+    sentence = _l("A credit memo has this transaction already, or it is no refund.")
+
+
+class OtherCurrency(Refusal):
+    code = "other_currency"
+    sentence = _l("This transaction is in another currency than the order: enter it at your accountant's.")
+
+
 MOST: Final = 2**63 - 1
 
 
@@ -56,6 +71,24 @@ def transactions_of(order: Order) -> Sequence[Transaction]:
     query = select(Transaction).where(Transaction.order_id == order.id)
     query = query.options(joinedload(Transaction.memo), joinedload(Transaction.rest))
     return list(db.session.scalars(query.order_by(Transaction.posted_at, Transaction.id)))
+
+
+def without_memo(order: Order) -> list[int]:
+    """What refunds of the order come to that no credit memo records, in minor units of its currency."""
+    return [
+        row.fees_minor - row.total_minor
+        for row in transactions_of(order)
+        if row.kind == TransactionKind.REFUND and row.memo_id is None and row.currency == order.currency
+    ]
+
+
+def adopt_refusal(row: Transaction, order: Order) -> Refusal | None:
+    """Why a transaction can't be adopted as a credit memo by a person."""
+    if row.memo_id is not None or row.kind not in (TransactionKind.REFUND, *DECIDED_BY_PEOPLE):
+        return NotAdoptable()
+    if order.managed_at_channel:
+        return ManagedAtChannel()
+    return OtherCurrency() if row.currency != order.currency else None
 
 
 def are_told(order: Order) -> bool:

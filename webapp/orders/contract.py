@@ -81,6 +81,7 @@ class OrderAction(ABC):
     place: ClassVar[Place] = Place.ACTIONS
     counterpart: ClassVar[str] = ""  # the code of the act that undoes this one: a bar shows the possible one
     lets_leave: ClassVar[bool] = False  # its orders leave: they are read again first if their facts are too old
+    reads_accounts: ClassVar[bool] = False  # opening its form has the channel's transactions of the order read
     answers_cancel_request: ClassVar[LazyString | str] = ""  # its button beside a buyer's request to cancel
     previews: ClassVar[bool] = False  # whether its `dry_run` is shown below the form while it is filled in
     Input: ClassVar[type[ActionInput]] = ActionInput

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import structlog
+from redis import RedisError
 
 from webapp.billing.jobs import match_refunds
 from webapp.billing.transactions import are_told, take_in
@@ -129,12 +130,19 @@ FINANCES = FinancesStream(
 
 
 def read_soon(order: Order) -> None:
-    """Have the transactions of an order read by a worker, unless that was done a moment ago."""
+    """Have the transactions of an order read by a worker, unless that was done a moment ago. Called outside any
+    transaction.
+    """
     store = order.store
     if not are_told(order) or not store.active or store.problem is not None:
         return
-    if connection().set(key("transactions", str(order.id)), 1, nx=True, ex=int(ORDER_EVERY.total_seconds())):
-        read_transactions.enqueue(store.id, order.channel_order_number)
+    try:
+        first = connection().set(key("transactions", str(order.id)), 1, nx=True, ex=int(ORDER_EVERY.total_seconds()))
+    except RedisError:  # no worker would read them either
+        return
+    if first:
+        with unit_of_work():
+            read_transactions.enqueue(store.id, order.channel_order_number)
 
 
 @job("asking")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from operator import attrgetter
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs, quote, urlsplit
 
 from flask import g, url_for
@@ -18,11 +18,13 @@ from sqlalchemy.orm.attributes import set_committed_value
 from webapp.audit.actor import Actor
 from webapp.billing.corrections import correction_refusals
 from webapp.billing.memos import decisions, reverse_refusal
-from webapp.billing.models import CreditMemo, Invoice, MemoState, Purpose
+from webapp.billing.models import CreditMemo, Invoice, MemoState, Purpose, Transaction
 from webapp.billing.queries import invoices_of, memos_of
 from webapp.billing.refund_words import STATE_LABELS as MEMO_STATES, STATE_TONES as MEMO_TONES
+from webapp.billing.transactions import adopt_refusal, transactions_of
 from webapp.channels import described
 from webapp.channels.incoming import BUYER_FIELDS
+from webapp.channels.transactions import TRANSACTION_LABELS, TransactionKind
 from webapp.clock import iso, parse_instant
 from webapp.db import db
 from webapp.documents.packing import slip_refusal
@@ -468,6 +470,30 @@ class OrderView:
     def memos(self) -> list[dict[str, Any]]:
         """Every credit memo with its lines, oldest first, and what can be done about it."""
         return [self._memo(row) for row in memos_of(self.order)]
+
+    @cached_property
+    def transactions(self) -> list[dict[str, Any]]:
+        """What the channel's accounts say of the order, oldest first, and what can be done about it."""
+        return [self._transaction(row) for row in transactions_of(self.order)]
+
+    def _transaction(self, row: Transaction) -> dict[str, Any]:
+        order, form = self.order, None
+        if adopt_refusal(row, order) is None:
+            given = {"transaction": row.id}
+            form = undo_form(order, "adopt_transaction", given, version=order.version, actor=self.actor)
+        return {
+            "kind": TRANSACTION_LABELS.get(cast(TransactionKind, row.kind), row.kind),
+            "word": row.word,
+            "status": row.status,
+            "number": row.number,
+            "posted_at": row.posted_at,
+            "total": row.total,
+            "fees": row.fees,
+            "memos": [memo.number or "" for memo in (row.memo, row.rest) if memo is not None],
+            "waits": row.next_at is not None,
+            "form": form,
+            "act": find_action("adopt_transaction").label if form else "",
+        }
 
     def _memo(self, row: CreditMemo) -> dict[str, Any]:
         order, label = self.order, described.refund_reason_label
