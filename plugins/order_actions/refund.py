@@ -194,11 +194,15 @@ class AdoptInput(ActionInput):
     transaction: Annotated[int, FormField(_l("Transaction"), Kind.FIXED)]
 
 
-class AdoptTransaction(ApproveRefund):
+class AdoptTransaction(OrderAction):
     """Record a claim, or a refund that is not recorded by itself, as a credit memo."""
 
-    code, label, icon = "adopt_transaction", _l("Record as credit memo"), "plus"
+    code, label, right, icon = "adopt_transaction", _l("Record as credit memo"), "orders.refund", "plus"
+    place = Place.DOCUMENTS
     Input = AdoptInput
+
+    def refusal(self, order: Order, actor: Actor) -> Refusal | None:
+        return None
 
     def perform(self, order: Order, data: AdoptInput, actor: Actor) -> None:
         adopt_transaction(order, data.transaction, actor=actor)

@@ -42,7 +42,7 @@ from webapp.orders.contract import OrderAction, Origin, Place
 from webapp.orders.models import Order, OrderComment, OrderHold, OrderLine
 from webapp.orders.postal import Address, address_of
 from webapp.orders.queries import find_order, reference
-from webapp.orders.services import Offer, action_at, bar, offers, package_offers
+from webapp.orders.services import Offer, action_at, bar, find_action, offers, package_offers
 from webapp.orders.statuses import all_statuses, status_name
 from webapp.orders.tags import tags_of
 from webapp.search.contract import Label
