@@ -40,7 +40,7 @@ __all__ = ["incoming", "order"]
 
 def told(order: Order, *parts: TransactionPart, number: str = "T1", **more: object) -> IncomingTransaction:
     """A refund in a channel's accounts; amounts of its parts are what the buyer got."""
-    total = -sum(part.net for part in parts)
+    total = -sum(part.charged + part.tax - part.discount for part in parts)
     values: dict[str, object] = {
         "kind": TransactionKind.REFUND,
         "word": "Refund",

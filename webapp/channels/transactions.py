@@ -47,10 +47,6 @@ class TransactionPart:
     tax: int = 0
     discount: int = 0
 
-    @property
-    def net(self) -> int:
-        return self.charged + self.tax - self.discount
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncomingTransaction:

@@ -42,7 +42,7 @@ from webapp.orders.contract import OrderAction, Origin, Place
 from webapp.orders.models import Order, OrderComment, OrderHold, OrderLine
 from webapp.orders.postal import Address, address_of
 from webapp.orders.queries import find_order, reference
-from webapp.orders.services import Offer, action_at, bar, find_action, offers, package_offers
+from webapp.orders.services import Offer, action_at, bar, offers, package_offers
 from webapp.orders.statuses import all_statuses, status_name
 from webapp.orders.tags import tags_of
 from webapp.search.contract import Label
@@ -477,10 +477,7 @@ class OrderView:
         return [self._transaction(row) for row in transactions_of(self.order)]
 
     def _transaction(self, row: Transaction) -> dict[str, Any]:
-        order, form = self.order, None
-        if adopt_refusal(row, order) is None:
-            given = {"transaction": row.id}
-            form = undo_form(order, "adopt_transaction", given, version=order.version, actor=self.actor)
+        codes = ["adopt_transaction"] if adopt_refusal(row, self.order) is None else []
         return {
             "kind": TRANSACTION_LABELS.get(cast(TransactionKind, row.kind), row.kind),
             "word": row.word,
@@ -491,8 +488,7 @@ class OrderView:
             "fees": row.fees,
             "memos": [memo.number or "" for memo in (row.memo, row.rest) if memo is not None],
             "waits": row.next_at is not None,
-            "form": form,
-            "act": find_action("adopt_transaction").label if form else "",
+            "acts": self._acts(codes, {"transaction": row.id}),
         }
 
     def _memo(self, row: CreditMemo) -> dict[str, Any]:
