@@ -24,6 +24,7 @@ RANGES = {
     "PRT": 5,
     "RPT": 3,
     "SET": 9,
+    "TXN": 2,
 }
 SINGLE = """
     ADET-2 ADET-3 ADET-4 ADET-5 ADET-6 CHM-1 INV-10 INV-11 M6 M16 M17 W-3 W-4 W-5 W-9 W-10 W-13 W-14
