@@ -8,7 +8,9 @@ they have while it goes on.
 
 import secrets
 import traceback
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from types import NoneType
@@ -28,8 +30,9 @@ from webapp.i18n import lazy_gettext as _l, lazy_pgettext
 from webapp.jobs import job, runs
 from webapp.jobs.models import Run, RunResult
 from webapp.lists.listing import first_rows, matching_ids
+from webapp.money import Money
 from webapp.orders import freshness
-from webapp.orders.contract import ActionInput, OrderAction
+from webapp.orders.contract import ActionInput, OrderAction, Preview
 from webapp.orders.inputs import is_needed
 from webapp.orders.listing import NEWEST, ORDER_LIST
 from webapp.orders.models import BulkAct, Order, Submission
@@ -359,6 +362,42 @@ def _result_of(run: Run, order_id: int, outcome: Done | Exception) -> tuple[str,
 def possible(action: OrderAction, orders: Sequence[Order], actor: Actor) -> list[Order]:
     """Those of the orders that the action would not refuse now."""
     return [order for order in orders if refusal_of(action, order, actor) is None]
+
+
+@dataclass(slots=True)
+class PreviewOfMany:
+    """What an act would do to many orders: for how many it is possible, the sums of its amounts by label and currency,
+    the total of each currency last, and how many orders refuse it with which sentence.
+    """
+
+    fitting: int = 0
+    amounts: list[tuple[str, Money]] = field(default_factory=list)
+    refused: Counter[str] = field(default_factory=Counter)
+
+
+def preview_many(action: OrderAction, orders: Sequence[Order], data: ActionInput, actor: Actor) -> PreviewOfMany:
+    """What an action would do to these orders. It is not done. Raises `PluginFailed`."""
+    found = PreviewOfMany()
+    sums: dict[str, dict[str, Money]] = {}  # by currency and label
+    totals: dict[str, tuple[str, Money]] = {}
+    for order in orders:
+        try:
+            one = ask(action, "form", action.dry_run, order, data, actor, gives=Preview, raises=DeskError)
+        except PluginFailed:
+            raise
+        except DeskError as refusal:
+            found.refused[str(refusal)] += 1
+            continue
+        found.fitting += 1
+        for label, amount in one.amounts[:-1]:
+            rows = sums.setdefault(amount.currency, {})
+            rows[str(label)] = rows.get(str(label), Money(0, amount.currency)) + amount
+        for label, amount in one.amounts[-1:]:
+            before = totals.get(amount.currency, ("", Money(0, amount.currency)))[1]
+            totals[amount.currency] = str(label), before + amount
+    for currency, total in sorted(totals.items()):
+        found.amounts += [*sums.get(currency, {}).items(), total]
+    return found
 
 
 def orders_to_look_at(

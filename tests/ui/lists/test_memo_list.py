@@ -12,8 +12,13 @@ from tests.ui.conftest import Browser
 from webapp.audit.actor import Actor
 from webapp.billing.models import CreditMemo
 from webapp.billing.refundable import LineWish, Wish
+from webapp.billing.services import issue_invoice
+from webapp.channels.incoming import Component, IncomingAmount
+from webapp.db import db, unit_of_work
+from webapp.jobs.models import Run
 from webapp.orders.models import Order
-from webapp.testing import JANE
+from webapp.orders.queries import locked
+from webapp.testing import JANE, incoming_order
 
 Take = Callable[..., list[Order]]
 Work = Callable[[], int]
@@ -145,3 +150,45 @@ def test_views_and_files_are_its_own(memos: Callable[[int], list[CreditMemo]], b
     given = {"all": "1", "format": "csv", "rows": "lines", "column": "total"}
     started = browser.post("/credit-memos/export/start", given)
     assert len(browser.get(started.location).text.splitlines()) == 3
+
+
+def test_an_invoice_leads_to_the_refund_of_its_order(take: Take, mia: Actor, browser: Browser) -> None:
+    shipped, unshipped = take(shipped_order(), incoming_order())
+    with unit_of_work():
+        invoices = [issue_invoice(locked(order), actor=mia) for order in (shipped, unshipped)]
+    page = browser.get(f"/invoices/{invoices[0].id}").text
+    assert f'href="/orders/{shipped.number}/actions/refund"' in page
+    assert "Refund" in browser.get(f"/orders/{shipped.number}/actions/refund").text
+    assert "actions/refund" not in browser.get(f"/invoices/{invoices[1].id}").text
+
+
+def test_forty_late_orders_get_their_shipping_back_after_a_look_at_the_sum(
+    take: Take, browser: Browser, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    amounts = (IncomingAmount(Component.ITEM, 1000, 200), IncomingAmount(Component.SHIPPING, 400, 80))
+    late = take(*[shipped_order([shipped_line(amounts=amounts, total=1680)]) for _ in range(40)])
+    without = take(*[shipped_order() for _ in range(2)])
+    unshipped = take(incoming_order())
+    only_recorded(monkeypatch)
+    chosen = {"order": [str(order.id) for order in (*late, *without, *unshipped)]}
+    form = browser.get("/orders/bulk", {**chosen, "action": "refund"}).text
+    assert "Not possible for 1 of the 43" in form
+    assert "All shipping that is left" in form
+    typed = chosen | {"reason": "CustomerReturn", "all_shipping": "1"}
+
+    look = browser.post("/orders/bulk/refund/preview", typed, htmx=True)
+    text = " ".join(re.sub(r"<[^>]+>", " ", look.text).replace("\xa0", " ").split())
+    assert "Possible for 40 orders. Shipping €160.00 Tax €32.00 The buyer gets €192.00" in text
+    assert "The buyer would get nothing: choose units or amounts to refund. (2)" in text
+    assert len(browser.queries) <= 20, "\n".join(browser.queries)
+    assert "Possible for 40 orders." in browser.post("/orders/bulk/refund/preview", typed).text  # without scripts
+    assert "Possible for 0 orders." in browser.post("/orders/bulk/refund/preview", chosen, htmx=True).text
+    assert db.session.query(CreditMemo).count() == 0
+
+    browser.post("/orders/bulk/refund", typed)
+    work()
+    memos = db.session.query(CreditMemo).all()
+    assert sorted(memo.order_id for memo in memos) == sorted(order.id for order in late)
+    assert {memo.total_minor for memo in memos} == {480}
+    [run] = db.session.query(Run).filter_by(kind="bulk")
+    assert (run.done, run.failed) == (43, 3)

@@ -19,6 +19,7 @@ from webapp.orders.models import Order
 from webapp.orders.queries import newest_order
 from webapp.orders.services import actions, find_action, read_input, refusal_of
 from webapp.ui.forms.actions import ActionForm, action_form, again
+from webapp.ui.frame import htmx
 from webapp.ui.frame.access import current_actor, needs
 from webapp.ui.frame.failures import shown_again
 from webapp.ui.frame.pages import page
@@ -73,6 +74,26 @@ def start(code: str) -> str | AnyResponse | tuple[str, int]:
     return redirect(chosen.list_url(run=run_id))  # the list shows the run's progress
 
 
+@bp.post("/orders/bulk/<code>/preview")
+@needs("orders.view")
+def preview(code: str) -> str | AnyResponse:
+    """What an action would do to the chosen orders with what is typed in its form. It is not done."""
+    actor, chosen = current_actor(), Chosen.read()
+    action = _bulk_action(code, actor)
+    orders = bulk.orders_to_look_at(actor, **chosen.where(actor))
+    found, problem = bulk.PreviewOfMany(), ""
+    form = action_form(action, None, request.form, actor=actor)
+    try:
+        found = bulk.preview_many(action, orders, read_input(action, form.so_far), actor)
+    except DeskError as error:
+        problem = str(error)
+    if htmx.is_htmx():
+        return page("lists/bulk/_preview.html", previewed=found, problem=problem)
+    if not orders:
+        raise bulk.NothingChosen
+    return _form_page(action, chosen, orders, actor, form, previewed=found, problem=problem)
+
+
 def _bulk_action(code: str, actor: Actor) -> OrderAction:
     action = find_action(code)
     actor.needs(action.right)
@@ -82,7 +103,14 @@ def _bulk_action(code: str, actor: Actor) -> OrderAction:
 
 
 def _form_page(
-    action: OrderAction, chosen: Chosen, orders: list[Order], actor: Actor, form: ActionForm | None = None
+    action: OrderAction,
+    chosen: Chosen,
+    orders: list[Order],
+    actor: Actor,
+    form: ActionForm | None = None,
+    *,
+    previewed: bulk.PreviewOfMany | None = None,
+    problem: str = "",
 ) -> str:
     reasons = Counter(str(refusal) for order in orders if (refusal := refusal_of(action, order, actor)) is not None)
     form = form or action_form(action, None, actor=actor)
@@ -93,6 +121,8 @@ def _form_page(
         form=form,
         fitting=len(orders) - reasons.total(),
         reasons=reasons.most_common(5),
+        previewed=previewed,
+        problem=problem,
         **around | {"sent": _to_confirm(chosen, orders, around["total"])},
     )
 

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -12,6 +13,7 @@ from webapp.audit.actor import Actor
 from webapp.billing.document_columns import DOCUMENT_COLUMN
 from webapp.billing.invoice_list import INVOICE_LIST
 from webapp.billing.memo_list import MEMO_LIST, REFUND
+from webapp.billing.memos import refund_refusal
 from webapp.billing.models import CreditMemo, Invoice
 from webapp.billing.queries import find_document, get_document
 from webapp.channels.logos import picture_of
@@ -24,7 +26,10 @@ from webapp.errors import NotFound
 from webapp.i18n import gettext as _
 from webapp.lists.contract import PlainRow
 from webapp.lists.listing import chosen_ids
-from webapp.ui.frame.access import current_actor
+from webapp.orders.models import Order
+from webapp.orders.queries import reference
+from webapp.orders.services import actions
+from webapp.ui.frame.access import current_actor, may
 from webapp.ui.frame.header_values import attach
 from webapp.ui.frame.pages import page
 from webapp.ui.lists.cells import Beneath, Draw, Drawing
@@ -37,6 +42,16 @@ from webapp.ui.orders.order_page import INVOICES, REFUNDS, url_of
 
 bp = Blueprint(INVOICE_LIST.code, __name__)
 memos_bp = Blueprint(MEMO_LIST.code, __name__)
+REFUND_ACT = "refund"
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A link to the form of an act, or why it is not possible now."""
+
+    label: str
+    url: str
+    refusal: str
 
 
 class IssuedDrawing(OrderDrawing):
@@ -89,6 +104,10 @@ class IssuedPages(ListPages):
         """The name of the document with this number."""
         raise NotImplementedError
 
+    def follow_up(self, order: Order) -> Way | None:
+        """The act on the order that may come next."""
+        return None
+
     def print_chosen(self) -> Drawn:
         """The chosen documents to print, in the order of the list."""
         chosen = Chosen.read(self.subject)
@@ -123,6 +142,7 @@ class IssuedPages(ListPages):
             papers={code: paper.label for code, paper in PAPERS.items()},
             paper=document.paper,
             as_pdf=url_for(".show_pdf", document_id=found.id, paper=chosen_paper() or None),
+            follow_up=self.follow_up(found.order),
         )
 
     def show_pdf(self, document_id: int) -> AnyResponse:
@@ -153,6 +173,13 @@ class InvoicePages(IssuedPages):
 
     def title(self, number: str) -> str:
         return str(_("Invoice %(number)s", number=number))
+
+    def follow_up(self, order: Order) -> Way | None:
+        if REFUND_ACT not in actions() or not may(actions()[REFUND_ACT].right):
+            return None
+        refusal = refund_refusal(order, current_actor())
+        url = url_for("orders.choose", number=reference(order), code=REFUND_ACT)
+        return Way(str(_("Refund")), url, str(refusal or ""))
 
 
 class MemoPages(IssuedPages):
