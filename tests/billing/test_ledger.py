@@ -285,12 +285,14 @@ def walk(take: Take, mia: Actor, told: IncomingOrder, steps: Sequence[Step]) -> 
     db.session.rollback()
 
 
+LEFT = [("invoice", 1, 1, 0), ("ship", 2, 1, 0)]  # most of what happens to money happens after something shipped
 EVERY = {
     "currency": st.sampled_from(["JPY", "EUR", "KWD"]),
     "told": lines,
     "own": amounts(Component.SHIPPING, Component.COD, Component.TIP),
     "steps": steps,
     "record_only": st.booleans(),
+    "left": st.sampled_from([True, True, False]),
 }
 FEW = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 MANY = settings(FEW, max_examples=600)
@@ -305,11 +307,12 @@ def _adds_up_whatever_happens(
     own: tuple[IncomingAmount, ...],
     steps: Sequence[Step],
     record_only: bool,
+    left: bool,
 ) -> None:
     kinds = type(channel).kinds
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(type(channel), "kinds", kinds[:2] if record_only else kinds)
-        walk(take, mia, incoming_order(told, amounts=own, currency=currency, total=1), steps)
+        walk(take, mia, incoming_order(told, amounts=own, currency=currency, total=1), [*(LEFT if left else []), *steps])
 
 
 @given(**EVERY)
