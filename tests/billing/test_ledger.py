@@ -312,7 +312,9 @@ def _adds_up_whatever_happens(
     kinds = type(channel).kinds
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(type(channel), "kinds", kinds[:2] if record_only else kinds)
-        walk(take, mia, incoming_order(told, amounts=own, currency=currency, total=1), [*(LEFT if left else []), *steps])
+        walk(
+            take, mia, incoming_order(told, amounts=own, currency=currency, total=1), [*(LEFT if left else []), *steps]
+        )
 
 
 @given(**EVERY)
