@@ -26,6 +26,7 @@ from webapp.billing.refund_updates import RefundKind
 from webapp.billing.refund_words import BEYOND, PARTLY, PROPOSED, REFUSED, WORDS as REFUND_WORDS
 from webapp.billing.services import INVOICED
 from webapp.billing.taxes import TAXES
+from webapp.billing.transaction_list import COLUMNS as TRANSACTION_COLUMNS, KEYS as TRANSACTION_KEYS, TRANSACTION_LIST
 from webapp.billing.transactions import place_orders
 from webapp.channels.models import Store
 from webapp.channels.services import CONNECTION
@@ -76,17 +77,17 @@ def register_schedules() -> list[Schedule]:
 
 @hookimpl
 def register_list_subjects() -> list[Subject]:
-    return [INVOICE_LIST, MEMO_LIST]
+    return [INVOICE_LIST, MEMO_LIST, TRANSACTION_LIST]
 
 
 @hookimpl
 def register_columns() -> list[Column]:
-    return [*COLUMNS, *MEMO_COLUMNS]
+    return [*COLUMNS, *MEMO_COLUMNS, *TRANSACTION_COLUMNS]
 
 
 @hookimpl
 def register_query_keys() -> list[QueryKey]:
-    return [*KEYS, *ORDER_KEYS, *MEMO_KEYS, *MEMO_ORDER_KEYS]
+    return [*KEYS, *ORDER_KEYS, *MEMO_KEYS, *MEMO_ORDER_KEYS, *TRANSACTION_KEYS]
 
 
 @hookimpl

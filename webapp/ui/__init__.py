@@ -53,6 +53,7 @@ from webapp.ui.lists import (
     print_pages,  # noqa: F401 - adds pages to the routes of `documents`
     ship_list,
     shipment_list,
+    transactions,
 )
 from webapp.ui.orders import order, panels, presence, updates
 
@@ -82,6 +83,7 @@ def init_app(app: Flask) -> None:
         exports,
         health,
         issued,
+        transactions,
         live,
         order,
         outbox,

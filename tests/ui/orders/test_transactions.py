@@ -40,3 +40,12 @@ def test_opening_the_form_of_a_refund_reads_the_transactions_once_in_a_while(
         assert browser.get(f"/orders/{shipped.number}/actions/refund").status_code == 200
     work()
     assert [window.order_number for window in channel.transactions_asked] == [shipped.channel_order_number]
+
+
+def test_the_list_of_transactions_shows_those_of_all_orders(
+    channel: FakeChannel, make_order: Callable[..., Order], browser: Browser
+) -> None:
+    order = make_order()
+    arrive(order, told(order, item("MUG", 100)), told(order, item("MUG", 200), number="T2", kind=TransactionKind.CLAIM))
+    page = browser.get("/transactions/").text
+    assert [text in page for text in ("Claim", "CM-000001", f">{order.number}<", "2 transactions")] == [True] * 4

@@ -103,6 +103,7 @@ def _main() -> Iterator[Way | None]:
     yield _way(_("Orders"), "orders.index", desk)
     yield _way(_("Shipments"), "shipments.index", desk)
     yield _way(_("Invoices"), "invoices.index", desk)
+    yield _way(_("Transactions"), "transactions.index", desk)
     yield _way(_("Outbox"), "outbox.index", desk)
     yield _way(_("Stores"), "stores.index", desk)
     yield _way(_("Runs"), "runs.index", desk)
