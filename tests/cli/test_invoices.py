@@ -78,6 +78,9 @@ def test_a_credit_memo_is_listed_shown_and_written_as_pdf(
     [memo] = cli("credit-memos", "list", "--json").document
     assert (memo["number"], memo["total"]) == ("CM-000001", "12.00")
     assert cli("credit-memos", "show", "CM-000001", "--json").document == memo
+    when = ("--from", "2020-01-01", "--to", "2040-12-31")
+    [credited] = cli("reports", "refunds", *when, "--json").document["rows"]
+    assert (credited["documents"], credited["gross"]) == (1, "12.00")
     file = tmp_path / "memo.pdf"
     done = cli("credit-memos", "pdf", "CM-000001", str(file))
     assert (done.code, done.out.strip()) == (0, f"CM-000001 is in {file}.")

@@ -29,7 +29,7 @@ from webapp.orders.models import Order
 from webapp.orders.queries import locked
 from webapp.reporting.figures import Interval, Scope
 from webapp.reporting.tax_files import report_csv, report_workbook
-from webapp.reporting.taxes import invoice_report, tax_report
+from webapp.reporting.taxes import invoice_report, refund_report, tax_report
 from webapp.testing import JAPAN
 
 Take = Callable[..., list[Order]]
@@ -126,6 +126,9 @@ def test_a_memo_counts_below_zero_once_it_has_a_number(take: Take, mia: Actor, m
     assert (total.documents, total.net.minor, total.tax.minor) == (2, 270, 60)  # the shipping is left
     [taxes] = tax_report(mia, SINCE, UNTIL).rows
     assert (taxes.country, taxes.sums) == ("DE", total)
+    credited = refund_report(mia, SINCE, UNTIL)
+    assert [(row.span.start, row.sums) for row in credited.rows] == [(moment.date(), credited.totals[0])]
+    assert (credited.totals[0].documents, credited.totals[0].gross.minor) == (1, 1200)
 
 
 def test_a_document_belongs_to_the_day_of_its_shops_zone(take: Take, mia: Actor) -> None:

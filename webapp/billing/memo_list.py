@@ -38,6 +38,8 @@ def _state(row: PlainRow) -> list[Label]:
     labels = [Label(str(STATE_LABELS[row.memo_state]), STATE_TONES[row.memo_state])]
     if row.purpose == Purpose.REVERSAL:
         labels.append(Label(str(_("Takes another back"))))
+    elif row.purpose == Purpose.CORRECTION:
+        labels.append(Label(str(_("Corrects an invoice"))))
     elif row.record_only:
         labels.append(Label(str(_("Only recorded here"))))
     elif row.effective_at is not None:

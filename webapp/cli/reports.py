@@ -9,7 +9,7 @@ from webapp.cli.door import Door, desk_command
 from webapp.cli.text import table
 from webapp.reporting.figures import Interval
 from webapp.reporting.tax_files import percent, report_csv
-from webapp.reporting.taxes import InvoiceReport, Sums, TaxReport, invoice_report, tax_report
+from webapp.reporting.taxes import InvoiceReport, Sums, TaxReport, invoice_report, refund_report, tax_report
 
 _DAY = click.DateTime(formats=["%Y-%m-%d"])
 _SUMS = ("currency", "documents", "net", "tax", "gross")
@@ -59,10 +59,23 @@ def tax(door: Door, since: datetime, until: datetime, by: str, as_csv: bool) -> 
 def invoices(door: Door, since: datetime, until: datetime, by: str, as_csv: bool) -> None:
     """What was invoiced and credited, by period and currency."""
     found = invoice_report(door.actor, since.date(), until.date(), by=Interval(by))
-    rows = [
+    _show(door, found, _by_period(found), ("from", "to", *_SUMS), as_csv)
+
+
+@reports.command()
+@_options
+@click.option("--by", type=click.Choice([by.value for by in Interval]), default=Interval.DAY.value, show_default=True)
+@desk_command
+def refunds(door: Door, since: datetime, until: datetime, by: str, as_csv: bool) -> None:
+    """What was credited, by period and currency; amounts are positive."""
+    found = refund_report(door.actor, since.date(), until.date(), by=Interval(by))
+    _show(door, found, _by_period(found), ("from", "to", *_SUMS), as_csv)
+
+
+def _by_period(found: InvoiceReport) -> list[dict[str, Any]]:
+    return [
         {"from": row.span.start.isoformat(), "to": row.span.end.isoformat(), **_sums(row.sums)} for row in found.rows
     ]
-    _show(door, found, rows, ("from", "to", *_SUMS), as_csv)
 
 
 def _show(

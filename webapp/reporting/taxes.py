@@ -6,7 +6,7 @@ money back count with negative amounts. Currencies are never added up.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -156,7 +156,20 @@ def invoice_report(
     actor: Actor, since: date, until: date, *, by: Interval = Interval.DAY, scope: Scope | None = None
 ) -> InvoiceReport:
     """The number and the amounts of the documents issued from a day to a day, both included, by period."""
-    reading = _Reading(actor, since, until, by, scope or Scope())
+    return _by_period(_Reading(actor, since, until, by, scope or Scope()), since, until, by)
+
+
+def refund_report(
+    actor: Actor, since: date, until: date, *, by: Interval = Interval.DAY, scope: Scope | None = None
+) -> InvoiceReport:
+    """The number and the amounts of the credit memos issued from a day to a day, both included, by period: what was
+    credited is positive here.
+    """
+    credited = [replace(ledger, sign=-ledger.sign) for ledger in LEDGERS if ledger.sign < 0]
+    return _by_period(_Reading(actor, since, until, by, scope or Scope(), credited), since, until, by)
+
+
+def _by_period(reading: "_Reading", since: date, until: date, by: Interval) -> InvoiceReport:
     rows = [PeriodRow(reading.periods[step], sums) for (step, _currency), sums in sorted(reading.by_period().items())]
     return InvoiceReport(since, until, by, reading.totals(), rows)
 
@@ -164,11 +177,19 @@ def invoice_report(
 class _Reading:
     """Reads the documents of one period once for each way in which they are added up."""
 
-    def __init__(self, actor: Actor, since: date, until: date, by: Interval, scope: Scope) -> None:
+    def __init__(
+        self,
+        actor: Actor,
+        since: date,
+        until: date,
+        by: Interval,
+        scope: Scope,
+        ledgers: Sequence[Ledger] = LEDGERS,
+    ) -> None:
         actor.needs("orders.view")
         if until < since:
             raise Invalid(field=_l("Last day"), problem=_l("is before the first day."))
-        self._actor, self._scope = actor, scope
+        self._actor, self._scope, self._ledgers = actor, scope, ledgers
         self.periods = list(_periods(since, until, by))
         self.shops = {row.id: row for row in db.session.execute(select(Shop.id, Shop.name, Shop.zone))}
         self._sums: dict[tuple[int, str], Sums] | None = None
@@ -192,7 +213,7 @@ class _Reading:
         """The sums of each kind of document by period and these columns, with the sign of the kind."""
         if not self.shops:
             return
-        for ledger in LEDGERS:
+        for ledger in self._ledgers:
             lines = self._lines(ledger).subquery()
             keys = [lines.c.step, *(lines.c[name] for name in places)]
             counted = func.count(distinct(lines.c.id)).label("documents")

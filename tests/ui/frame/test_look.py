@@ -110,7 +110,7 @@ NO_PAGES |= {"dashboard.report_csv", "documents.packing_slip_pdf", "orders.strea
 NO_PAGES |= {"outbox.stream_export", "calls.stream_export", "invoices.stream_export", "invoices.show_pdf"}
 NO_PAGES |= {"credit_memos.stream_export", "credit_memos.show_pdf"}
 NO_PAGES |= {"documents.picking_pdf", "documents.return_slip_pdf"}
-NO_PAGES |= {f"reports.{code}_{kind}" for code in ("taxes", "invoices") for kind in ("csv", "workbook")}
+NO_PAGES |= {f"reports.{code}_{kind}" for code in ("taxes", "invoices", "refunds") for kind in ("csv", "workbook")}
 
 
 def _pages(app: Flask, order: Order, store: Any, run: Any) -> list[str]:

@@ -1,4 +1,6 @@
-"""Reports of issued documents in the browser, as CSV and as workbooks: taxes, and what was invoiced by period."""
+"""Reports of issued documents in the browser, as CSV and as workbooks: taxes, and what was invoiced, and what was
+credited, by period.
+"""
 
 from collections.abc import Callable
 from datetime import date
@@ -13,7 +15,7 @@ from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
 from webapp.lists.exporting import BYTE_ORDER_MARK
 from webapp.reporting.figures import Interval
 from webapp.reporting.tax_files import report_csv, report_workbook
-from webapp.reporting.taxes import InvoiceReport, Period, TaxReport, invoice_report, tax_report
+from webapp.reporting.taxes import InvoiceReport, Period, TaxReport, invoice_report, refund_report, tax_report
 from webapp.ui.desk import sales
 from webapp.ui.desk.cards import sales_choices
 from webapp.ui.frame.access import current_actor, may, needs
@@ -29,6 +31,7 @@ _WORKBOOK = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _REPORTS: dict[str, tuple[LazyString, Make, Interval | None]] = {  # by code: its name, and its usual interval
     "taxes": (_l("Tax report"), tax_report, Interval.MONTH),
     "invoices": (_l("Invoice report"), invoice_report, None),
+    "refunds": (_l("Refund report"), refund_report, None),
 }
 _USUAL_RANGE = "quarter"
 
