@@ -63,7 +63,8 @@ class IssuedDrawing(OrderDrawing):
     def empty(self, code: str) -> str:
         if code != DOCUMENT_COLUMN:
             return super().empty(code)
-        return f'<span class="muted">{escape(_("No number yet"))}</span>'
+        word = _("No number yet")
+        return f'<span class="muted">{escape(word)}</span>'
 
     def _document(self, row: PlainRow, value: Any) -> str:
         return f'<a class="number" href="{escape(url_for(".show", document_id=row.id))}">{escape(value)}</a>'
