@@ -17,6 +17,7 @@ RANGES = {
     "AMZ": 10,
     "VIEW": 16,
     "CAN": 9,
+    "CRM": 22,
     "PROC": 16,
     "STAT": 10,
     "ARC": 3,
@@ -28,7 +29,8 @@ RANGES = {
 }
 SINGLE = """
     ADET-2 ADET-3 ADET-4 ADET-5 ADET-6 CHM-1 INV-10 INV-11 M6 M16 M17 W-3 W-4 W-5 W-9 W-10 W-13 W-14
-    W-15 W-30 W-33 W-40 W-45 W-46 W-47 W-48 W-49 W-50 W-51 W-52 W-53 W-54 W-56 W-59 W-63 W-66
+    W-15 W-18 W-19 W-20 W-21 W-22 W-23 W-24 W-30 W-33 W-40 W-45 W-46 W-47 W-48 W-49 W-50 W-51 W-52 W-53 W-54 W-56
+    W-59 W-63 W-66
 """
 
 
