@@ -3,7 +3,8 @@
     python -m tests.journeys.worker_that_dies '{"step": "webapp.sync.jobs.prepare", "when": "after", "mark": "/tmp/…"}'
 
 The first call of the step dies by SIGKILL before or after it ran and leaves the mark; later calls work. Without a step
-it is the usual crew, and nothing dies. Leases are shortened, so that those of a dead worker end within seconds. A
+it is the usual crew, and nothing dies. Leases and the pauses between looks are shortened: a dead worker's leases end,
+and the channel's answer is read, within seconds. A
 plugin of a test, named by the module that creates it, is loaded too.
 """
 
@@ -12,10 +13,12 @@ import json
 import os
 import signal
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from plugins.amazon.channel import AmazonChannel
 from webapp import create_app
 from webapp.hooks import hooks
 from webapp.jobs.crew import run_crew
@@ -56,6 +59,7 @@ def main() -> None:
     orders = json.loads(sys.argv[1])
     leases.LEASE = timedelta(seconds=orders.get("lease", 4))
     leases.IN_TIME = timedelta(seconds=2)
+    AmazonChannel.kinds = tuple(replace(kind, look_after=1.0, look_steps=(1.0,)) for kind in AmazonChannel.kinds)
     app = create_app()
     if orders.get("plugin"):
         hooks.manager.register(importlib.import_module(orders["plugin"]).plugin(), name="till")
