@@ -68,7 +68,7 @@ COLUMNS = (
             **by_name(CreditMemo.purpose, CreditMemo.record_only, CreditMemo.effective_at),
         },
         default=True,
-        width=150,
+        width=185,
     ),
     Column(
         subject=CREDIT_MEMOS,

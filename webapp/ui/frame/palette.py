@@ -103,6 +103,7 @@ def _main() -> Iterator[Way | None]:
     yield _way(_("Orders"), "orders.index", desk)
     yield _way(_("Shipments"), "shipments.index", desk)
     yield _way(_("Invoices"), "invoices.index", desk)
+    yield _way(_("Credit memos"), "credit_memos.index", desk)
     yield _way(_("Transactions"), "transactions.index", desk)
     yield _way(_("Outbox"), "outbox.index", desk)
     yield _way(_("Stores"), "stores.index", desk)
@@ -111,6 +112,7 @@ def _main() -> Iterator[Way | None]:
     yield _way(_("Orders report"), "dashboard.report", desk)
     yield _way(_("Tax report"), "reports.taxes", desk)
     yield _way(_("Invoice report"), "reports.invoices", desk)
+    yield _way(_("Refund report"), "reports.refunds", desk)
     yield _way(_("Plugins"), "plugins.index", desk)
     for way in plugin_ways():
         yield Way(way.label, way.url, desk)
