@@ -11,6 +11,7 @@ from webapp.billing.models import CreditMemo, Invoice
 from webapp.db import among, db, once_a_transaction
 from webapp.errors import NotFound
 from webapp.orders.models import Order
+from webapp.orders.queries import AROUND
 
 AnyDocument = TypeVar("AnyDocument", bound=Invoice | CreditMemo)
 
@@ -48,7 +49,7 @@ def find_document(number: str, actor: Actor, document: type[AnyDocument]) -> Any
 
 def get_document(document_id: int, actor: Actor, document: type[AnyDocument]) -> AnyDocument:
     """The document with this id, with its lines, order and shop; raises `NotFound`, also while it has no number."""
-    whole = (*_whole(document), joinedload(document.shop), joinedload(document.order).joinedload(Order.store))
+    whole = (*_whole(document), joinedload(document.shop), joinedload(document.order).options(*AROUND))
     query = visible(actor, document).where(document.id == document_id, document.number.is_not(None)).options(*whole)
     found = db.session.scalars(query).unique().one_or_none()
     if found is None:
