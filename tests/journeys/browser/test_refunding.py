@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from tests.journeys.browser.conftest import LONG, Desk
@@ -81,6 +82,7 @@ def test_an_order_is_invoiced_in_two(full_desk: Desk, open_page: Callable[..., P
     page.goto(f"{full_desk.url}/orders/{order['number']}?tab=invoices")
     page.get_by_role("button", name="Correct invoice").click()
     expect(page.locator("#order-tab")).to_contain_text("was taken back already")
+    assert Axe().run(page).violations_count == 0
 
 
 def test_an_order_that_has_not_shipped_says_to_cancel_it(full_desk: Desk, open_page: Callable[..., Page]) -> None:
@@ -123,6 +125,7 @@ def test_two_people_at_one_refund_and_one_approves(
     mine.goto(f"{full_desk.url}/dashboard/")
     approve = mine.locator("#card-work").get_by_role("button", name=f"Approve refund {number}")
     expect(approve).to_be_visible(timeout=LONG)
+    assert Axe().run(mine).violations_count == 0
     approve.focus()
     mine.keyboard.press("Enter")
     expect(mine.locator("#messages")).to_contain_text("approved", timeout=LONG)
