@@ -81,6 +81,7 @@ class Scene:
     def __init__(self, take: Take, mia: Actor, told: IncomingOrder) -> None:
         self.take, self.mia, self.told = take, mia, told
         [self.order] = take(told)
+        self.order_id = self.order.id
 
     def perform(self, step: Step) -> None:
         name, *wishes = step
@@ -90,7 +91,7 @@ class Scene:
             db.session.rollback()
 
     def _row(self) -> Order:
-        return locked(db.session.get_one(Order, self.order.id))
+        return locked(db.session.get_one(Order, self.order_id))
 
     @contextmanager
     def _writing(self) -> Iterator[Order]:
@@ -112,7 +113,7 @@ class Scene:
 
     def cancel(self, first: int, second: int, quarters: int) -> None:
         """The channel cancels units that have not shipped, and takes a part of the amounts back."""
-        row = db.session.get_one(Order, self.order.id)
+        row = db.session.get_one(Order, self.order_id)
         changed = list(self.told.lines)
         for place, (one, want) in enumerate(zip(row.lines, (first, second), strict=False)):
             there, units = changed[place], min(want, one.open)

@@ -15,7 +15,7 @@ def test_status_counts_what_is_owed(cli: Command, make_order: MakeOrder) -> None
     cli("orders", "act", make_order().number, "ship", "--data", PARCEL)
     told = cli("status", "--json").document
     assert told["updates"]["owed"] == 1
-    assert told["backlog"].keys() == {"now", "channel", "clock"}
+    assert told["backlog"].keys() == {"now", "channel", "clock", "stream-finances"}
     assert told["backlog"]["channel"]["waiting"] == 1
     assert "owed: 1" in cli("status").out
 
