@@ -23,7 +23,9 @@ from webapp.billing.memos import (
     NotReversible,
     NotUndoableRefund,
     OwnProposal,
+    PlanOutdated,
     Reversed,
+    ShownInAccounts,
     approve_refund,
     decline_refund,
     record_refund,
@@ -32,6 +34,7 @@ from webapp.billing.memos import (
     undo_refund,
 )
 from webapp.billing.models import CreditMemo, CreditMemoLine, MemoState
+from webapp.billing.refund_updates import RefundKind
 from webapp.billing.refund_words import REFUNDS
 from webapp.billing.refundable import LineWish, NothingChosen, Refundable, TooManyToRefund, TooMuchToRefund, Wish
 from webapp.billing.services import TotalWithheld
@@ -390,6 +393,43 @@ def test_a_declined_proposal_frees_its_amounts(order: Order, limited: Actor) -> 
 def test_a_currency_without_a_limit_needs_approval(take: Take, limited: Actor) -> None:
     order = shipped(take, incoming_order(currency="USD"), limited)
     assert refund(order, units(order, mug=1), actor=limited).state == MemoState.PROPOSED
+
+
+def test_a_proposal_that_the_channel_takes_no_more_is_not_approved(
+    order: Order, limited: Actor, make_user: Callable[..., Actor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memo, ada = refund(order, units(order, mug=1), actor=limited), make_user("manager", "Ada")
+    monkeypatch.setattr(FakeChannel, "kinds", FakeChannel.kinds[:2])
+    with pytest.raises(PlanOutdated), unit_of_work():
+        approve_refund(locked(order), memo.id, actor=ada)
+    db.session.expire_all()
+    assert (memo.state, order.refunding_minor) == (MemoState.PROPOSED, 1090)
+
+
+def test_one_that_did_not_happen_after_all_is_taken_back_once(
+    channel: FakeChannel, order: Order, mia: Actor, work: Callable[[], int]
+) -> None:
+    work()
+    channel.outcomes = [Accepted()]
+    memo = refund(order, units(order, cup=1), actor=mia)
+    work()
+    for state in (UpdateState.REFUSED, UpdateState.WITHDRAWN):
+        with unit_of_work():
+            locked(order)
+            row = the_update(memo)
+            row.state = state
+            RefundKind().settled(row)
+    [opposite] = db.session.query(CreditMemo).filter_by(corrects_id=memo.id)
+    assert (opposite.number, opposite.total_minor, order.refunded_minor) == ("CM-000002", -600, 0)
+
+
+def test_one_that_the_accounts_show_is_not_reversed(order: Order, mia: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeChannel, "kinds", FakeChannel.kinds[:2])
+    memo = refund(order, units(order, cup=1), actor=mia)
+    with unit_of_work():
+        memo.effective_at = now()
+    with pytest.raises(ShownInAccounts), unit_of_work():
+        reverse_memo(locked(order), memo.id, actor=mia)
 
 
 # --- In the database --------------------------------------------------------------------------------------------------

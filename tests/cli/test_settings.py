@@ -79,6 +79,7 @@ def test_the_desks_own_settings_of_a_store_are_known(cli: Command, store: Store)
         ("invoices", "invoices", "by_hand"),
         ("invoices", "invoice_from", ""),
         ("invoices", "invoice_channel_fulfilled", False),
+        ("refunds", "refund_hold", 60),
         ("leaving", "reread_after", 10),
     ]
     where = ("settings", "set", "buyers", "--store", store.name)
@@ -155,6 +156,7 @@ def test_a_store_whose_channel_was_left_out_lists_its_other_settings(cli: Comman
         "leaving",
         "outward",
         "printing",
+        "refunds",
     }
 
 
@@ -175,6 +177,8 @@ def test_settings_of_a_shop_are_its_legal_face(cli: Command, store: Store) -> No
         "address": "1 Rue X\nParis",
         "vat_numbers": "DE 123456789",
         "language": "en",
+        "footer": "",
+        "return_address": "",
         "sender_name": "",
         "reply_to": "",
         "invoice_prefix": "",
@@ -238,6 +242,7 @@ def test_a_group_that_fails_is_named_and_the_others_are_listed(
         "leaving",
         "outward",
         "printing",
+        "refunds",
         "rooms",
     }
     assert listed.code == 1

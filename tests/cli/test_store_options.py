@@ -58,6 +58,7 @@ def test_every_option_is_listed_with_its_choices(cli: Command, store: Store, tok
         "invoices",
         "invoice_from",
         "invoice_channel_fulfilled",
+        "refund_hold",
         "reread_after",
     ]
     assert rows["key"] == {

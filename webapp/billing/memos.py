@@ -18,7 +18,7 @@ from webapp.billing.contract import DocumentIssued, DocumentKind
 from webapp.billing.holding import REFUND_HOLD
 from webapp.billing.models import CreditMemo, CreditMemoLine, Invoice, MemoState, Purpose
 from webapp.billing.numbering import draw_numbers, hold_sequences
-from webapp.billing.refund_words import BEYOND, PROPOSED, REFUND, words_of
+from webapp.billing.refund_words import BEYOND, PARTLY, PROPOSED, REFUND, words_of
 from webapp.billing.refundable import MemoPart, Refundable, Wish, refundable_units
 from webapp.billing.remaining import Part, read_amounts
 from webapp.billing.services import NotPaid, TotalWithheld, seller_of, snapshots_of
@@ -114,6 +114,20 @@ class NotReversible(Refusal):
 class CorrectionStays(Refusal):
     code = "correction_stays"
     sentence = _l("This credit memo corrects an invoice: invoice the order again instead.")
+
+
+class ShownInAccounts(Refusal):
+    """The buyer has the money."""
+
+    code = "memo_in_accounts"
+    sentence = _l("The channel's accounts show this refund: it can't be taken back.")
+
+
+class PlanOutdated(Refusal):
+    """The channel can be told of refunds now, or not any more."""
+
+    code = "plan_outdated"
+    sentence = _l("What the channel accepts has changed since this was proposed: decline it, and compose it again.")
 
 
 class Reversed(Refusal):
@@ -241,6 +255,8 @@ def approve_refund(order: Order, memo_id: int, *, actor: Actor) -> None:
     order's lock.
     """
     memo = _proposal(order, memo_id, actor, approve=True)
+    if is_record_only(order) != memo.record_only:
+        raise PlanOutdated
     memo.state, memo.decided_by_id = MemoState.RECORDED, actor.id
     settle_attention(order, PROPOSED.code, of=memo.id)
     record(order, "refund_approved", actor=actor, values=words_of(memo))
@@ -334,6 +350,8 @@ def reverse_refusal(memo: CreditMemo) -> Refusal | None:
         return CorrectionStays()
     if memo.state != MemoState.ISSUED or memo.purpose == Purpose.REVERSAL or not memo.record_only:
         return NotReversible()
+    if memo.effective_at is not None and memo.origin == Origin.DESK:
+        return ShownInAccounts()
     return Reversed() if db.session.scalar(select(CreditMemo.id).where(CreditMemo.corrects_id == memo.id)) else None
 
 
@@ -368,7 +386,8 @@ def take_back(memo: CreditMemo, *, actor: Actor) -> CreditMemo:
     )
     db.session.add(opposite)
     db.session.flush()
-    settle_attention(memo.order, BEYOND.code, of=memo.id)
+    for trouble in (BEYOND, PARTLY):
+        settle_attention(memo.order, trouble.code, of=memo.id)
     issue_memos([opposite], actor=actor)
     return opposite
 

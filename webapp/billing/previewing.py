@@ -27,7 +27,8 @@ _LABELS: Mapping[str, LazyString] = {
 
 
 def preview_refund(order: Order, wish: Wish, reason: str, *, actor: Actor) -> Preview:
-    """What the buyer would get, of what, and when the channel is told. Raises what recording it would raise."""
+    """What the buyer would get, of what, and when the channel is told. Raises what recording it would
+    raise, but asks for no reason yet."""
     if refusal := refund_refusal(order, actor):
         raise refusal
     parts = Refundable(order).parts(wish)

@@ -8,16 +8,16 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import select, update as change
 
 from webapp.audit.actor import Actor
 from webapp.billing.holding import REFUND_HOLD
 from webapp.billing.memos import issue_memos, release, take_back
-from webapp.billing.models import CreditMemo, MemoState
+from webapp.billing.models import CreditMemo, MemoState, Transaction
 from webapp.billing.refund_words import REFUND, REFUSED, words_of
 from webapp.channels.incoming import IncomingOrder
 from webapp.clock import now
-from webapp.db import db
+from webapp.db import any_row, db
 from webapp.errors import DeskError, Refusal
 from webapp.i18n import lazy_gettext as _l
 from webapp.orders.events import record
@@ -104,11 +104,24 @@ class RefundKind(OutwardKind):
         elif memo.state == MemoState.RECORDED and update.state == UpdateState.REFUSED:
             release(memo, MemoState.REFUSED, problem=update.problem)
             record(memo.order, "refund_refused", actor=Actor.channel(update.store_id), values=words_of(memo))
-        elif memo.state == MemoState.ISSUED and update.state == UpdateState.WITHDRAWN:
-            take_back(memo, actor=Actor.job("updates"))  # a person said that it did not happen
+        elif memo.state == MemoState.ISSUED and update.state in (UpdateState.WITHDRAWN, UpdateState.REFUSED):
+            _did_not_happen(memo)
+        elif memo.state == MemoState.RECORDED and update.state == UpdateState.DONE_ELSEWHERE:
+            _issue(memo, update)
         elif memo.state == MemoState.RECORDED:
             release(memo, MemoState.WITHDRAWN)
             record(memo.order, "refund_withdrawn", actor=Actor.job("updates"), values=words_of(memo))
+
+
+def _did_not_happen(memo: CreditMemo) -> None:
+    """Take an issued memo back, once: a person, or the channel, said that it was not carried out. What the accounts
+    show of it is matched anew.
+    """
+    if any_row(CreditMemo, CreditMemo.corrects_id == memo.id):
+        return
+    shown = change(Transaction).where(Transaction.memo_id == memo.id, Transaction.rest_id.is_(None))
+    db.session.execute(shown.values(memo_id=None, next_at=now()), execution_options={"synchronize_session": False})
+    take_back(memo, actor=Actor.job("updates"))
 
 
 def _issue(memo: CreditMemo, update: ChannelUpdate) -> None:

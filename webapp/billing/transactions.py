@@ -14,6 +14,7 @@ from sqlalchemy import and_, select, update
 from sqlalchemy.orm import joinedload
 
 from webapp.billing.models import Transaction
+from webapp.billing.queries import memos_of
 from webapp.channels.models import Store
 from webapp.channels.registered import channels
 from webapp.channels.transactions import IncomingTransaction, TransactionKind
@@ -31,6 +32,13 @@ DECIDED_BY_PEOPLE: Final = (TransactionKind.CLAIM, TransactionKind.CHARGEBACK, T
 class NotAdoptable(Refusal):
     code = "not_adoptable"
     sentence = _l("A credit memo has this transaction already, or it is no refund.")
+
+
+class StillMatching(Refusal):
+    """The desk compares it with the refunds of the order by itself."""
+
+    code = "still_matching"
+    sentence = _l("The desk compares this with the refunds of the order by itself: look again in some minutes.")
 
 
 class OtherCurrency(Refusal):
@@ -54,7 +62,8 @@ def take_in(store_id: int, told: Sequence[IncomingTransaction]) -> int:
     known = {one.number: one.status for one in readable if one.number not in new}
     _restate(store_id, known)
     _place(
-        Transaction.store_id == store_id, among(Transaction.order_number, sorted({one.order_number for one in told}))
+        Transaction.store_id == store_id,
+        among(Transaction.order_number, sorted({one.order_number for one in readable})),
     )
     return len(new)
 
@@ -78,14 +87,21 @@ def without_memo(order: Order) -> list[int]:
     return [
         row.fees_minor - row.total_minor
         for row in transactions_of(order)
-        if row.kind == TransactionKind.REFUND and row.memo_id is None and row.currency == order.currency
+        if row.kind == TransactionKind.REFUND and not _has_memo(row, order) and row.currency == order.currency
     ]
+
+
+def _has_memo(row: Transaction, order: Order) -> bool:
+    """Whether a credit memo records the transaction that was not taken back."""
+    return row.memo_id is not None and row.memo_id not in {memo.corrects_id for memo in memos_of(order)}
 
 
 def adopt_refusal(row: Transaction, order: Order) -> Refusal | None:
     """Why a transaction can't be adopted as a credit memo by a person."""
-    if row.memo_id is not None or row.kind not in (TransactionKind.REFUND, *DECIDED_BY_PEOPLE):
+    if _has_memo(row, order) or row.kind not in (TransactionKind.REFUND, *DECIDED_BY_PEOPLE):
         return NotAdoptable()
+    if row.next_at is not None:
+        return StillMatching()
     if order.managed_at_channel:
         return ManagedAtChannel()
     return OtherCurrency() if row.currency != order.currency else None
@@ -105,7 +121,14 @@ def late_by(order: Order) -> timedelta:
 def _place(*of: Any) -> bool:
     """Connect transactions with orders that are here; refunds are to be matched from now on."""
     query = (
-        select(Transaction.id, Transaction.kind, Transaction.posted_at, Order.id.label("order_id"), Store.created_at)
+        select(
+            Transaction.id,
+            Transaction.kind,
+            Transaction.parts,
+            Transaction.posted_at,
+            Order.id.label("order_id"),
+            Store.created_at,
+        )
         .join(
             Order, and_(Order.store_id == Transaction.store_id, Order.channel_order_number == Transaction.order_number)
         )
@@ -119,12 +142,17 @@ def _place(*of: Any) -> bool:
             {
                 "id": row.id,
                 "order_id": row.order_id,
-                "next_at": at if row.kind == TransactionKind.REFUND and row.posted_at >= row.created_at else None,
+                "next_at": at if _is_matched(row) else None,
             }
             for row in found
         ]
         db.session.execute(update(Transaction), rows)
     return bool(found)
+
+
+def _is_matched(row: Any) -> bool:
+    """Whether a transaction is matched by itself: a refund since the store was connected whose parts could be read."""
+    return bool(row.kind == TransactionKind.REFUND and row.parts and row.posted_at >= row.created_at)
 
 
 def _restate(store_id: int, statuses: Mapping[str, str]) -> None:

@@ -107,7 +107,8 @@ class _KindsOf(Listener):
         if not mine:
             return
         _lock({fact.order_id for fact in mine.values()})
-        rows = select(ChannelUpdate).where(ChannelUpdate.id.in_(mine)).order_by(ChannelUpdate.id)
+        rows = select(ChannelUpdate).join(Order, Order.id == ChannelUpdate.order_id).where(ChannelUpdate.id.in_(mine))
+        rows = rows.order_by(Order.shop_id, ChannelUpdate.id)  # in which sequences of numbers are locked
         for row in db.session.scalars(rows).all():
             kind = self._own[row.kind]
             if row.state != mine[row.id].state:

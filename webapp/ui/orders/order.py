@@ -252,7 +252,7 @@ def preview(number: str, code: str) -> AnyResponse | str:
     actor, action = current_actor(), find_action(code)
     actor.needs(action.right)
     order = open_order(number, actor)
-    context: dict[str, Any] = {"preview": None, "problem": ""}
+    context: dict[str, Any] = {"preview": None, "why_not": ""}
     try:
         form = action_form(action, order, request.form, actor=actor)
         data = read_input(action, form.so_far)
@@ -261,7 +261,7 @@ def preview(number: str, code: str) -> AnyResponse | str:
     except PluginFailed as problem:
         return _refused(order, actor, problem)
     except DeskError as error:
-        context["problem"] = in_words(action, order, error.stored())
+        context["why_not"] = in_words(action, order, error.stored())
     if htmx.is_htmx():
         return page("orders/_preview.html", **context)
     usual = facts(order, actor, reveals=True)

@@ -141,7 +141,7 @@ def facts(order: Order, actor: Actor, *, tab: str = OVERVIEW, reveals: bool = Fa
     g.zone, g.has_practice, g.order_reference = order.shop.zone, order.store.practice, reference(order)
     view = OrderView(order, actor, reveals=reveals)
     usual: dict[str, Any] = {"action": None, "form": None, "meanwhile": [], "stopped": None, "loaded": False}
-    usual |= {"preview": None, "problem": ""}
+    usual |= {"preview": None, "why_not": ""}
     return usual | {"order": shown.ShownOrder(order), "view": view, "tab": tab, "tabs_shown": TABS}
 
 
