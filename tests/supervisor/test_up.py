@@ -99,12 +99,12 @@ def test_the_link_lets_the_first_owner_in_and_the_file_tells_where_all_is(runnin
     assert (running.data_dir / "desk.json").stat().st_mode & 0o077 == 0
 
 
-def test_two_workers_are_forked_from_one_process(running: Desk) -> None:
+def test_all_workers_are_forked_from_one_process(running: Desk) -> None:
     wait_until(lambda: "worker" in running.facts["processes"])
-    wait_until(lambda: bool(running.call("status", "--json").document["workers"] == 2))
+    wait_until(lambda: bool(running.call("status", "--json").document["workers"] == 3))  # one is for finances
     parents = list(processes().values())
     assert [name for name in running.facts["processes"] if name.startswith("worker")] == ["worker"]
-    assert parents.count(running.facts["processes"]["worker"]) == 2
+    assert parents.count(running.facts["processes"]["worker"]) == 3
 
 
 def test_a_second_up_tells_the_address_and_ends(running: Desk) -> None:
