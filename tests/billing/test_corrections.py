@@ -11,9 +11,11 @@ from sqlalchemy import select
 
 from webapp.audit.actor import Actor
 from webapp.billing import dues
+from webapp.billing.adopting import adopt
 from webapp.billing.corrections import NothingToCorrect, RefundedNotCorrected, correct_invoice
 from webapp.billing.memos import CorrectionStays, record_refund, reverse_memo
 from webapp.billing.models import CreditMemo, Invoice, MemoState, Purpose
+from webapp.billing.proofs import Piece
 from webapp.billing.refundable import LineWish, Wish
 from webapp.billing.remaining import Remaining
 from webapp.billing.services import issue_invoice
@@ -24,6 +26,7 @@ from webapp.db import db, unit_of_work
 from webapp.errors import NotFound
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.services import ship_order
+from webapp.orders.contract import Amount
 from webapp.orders.events import events_of
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
@@ -202,6 +205,23 @@ def test_an_amount_of_which_something_is_refunded_is_left_to_people(
         dues.work_off(10)
     assert [memo.purpose for memo in corrections()] == [Purpose.REFUND]
     assert kinds(order) == ["invoiced_above_paid"]
+
+
+def test_what_is_refunded_is_not_corrected_once_more(
+    take: Take, incoming: IncomingOrder, order: Order, mia: Actor, work: Work
+) -> None:
+    """The channel paid everything back, which the desk adopted, and then shows the order as canceled."""
+    invoice(order, actor=mia)
+    with unit_of_work():
+        row = locked(order)
+        adopt(row, [Piece("", "MUG", "item", 3, Amount(3000, 570, 300))], actor=mia)
+    canceled = line_again(incoming, 0, ordered=0, unfulfilled=0, canceled_by="channel")
+    take(again(incoming, minutes=10, lines=canceled, stage=ChannelStage.CANCELED))
+    with unit_of_work():
+        dues.work_off(10)
+    taken = {line.component: line.figures.net for memo in corrections() for line in memo.lines}
+    assert sum(memo.total_minor for memo in corrections()) <= 3870
+    assert taken["item"] == 3270
 
 
 def test_a_withheld_total_did_not_fall(

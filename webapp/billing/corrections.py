@@ -51,11 +51,12 @@ def excess_of(order: Order) -> Excess:
 
     Where the channel lowered an amount, the excess is what is invoiced beyond it; where units were canceled and no
     amount of their line was lowered, it is their share. An amount of which something is refunded is left to people,
-    unless units were canceled: the refund may be why it fell.
+    unless units were canceled: the refund may be why it fell. What is refunded, or about to be, is never taken back
+    once more.
     """
     rows = {(row.line_id or OWN, row.component): row for row in amounts_of(order)}
     lines = {line.id: line for line in order.lines}
-    over = {line.id: units for line in order.lines if (units := line.invoiced - _kept(line)) > 0}
+    over = {line.id: units for line in order.lines if 0 < (units := line.invoiced - _kept(line)) <= _free_units(line)}
     gone = not any(map(_kept, order.lines))
     told = order.total_minor is not None or order.state == OrderState.CANCELED  # a withheld amount did not fall
     fallen = {place for place, row in rows.items() if told and is_overdrawn(row)}
@@ -71,7 +72,7 @@ def excess_of(order: Order) -> Excess:
             amount = _beyond(row) if units or not (any(row.refunded) or any(row.pending)) else NOTHING
         elif line is not None and units and line.id not in lowered:
             amount = share(row.invoiced, units, line.invoiced)
-        if any(amount):
+        if any(amount) and amount.net <= row.invoiced.net - row.refunded.net - row.pending.net:
             found[place] = (0, amount)
     for line_id, units in over.items():
         place = (line_id, "item")
@@ -82,6 +83,11 @@ def excess_of(order: Order) -> Excess:
 def _kept(line: OrderLine) -> int:
     """The units of a line that are still sold."""
     return line.ordered - line.canceled - line.withdrawn
+
+
+def _free_units(line: OrderLine) -> int:
+    """The invoiced units that no refund has taken."""
+    return line.invoiced - line.refunded - line.refunding
 
 
 def _beyond(row: OrderAmount) -> Amount:
