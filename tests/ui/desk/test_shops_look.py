@@ -31,7 +31,7 @@ def test_a_shops_face_is_set_and_printed(page: Any, take: Any) -> None:  # noqa:
     expect(page.locator("[name=vat_numbers][aria-invalid=true]")).to_be_focused()
     _looked_at(page)
     documents.get_by_label("VAT numbers").fill("DE 123 456 789")
-    documents.get_by_label("Address").fill("1 Rue X\nParis")
+    documents.get_by_role("textbox", name="Address (optional)", exact=True).fill("1 Rue X\nParis")
     with page.expect_navigation():
         documents.get_by_role("button", name="Save").click()
 
