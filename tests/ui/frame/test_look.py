@@ -108,7 +108,7 @@ def _flaws(page: Any) -> list[str]:
 NO_PAGES = {"static", "live.stream", "health.alive", "health.ready", "exports.fetch", "documents.fetch"}
 NO_PAGES |= {"dashboard.report_csv", "documents.packing_slip_pdf", "orders.stream_export", "shipments.stream_export"}
 NO_PAGES |= {"outbox.stream_export", "calls.stream_export", "invoices.stream_export", "invoices.show_pdf"}
-NO_PAGES |= {"credit_memos.stream_export", "credit_memos.show_pdf"}
+NO_PAGES |= {"credit_memos.stream_export", "credit_memos.show_pdf", "transactions.stream_export"}
 NO_PAGES |= {"documents.picking_pdf", "documents.return_slip_pdf"}
 NO_PAGES |= {f"reports.{code}_{kind}" for code in ("taxes", "invoices", "refunds") for kind in ("csv", "workbook")}
 
