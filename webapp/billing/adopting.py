@@ -119,7 +119,7 @@ class _Room:
                 self._left[place] = self._left.get(place, 0) - part.net
                 if line:
                     self._units[line.id] -= count
-                amount, units = _minus(amount, part), units - count
+                amount, units = amount.minus(part), units - count
                 if not amount.net:
                     break
             if amount.net:
@@ -164,7 +164,3 @@ def _line(position: int, one: _Placed) -> CreditMemoLine:
         tax_rate=None,
         counted=one.counted,
     )
-
-
-def _minus(amount: Amount, part: Amount) -> Amount:
-    return Amount(*(one - other for one, other in zip(amount, part, strict=True)))

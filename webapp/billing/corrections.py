@@ -92,7 +92,7 @@ def _free_units(line: OrderLine) -> int:
 
 def _beyond(row: OrderAmount) -> Amount:
     """What is invoiced of an amount beyond what is paid."""
-    return _less(row.invoiced, row.figures) if row.net >= 0 else row.invoiced
+    return row.invoiced.minus(row.figures) if row.net >= 0 else row.invoiced
 
 
 def correct(plans: Sequence[tuple[Order, Excess]], *, actor: Actor) -> list[CreditMemo]:
@@ -192,7 +192,7 @@ def _standing(invoices: Sequence[Invoice]) -> dict[int, list[_Standing]]:
     taken = taken.where(among(CreditMemo.order_id, list(found)), CreditMemo.purpose == Purpose.CORRECTION)
     for invoice_id, line in db.session.execute(taken.where(CreditMemo.state == MemoState.ISSUED)) if by_id else ():
         left = by_id[invoice_id].lines[line.line_id or OWN, line.component]
-        left.units, left.figures = left.units - line.units, _less(left.figures, line.figures)
+        left.units, left.figures = left.units - line.units, left.figures.minus(line.figures)
     for standing in by_id.values():
         standing.lines = {place: left for place, left in standing.lines.items() if left.units or any(left.figures)}
     return found
@@ -212,7 +212,7 @@ def _memos(order: Order, excess: Excess, invoices: Sequence[_Standing], actor: A
             told = amount if last or _is_within(left.as_told.net, amount.net) else left.as_told
             if some or any(told):
                 taken.setdefault(standing.invoice.id, []).append((left, some, left.of(told)))
-            units, amount = units - some, _less(amount, told)
+            units, amount = units - some, amount.minus(told)
     for standing in reversed(invoices):
         if standing.invoice.id in taken:
             yield _memo(order, standing.invoice, taken[standing.invoice.id], actor)
@@ -262,10 +262,6 @@ def _issue(memos: Sequence[CreditMemo], actor: Actor) -> list[CreditMemo]:
     issue_memos(memos, actor=actor)
     settle_if_paid([memo.order for memo in memos])
     return list(memos)
-
-
-def _less(amount: Amount, taken: Amount) -> Amount:
-    return Amount(*(had - less for had, less in zip(amount, taken, strict=True)))
 
 
 def _is_within(whole: int, part: int) -> bool:

@@ -503,7 +503,8 @@ def _move_pending(memo: CreditMemo, sign: int) -> None:
         if line.units:
             by_id[line.line_id].refunding += sign * line.units
         if row is not None:
-            row.pending = _plus(row.pending, _of_mirror(memo, line), sign)
+            moved = _of_mirror(memo, line)
+            row.pending = row.pending.plus(moved) if sign > 0 else row.pending.minus(moved)
 
 
 def _count(memo: CreditMemo) -> None:
@@ -523,7 +524,7 @@ def _count(memo: CreditMemo) -> None:
         if line.units:
             by_id[line.line_id].refunded += line.units
         if row is not None:
-            row.refunded = _plus(row.refunded, _of_mirror(memo, line), 1)
+            row.refunded = row.refunded.plus(_of_mirror(memo, line))
 
 
 def _take_back(memo: CreditMemo) -> None:
@@ -532,7 +533,7 @@ def _take_back(memo: CreditMemo) -> None:
         if line.units:
             by_id[line.line_id].invoiced -= line.units
         if row is not None:
-            row.invoiced = _plus(row.invoiced, _of_mirror(memo, line), -1)
+            row.invoiced = row.invoiced.minus(_of_mirror(memo, line))
 
 
 def _counted(memo: CreditMemo) -> list[tuple[CreditMemoLine, Any, dict[Any, Any]]]:
@@ -574,7 +575,3 @@ def _invoices_of(order_ids: Sequence[int]) -> dict[int, list[str]]:
     for order_id, number in db.session.execute(query):
         found.setdefault(order_id, []).append(number)
     return found
-
-
-def _plus(amount: Amount, more: Amount, sign: int) -> Amount:
-    return Amount(*(had + sign * one for had, one in zip(amount, more, strict=True)))

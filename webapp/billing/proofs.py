@@ -113,8 +113,7 @@ def _summed(pieces: Iterable[Piece], spread: set[str]) -> dict[Key, Sum]:
     for piece in pieces:
         key = _key(piece, spread)
         amount, units = found.get(key, Sum())
-        figures = (had + one for had, one in zip(amount, piece.amount, strict=True))
-        found[key] = Sum(Amount(*figures), units + piece.units)
+        found[key] = Sum(amount.plus(piece.amount), units + piece.units)
     return found
 
 
@@ -122,8 +121,7 @@ def _less(want: Sum, had: Sum) -> Sum:
     """What is left of a sum; nothing if it was refunded already, in whole or but for its tax."""
     if is_same(want, had) or (had.amount.net > want.amount.net > 0):
         return Sum()
-    figures = (one - other for one, other in zip(want.amount, had.amount, strict=True))
-    return Sum(Amount(*figures), max(0, want.units - had.units))
+    return Sum(want.amount.minus(had.amount), max(0, want.units - had.units))
 
 
 def _beyond(key: Key, pieces: list[Piece], given: Sum, beyond: int, units: int) -> list[Piece]:

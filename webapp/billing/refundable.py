@@ -108,9 +108,7 @@ def _kept_units(line: OrderLine) -> int:
 
 
 def _left_of(row: OrderAmount) -> Amount:
-    left = Amount(
-        *(paid - done - soon for paid, done, soon in zip(row.figures, row.refunded, row.pending, strict=True))
-    )
+    left = row.figures.minus(row.refunded).minus(row.pending)
     return left if left.net > 0 and left.tax >= 0 and goods(left) >= 0 else NOTHING
 
 

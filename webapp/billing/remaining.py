@@ -102,7 +102,7 @@ def left_of(row: OrderAmount) -> Amount:
     """What can still be invoiced of one amount: nothing if the mirror fell below what is invoiced, since an invoice
     takes nothing back.
     """
-    left = Amount(*(paid - done for paid, done in zip(row.figures, row.invoiced, strict=True)))
+    left = row.figures.minus(row.invoiced)
     return NOTHING if is_overdrawn(row) else left
 
 

@@ -25,7 +25,7 @@ from webapp.jobs.telling import tell
 from webapp.money import Money
 from webapp.orders.addresses import KINDS, of_keys
 from webapp.orders.amounts import OWN
-from webapp.orders.contract import Amount, DraftRow
+from webapp.orders.contract import DraftRow
 from webapp.orders.events import EventGroup, EventWords, record
 from webapp.orders.models import Order
 from webapp.orders.services import ManagedAtChannel, settle_attention
@@ -199,7 +199,7 @@ def _count(order: Order, parts: Sequence[Part]) -> None:
             part.line.invoiced += part.units
         if any(part.amount):
             row = rows[part.place]
-            row.invoiced = Amount(*(had + more for had, more in zip(row.invoiced, part.amount, strict=True)))
+            row.invoiced = row.invoiced.plus(part.amount)
 
 
 def _line(position: int, one: TaxedPart) -> InvoiceLine:

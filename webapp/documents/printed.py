@@ -4,6 +4,7 @@ A kind says which rows its runs work on, composes their documents, and names the
 Making the file is done by `print_runs`.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -34,7 +35,7 @@ class Composed:
     refused: Mapping[int, DeskError] = field(default_factory=dict)
 
 
-class Printed:
+class Printed(ABC):
     """A kind of document whose rows are orders, unless it says otherwise."""
 
     code: str
@@ -46,9 +47,9 @@ class Printed:
         """The orders of these rows."""
         return dict(zip(ids, ids, strict=True))
 
+    @abstractmethod
     def compose(self, actor: Actor, ids: Sequence[int], paper: str) -> Composed:
         """The documents of these rows, for this paper or for that of each country."""
-        raise NotImplementedError
 
     def refused_now(self, actor: Actor, ids: Sequence[int]) -> Mapping[int, DeskError]:
         """Those of the orders whose documents must not be used any more."""

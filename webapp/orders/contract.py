@@ -224,6 +224,14 @@ class Amount(NamedTuple):
         """What the buyer pays for it: charged + tax − discount."""
         return self.charged + self.tax - self.discount
 
+    def plus(self, other: Amount) -> Amount:
+        """Both together, figure by figure."""
+        return Amount(self.charged + other.charged, self.tax + other.tax, self.discount + other.discount)
+
+    def minus(self, other: Amount) -> Amount:
+        """What is left without the other, figure by figure."""
+        return Amount(self.charged - other.charged, self.tax - other.tax, self.discount - other.discount)
+
 
 @dataclass(frozen=True, slots=True)
 class AmountChange:

@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Select, and_, case, distinct, func, litera
 
 from webapp.audit.actor import Actor
 from webapp.billing.models import CreditMemo, CreditMemoLine, Invoice, InvoiceLine
+from webapp.billing.taxes import WHOLE
 from webapp.channels.models import Shop, Store
 from webapp.db import among, db
 from webapp.errors import Invalid
@@ -23,8 +24,6 @@ from webapp.i18n import lazy_gettext as _l
 from webapp.money import Money
 from webapp.orders.models import Order
 from webapp.reporting.figures import Interval, Scope
-
-_MILLIONTHS = 1_000_000  # of a tax rate of the ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +137,7 @@ def tax_report(
             reading.periods[step],
             reading.shops[shop_id].name,
             country,
-            None if rate is None else Decimal(rate) / _MILLIONTHS,
+            None if rate is None else Decimal(rate) / WHOLE,
             sums,
         )
         for (step, shop_id, country, rate, _currency), sums in found.items()

@@ -1,6 +1,7 @@
 """The lists of invoices and of credit memos in the browser, and each document as a page that is printed, and as PDF."""
 
 import io
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
@@ -83,7 +84,7 @@ class IssuedTable(OrderTable):
         return super().beneath(code) if code != "units" else None
 
 
-class IssuedPages(ListPages):
+class IssuedPages(ListPages, ABC):
     """The pages of a list of issued documents, and of each of them."""
 
     table = IssuedTable
@@ -101,9 +102,9 @@ class IssuedPages(ListPages):
     def beside(self) -> list[tuple[str, str, str]]:
         return [(one.code, str(one.label), url_for(f"{one.code}.index")) for one in (INVOICE_LIST, MEMO_LIST)]
 
+    @abstractmethod
     def title(self, number: str) -> str:
         """The name of the document with this number."""
-        raise NotImplementedError
 
     def follow_up(self, order: Order) -> Way | None:
         """The act on the order that may come next."""

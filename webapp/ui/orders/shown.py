@@ -134,7 +134,7 @@ def component_rows(amounts: Iterable[tuple[str, Amount]], currency: str | None) 
     for component, amount in amounts:
         if any(amount):
             had = sums.get(component, Amount())
-            sums[component] = Amount(*(one + more for one, more in zip(had, amount, strict=True)))
+            sums[component] = had.plus(amount)
     if currency is None:
         return []
     return [
