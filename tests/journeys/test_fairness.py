@@ -1,4 +1,4 @@
-"""What a person waits for never waits for a channel: two workers, a slow Amazon on three stores, and a bulk act."""
+"""What a person waits for never waits for a channel: a desk's workers, a slow Amazon on three stores, and a bulk act."""
 
 import time
 from collections.abc import Callable
@@ -50,7 +50,7 @@ def test_a_bulk_act_does_not_wait_for_a_slow_amazon_and_an_endless_import(
 ) -> None:
     sync(amazon_store, work)
     start_process("webapp", "worker")
-    until(lambda: workers() == 2, "both workers")
+    until(lambda: workers() == 3, "all workers")
     alone = hold("while nothing else is done")
 
     practice.client.fault("searchOrders", "slow", times=1000, seconds=SLOW)

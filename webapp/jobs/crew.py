@@ -38,7 +38,7 @@ class _Place:
 
 
 def run_crew(app: Flask, workers: int, streams: Sequence[str] = ()) -> None:
-    """Run `count` workers and one for each of these streams until told to stop; the caller has closed every
+    """Run this many workers, and one for each of these streams until told to stop; the caller has closed every
     connection.
     """
     signals: list[int] = []  # not an Event: the interrupted code could hold its lock
