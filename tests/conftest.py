@@ -14,6 +14,7 @@ from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 import time_machine
@@ -50,6 +51,8 @@ from webapp.vault.key_file import key_file
 
 os.environ.setdefault("WAYBILL_LOG_LEVEL", "error")
 DATABASES = ("sqlite", "postgres")
+FACES = ("cli", "documents", "plugins", "ui")
+BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")  # the first takes half the time
 _QUIET = [
     "--no-sandbox",
     "--disable-gpu",
@@ -61,10 +64,28 @@ PASSWORD = "Correct-Horse-7-Battery"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Spread the tests that mostly wait for other processes over the others, so that no core is idle meanwhile."""
+    """Choose a database for each test of a face, and spread the tests that mostly wait for other processes over the
+    others, so that no core is idle meanwhile.
+    """
+    _choose_databases(items)
     kinds = [[item for item in items if _waits(item) is waits] for waits in (True, False)]
     placed = [((place + 0.5) / len(kind), item) for kind in kinds for place, item in enumerate(kind)]
     items[:] = [item for _place, item in sorted(placed, key=lambda one: one[0])]
+
+
+def _choose_databases(items: list[pytest.Item]) -> None:
+    """Leave one of its two databases to `make soak`, for every test of a face: half of them run on either.
+
+    What depends on the database is tested below the faces, on both.
+    """
+    twins: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        engine = item.callspec.params.get("database") if hasattr(item, "callspec") else None
+        if engine and item.path.relative_to(ROOT / "tests").parts[0] in FACES:
+            twins.setdefault(item.nodeid.replace(engine, ""), []).append(item)
+    for name, pair in twins.items():
+        if len(pair) == len(DATABASES):
+            pair[crc32(name.encode()) % len(DATABASES)].add_marker("soak")
 
 
 def _waits(item: pytest.Item) -> bool:
@@ -112,7 +133,7 @@ def _quick_hashes() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
     """The browser of this test process."""
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
         if os.environ.get("WAYBILL_REQUIRE_BROWSER") == "1":
             pytest.fail("no Chromium was found")

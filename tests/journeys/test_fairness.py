@@ -1,4 +1,4 @@
-"""What a person waits for never waits for a channel: a desk's workers, a slow Amazon on three stores, and a bulk act."""
+"""What a person waits for never waits for a channel: few workers, a slow Amazon on three stores, and a bulk act."""
 
 import time
 from collections.abc import Callable

@@ -30,6 +30,14 @@ PLAIN_ORDERS = """
 """
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep all journeys of this folder in one process, which has the desk."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            for mark in (pytest.mark.browser, pytest.mark.slow, pytest.mark.xdist_group("browser")):
+                item.add_marker(mark)
+
+
 class Desk:
     """A desk that `up` runs, with everything it brings."""
 

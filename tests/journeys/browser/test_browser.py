@@ -12,8 +12,6 @@ from playwright.sync_api import Page, expect
 
 from tests.journeys.browser.conftest import LONG, Desk
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.xdist_group("browser")]
-
 
 def ship(page: Page, tracking: str) -> None:
     page.locator("#order-actions").get_by_text("Ship", exact=True).first.click()

@@ -14,7 +14,6 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.journeys.browser.conftest import LONG, Desk
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.xdist_group("browser")]
 SHIPPABLE = "state:processing fulfilled-by:merchant prime:no attention:no -hold buyer-cancel:no"
 COLLEAGUE = "carl@example.org"
 

@@ -11,7 +11,6 @@ from playwright.sync_api import Page, expect
 from tests.journeys.browser.conftest import LONG, Desk
 from tests.journeys.browser.test_desk_work import Steps
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.xdist_group("browser")]
 SHIPPED = """
     SELECT number FROM orders
      WHERE state = 'complete' AND fulfilled_by = 'merchant' AND total_minor > 2000
