@@ -230,6 +230,7 @@ def execute(environment: Environment, purpose: str, arguments: list[str]) -> NoR
     environ = {**os.environ, "VIRTUAL_ENV": str(environment.path)}
     environ["PATH"] = os.pathsep.join([str(environment.path / "bin"), environ.get("PATH", os.defpath)])
     environ.pop("PYTHONHOME", None)
+    environ["PYTHONDONTWRITEBYTECODE"] = ""  # without compiled files every start takes seconds longer
     python = str(environment.python)
     processes = (os.cpu_count() or 1) + 1  # of tests: many of them wait for a while
     command = {

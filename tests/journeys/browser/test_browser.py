@@ -100,41 +100,24 @@ def test_news_appears_by_itself(desk: Desk, open_page: Callable[..., Page]) -> N
     expect(page.locator("main")).to_contain_text(said, timeout=LONG)
 
 
-PAGES = (
-    "/orders/",
-    "/orders/{number}",
-    "/orders/{number}/actions/ship",
-    "/dashboard/",
-    "/styleguide/",
-    "/stores/",
-    "/stores/add",
-    "/runs/",
-    "/plugins/",
-)
+FULL_PAGES = ("/orders/", "/orders/{number}", "/orders/{number}/actions/ship", "/dashboard/", "/runs/")
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing_on_any_page(desk: Desk, open_page: Callable[..., Page], theme: str) -> None:
+@pytest.mark.parametrize(("theme", "language", "width"), [("light", "en", 1440), ("dark", "fr", 390)])
+def test_axe_finds_nothing_on_a_full_desk_and_no_page_scrolls_sideways(
+    desk: Desk, open_page: Callable[..., Page], theme: str, language: str, width: int
+) -> None:
+    """Every page is looked at with few rows, by `tests/ui/frame/test_look.py`."""
     number = desk.open_order(skip=3)["number"]
-    page = open_page(color_scheme=theme)
+    page = open_page(color_scheme=theme, locale=language, viewport={"width": width, "height": 900})
     found = {}
-    for path in PAGES:
+    for path in FULL_PAGES:
         page.goto(desk.url + path.format(number=number))
         expect(page.locator("[aria-busy=true]")).to_have_count(0)  # cards and counts come after the page
         if violations := Axe().run(page).response["violations"]:
             found[path] = [(violation["id"], violation["nodes"][0]["html"][:120]) for violation in violations]
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
     assert found == {}
-
-
-@pytest.mark.parametrize("language", ["en", "fr"])
-def test_no_page_scrolls_sideways_at_390_px(desk: Desk, open_page: Callable[..., Page], language: str) -> None:
-    number = desk.open_order(skip=3)["number"]
-    page = open_page(viewport={"width": 390, "height": 844}, locale=language)
-    for path in PAGES:
-        page.goto(desk.url + path.format(number=number))
-        expect(page.locator("[aria-busy=true]")).to_have_count(0)  # cards and counts come after the page
-        width = page.evaluate("document.documentElement.scrollWidth")
-        assert width <= 390, path
 
 
 def test_an_order_can_be_shipped_by_keyboard_alone(desk: Desk, open_page: Callable[..., Page]) -> None:
