@@ -13,9 +13,13 @@ from sqlalchemy import inspect, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from tests import postgres
+from tests.refunds import refund, shipped_order
 from webapp import create_app, schema
 from webapp.accounts.models import User
 from webapp.audit.actor import Actor
+from webapp.billing.models import CreditMemo, Invoice, Transaction
+from webapp.billing.number_settings import NUMBERS
+from webapp.billing.services import issue_invoice
 from webapp.channels import keeping
 from webapp.channels.incoming import Component, IncomingAmount, OrdersPage
 from webapp.channels.legal_face import FACE
@@ -34,12 +38,13 @@ from webapp.orders.archiving import AFTER_DAYS, SETTINGS
 from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order, OrderAmount
 from webapp.orders.order_settings import IMPORT_ORDERS, NEW_ORDERS, OWN_NUMBERS
+from webapp.orders.queries import locked
 from webapp.schema import SchemaDiffers
 from webapp.search.contract import ORDERS
 from webapp.search.query import parse
 from webapp.settings.declared import Setting, SettingsGroup
 from webapp.settings.models import StoredSetting
-from webapp.settings.services import store_all
+from webapp.settings.services import change, store_all
 from webapp.sync import runs
 from webapp.sync.models import OrdersProof, QuarantinedOrder, StoreSync, SyncWindow, WindowKind
 from webapp.sync.taking_in.pages import prepare, take_in
@@ -398,3 +403,57 @@ def test_what_is_kept_of_other_lists_goes_with_the_way_back(make_user: Callable[
     assert not db.session.scalars(select(ListLayout)).all()
     assert not db.session.scalars(select(Export)).all()
     assert dict(db.session.execute(select(User.name, User.start_view)).all()) == {"Mia": "", "Max": str(own)}
+
+
+def test_terms_of_invoices_and_sequences_of_years_are_kept_on_the_way_back(
+    take: Callable[..., list[Order]], operator: Actor, caplog: pytest.LogCaptureFixture
+) -> None:
+    [order, other, later] = take(incoming_order(), incoming_order(), incoming_order())
+    numbers = []
+    for settings, one in (({}, order), ({"invoice_yearly": True}, other)):
+        with unit_of_work():
+            change(NUMBERS, settings, order.shop, actor=operator)
+            numbers.append(issue_invoice(locked(one), actor=operator).number)
+    kept = db.session.execute(select(Invoice.number, Invoice.terms, Invoice.seller).order_by(Invoice.id)).all()
+    year = numbers[1].removeprefix("INV-")[:4]
+    db.session.rollback()
+
+    schema.back_to("0027")
+    kinds = text("SELECT kind, prefix, next FROM number_sequences WHERE kind LIKE 'invoice%' ORDER BY id")
+    assert [tuple(row) for row in db.session.execute(kinds)] == [
+        ("invoice", "INV-", 2),
+        (f"invoice:yearly-{year}:INV-", "INV-", 2),
+    ]
+    db.session.rollback()
+    schema.migrate()
+
+    assert db.session.execute(select(Invoice.number, Invoice.terms, Invoice.seller).order_by(Invoice.id)).all() == kept
+    with unit_of_work():
+        assert issue_invoice(locked(later), actor=operator).number == f"INV-{year}-000002"
+    with pytest.raises(SystemExit):
+        schema.back_to("0026")
+    assert "Invoices were issued" in caplog.text
+    schema.migrate()
+
+
+def test_no_version_that_would_forget_refunds_is_gone_back_to(
+    take: Callable[..., list[Order]], operator: Actor, caplog: pytest.LogCaptureFixture
+) -> None:
+    [order] = take(shipped_order())
+    memo = refund(order, actor=operator)
+    row = {"store_id": order.store_id, "order_id": order.id, "number": "T-1", "order_number": "1", "kind": "refund"}
+    row |= {"word": "", "status": "", "posted_at": now(), "marketplace": "", "currency": "EUR", "parts": []}
+    row |= {"total_minor": 0, "fees_minor": 0, "memo_id": memo.id}
+    with unit_of_work():
+        db.session.execute(Transaction.__table__.insert().values(**row))
+    with pytest.raises(SystemExit):
+        schema.back_to("0030")
+    assert "a second time" in caplog.text
+    schema.migrate()
+    with unit_of_work():
+        db.session.execute(text("UPDATE transactions SET memo_id = NULL"))
+    with pytest.raises(SystemExit):
+        schema.back_to("0028")
+    assert "Credit memos were recorded" in caplog.text
+    schema.migrate()
+    assert db.session.scalars(select(CreditMemo.id)).all() == [memo.id]

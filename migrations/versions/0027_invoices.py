@@ -10,6 +10,7 @@ Create Date: 2026-11-30 06:20:00.000000
 
 import sqlalchemy as sa
 from alembic import op
+from alembic.util import CommandError
 
 from webapp.db import Json, UtcDateTime
 
@@ -107,9 +108,11 @@ def forbid_changes() -> None:
 
 
 def downgrade() -> None:
+    if op.get_bind().scalar(sa.text("SELECT EXISTS (SELECT 1 FROM invoices)")):
+        raise CommandError("Invoices were issued, and have to be kept: an earlier version would lose them.")
     op.drop_table("invoice_lines")
     op.drop_table("invoices")
-    op.execute("DELETE FROM number_sequences WHERE kind = 'invoice'")
+    op.execute("DELETE FROM number_sequences WHERE kind LIKE 'invoice%'")  # also those that were drawn from earlier
     op.execute("UPDATE order_lines SET invoiced = 0 WHERE invoiced <> 0")
     if not on_sqlite():
         op.drop_constraint("ck_order_amounts_never_invoice_more", "order_amounts")

@@ -10,6 +10,7 @@ Create Date: 2026-11-30 09:00:00.000000
 
 import sqlalchemy as sa
 from alembic import op
+from alembic.util import CommandError
 
 from webapp.db import Json, UtcDateTime
 
@@ -46,8 +47,8 @@ COLUMNS = {
     ),
 }
 KEPT = (
-    "id", "order_id", "shop_id", "purpose", "state", "origin", "number", "corrects_id", "reason", "recorded_at",
-    "issued_at", "currency", "total_minor", "seller", "terms", "actor_kind", "actor_id",
+    "id", "order_id", "shop_id", "purpose", "state", "origin", "number", "invoice_id", "corrects_id", "reason",
+    "recorded_at", "issued_at", "currency", "total_minor", "seller", "terms", "actor_kind", "actor_id",
 )  # fmt: skip
 
 
@@ -189,11 +190,15 @@ def forbid_changes() -> None:
 
 
 def downgrade() -> None:
+    if op.get_bind().scalar(sa.text("SELECT EXISTS (SELECT 1 FROM credit_memos)")):
+        raise CommandError(
+            "Credit memos were recorded: a version without them would lose them, and refund what is refunded already."
+        )
     op.drop_table("credit_memo_lines")
     op.drop_table("credit_memos")
     if not on_sqlite():
         op.execute("DROP FUNCTION forbid_issued_memo_lines()")
-    op.execute("DELETE FROM number_sequences WHERE kind = 'credit_memo'")
+    op.execute("DELETE FROM number_sequences WHERE kind LIKE 'credit_memo%'")
     op.drop_column("roles", "refund_limits")
     op.execute("UPDATE order_lines SET refunded = 0 WHERE refunded <> 0")
     for table, (names, _is_minor, checks) in COLUMNS.items():
