@@ -12,11 +12,13 @@ from webapp.billing.contract import DocumentKind
 from webapp.billing.memos import issue_memos, record_refund
 from webapp.billing.models import CreditMemo, Invoice
 from webapp.billing.number_check import Checked, Problem, _Reading, check_numbers
+from webapp.billing.number_settings import NUMBERS, Form
 from webapp.billing.services import issue_invoice
 from webapp.channels.models import NumberSequence
 from webapp.db import db, unit_of_work
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
+from webapp.settings.services import change
 from webapp.testing import incoming_order
 
 Take = Callable[..., list[Order]]
@@ -24,7 +26,7 @@ AT = datetime(2026, 11, 30, tzinfo=UTC)
 
 
 def read(*numbers: str, prefix: str = "INV-", coming: str = "") -> list[tuple[str, str]]:
-    reading = _Reading(prefix)
+    reading = _Reading([Form(prefix, yearly=False)])
     for place, number in enumerate(numbers):
         reading.take(number, AT + timedelta(minutes=place))
     ahead = list(reading.ahead(coming)) if coming else []
@@ -41,6 +43,8 @@ def read(*numbers: str, prefix: str = "INV-", coming: str = "") -> list[tuple[st
         (["INV-000002", "INV-000001"], "INV-", "", [("gap", "INV-000002"), ("again", "INV-000001")]),
         (["INV-000001"], "INV-", "INV-000009", [("ahead", "INV-000009")]),
         (["INV-2026-1", "INV-2026-2", "INV-2027-1"], "INV-2027-", "INV-2027-2", []),  # a new year begins again
+        (["INV-000001", "R-000001", "R-000002", "INV-000002"], "INV-", "INV-000003", []),  # an earlier prefix goes on
+        (["INV-000001", "R-000001", "INV-000003"], "INV-", "INV-000004", [("gap", "INV-000003")]),
         (["INV-A1000001", "INV-A1000002"], "INV-A1", "INV-A1000003", []),  # a prefix that ends in a digit
         (["INV-999999", "INV-1000000"], "INV-", "INV-1000001", [("gap", "INV-999999")]),
     ],
@@ -50,7 +54,7 @@ def test_numbers_follow_each_other(numbers: list[str], prefix: str, coming: str,
 
 
 def test_a_document_older_than_the_one_before_is_found() -> None:
-    reading = _Reading("INV-")
+    reading = _Reading([Form("INV-", yearly=False)])
     reading.take("INV-1", AT)
     reading.take("INV-2", AT - timedelta(seconds=1))
     assert [flaw.problem for flaw in reading.flaws] == [Problem.OLDER]
@@ -68,6 +72,22 @@ def test_what_the_desk_issued_has_no_flaw(take: Take, mia: Actor) -> None:
         db.session.execute(update(NumberSequence).where(NumberSequence.kind == "invoice").values(next=9))
     [found] = check_numbers(mia)
     assert [flaw.problem for flaw in found.flaws] == [Problem.AHEAD]
+
+
+def test_years_and_earlier_prefixes_have_no_flaw(take: Take, mia: Actor, operator: Actor) -> None:
+    orders = take(*[incoming_order() for _ in range(5)])
+    settings = (
+        {},
+        {"invoice_prefix": "R1", "invoice_yearly": True},
+        {},
+        {"invoice_prefix": "", "invoice_yearly": False},
+    )
+    for order, values in zip(orders, [*settings, settings[1]], strict=True):
+        with unit_of_work():
+            change(NUMBERS, values, order.shop, actor=operator)
+            issue_invoice(locked(order), actor=mia)
+    [found] = check_numbers(mia)
+    assert (found.documents, found.flaws) == (5, [])
 
 
 def test_memos_are_checked_in_the_order_of_their_numbers(

@@ -1,7 +1,7 @@
 """Whether the numbers of issued documents are without gaps and in the order in which the documents were issued."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 from webapp.audit.actor import Actor
 from webapp.billing.contract import DocumentKind
 from webapp.billing.models import CreditMemo, Invoice
+from webapp.billing.number_settings import Form, every_sequence, kind_of
 from webapp.channels.models import NumberSequence, Shop
 from webapp.db import db
 
@@ -74,19 +75,24 @@ def _checked(sequence: NumberSequence, shop: str) -> Checked:
     kind = DocumentKind(sequence.kind)
     model, in_order = _ISSUED[kind]
     query = select(model.number, model.issued_at).where(model.shop_id == sequence.shop_id, model.number.is_not(None))
-    reading = _Reading(sequence.prefix)
+    ever = [row for row in every_sequence([sequence.shop_id]) if kind_of(row) == kind]
+    reading = _Reading([Form(row.prefix, row.yearly) for row in ever])
     for number, issued_at in db.session.execute(query.order_by(*in_order).execution_options(yield_per=_AT_ONCE)):
         reading.take(number, issued_at)
-    coming = f"{sequence.prefix}{sequence.next:0{sequence.padding}d}"
+    year = f"{sequence.year}-" if sequence.year is not None else ""
+    coming = f"{sequence.prefix}{year}{sequence.next:0{sequence.padding}d}"
     flaws = [*reading.flaws, *reading.ahead(coming)]
     return Checked(shop, kind, reading.count, reading.first, reading.last, flaws)
 
 
 class _Reading:
-    """The documents of a sequence in the order of their issue. A new prefix may begin again at 1, as each year does."""
+    """The documents of a shop in the order of their issue. Each prefix it ever had, and each year of these, counts from
+    1 by itself: a shop may return to an earlier prefix, whose sequence goes on.
+    """
 
-    def __init__(self, prefix: str) -> None:
-        self._prefix = prefix
+    def __init__(self, forms: Iterable[Form]) -> None:
+        self._forms = list(forms)
+        self._lasts: dict[str, tuple[int, str]] = {}  # the last count by prefix, with its number
         self.count, self.first, self.last = 0, "", ""
         self.flaws: list[Flaw] = []
         self._at: datetime | None = None
@@ -95,25 +101,29 @@ class _Reading:
         self.flaws += self._between(number)
         if self._at is not None and issued_at < self._at:
             self.flaws.append(Flaw(Problem.OLDER, number, self.last))
+        prefix, count = self._parts(number)
+        self._lasts[prefix] = count, number
         self.count, self.first = self.count + 1, self.first or number
         self.last, self._at = number, issued_at
 
     def ahead(self, coming: str) -> Iterator[Flaw]:
         """The flaw if the sequence goes on with another number than the next one."""
-        if list(self._between(coming)):
-            yield Flaw(Problem.AHEAD, coming, self.last)
+        for flaw in self._between(coming):
+            yield Flaw(Problem.AHEAD, coming, flaw.before)
 
     def _between(self, number: str) -> Iterator[Flaw]:
         prefix, count = self._parts(number)
-        before, last = self._parts(self.last) if self.last else (prefix, 0)
-        if count == last + 1 or (prefix != before and count == 1):
-            return
-        yield Flaw(Problem.GAP if count > last + 1 else Problem.AGAIN, number, self.last)
+        last, before = self._lasts.get(prefix, (0, ""))
+        if count != last + 1:
+            yield Flaw(Problem.GAP if count > last + 1 else Problem.AGAIN, number, before)
 
     def _parts(self, number: str) -> tuple[str, int]:
-        """The prefix of a number, which may itself end in a digit, and the count behind it."""
-        rest = number.removeprefix(self._prefix)
-        if rest != number and rest.isascii() and rest.isdigit():
-            return self._prefix, int(rest)
+        """The prefix of a number, which may itself end in a digit, with its year if it has one, and the count behind
+        it.
+        """
+        for form in self._forms:
+            pattern = re.escape(form.prefix) + (r"[0-9]{4}-" if form.yearly else "")
+            if found := re.fullmatch(rf"({pattern})([0-9]+)", number):
+                return found[1], int(found[2])
         found = _NUMBER.fullmatch(number)
         return (found[1], int(found[2])) if found else (number, 0)
