@@ -1,4 +1,4 @@
-"""The plans that the database makes for the statements of a test."""
+"""The statements of a test, and the plans that the database makes for them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,3 +26,18 @@ def plans_of(ask: Callable[[], object], table: str) -> list[str]:
     finally:
         event.remove(db.engine, "before_cursor_execute", explain)
     return plans
+
+
+def statements_of(ask: Callable[[], object]) -> list[str]:
+    """The statements that a call makes."""
+    statements: list[str] = []
+
+    def note(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        statements.append(statement)
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    try:
+        ask()
+    finally:
+        event.remove(db.engine, "before_cursor_execute", note)
+    return statements

@@ -12,6 +12,8 @@ from sqlalchemy import delete, text, update
 from sqlalchemy.exc import DBAPIError
 
 from tests.conftest import run_by_the_clock
+from tests.plans import statements_of
+from tests.refunds import WHOLE, shipped_order
 from webapp.accounts.models import Role
 from webapp.audit.actor import Actor
 from webapp.billing.holding import SETTINGS
@@ -47,7 +49,7 @@ from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.services import ship_order
 from webapp.orders.events import events_of
 from webapp.orders.models import Order, OrderAmount
-from webapp.orders.queries import locked
+from webapp.orders.queries import AROUND, locked, locked_all
 from webapp.orders.states import OrderState
 from webapp.settings.services import store_all
 from webapp.testing import FakeChannel, again, incoming_line, incoming_order, line_again
@@ -254,6 +256,21 @@ def test_it_is_issued_when_the_channel_accepts_it(
     assert (order.refunding_minor, order.refunded_minor) == (0, 3870)
     assert order.state == OrderState.CLOSED
     assert codes(order)[-3:] == ["refund_asked", "update_accepted", "memo_issued"]
+
+
+def test_those_of_a_batch_are_issued_together(take: Take, mia: Actor) -> None:
+    memos = [refund(order, WHOLE, actor=mia) for order in take(*[shipped_order() for _ in range(5)])]
+
+    def accept(some: list[CreditMemo]) -> int:
+        updates = [the_update(memo) for memo in some]
+        db.session.rollback()
+        with unit_of_work():
+            locked_all([memo.order_id for memo in some], mia, *AROUND)
+            return len(statements_of(lambda: RefundKind().accepted(updates)))
+
+    one, four = accept(memos[:1]), accept(memos[1:])
+    assert [memo.number for memo in memos] == [f"CM-00000{place}" for place in range(1, 6)]
+    assert four <= one
 
 
 def test_a_refused_one_never_had_a_number_and_its_amounts_are_free(

@@ -40,7 +40,7 @@ from webapp.jobs.telling import tell
 from webapp.money import Money
 from webapp.orders.amounts import OWN, Place
 from webapp.orders.contract import Amount, Origin
-from webapp.orders.events import record
+from webapp.orders.events import record, record_all
 from webapp.orders.models import Order
 from webapp.orders.services import (
     ManagedAtChannel,
@@ -326,9 +326,10 @@ def issue_memos(memos: Sequence[CreditMemo], *, actor: Actor) -> None:
         memo.terms = dict(memo_terms(memo.order, at, included=included, notes=notes, of=of))
         memo.number, memo.issued_at, memo.state = number, at, MemoState.ISSUED
     db.session.flush()
-    for memo in memos:
-        code = "invoice_corrected" if memo.purpose == Purpose.CORRECTION else "memo_issued"
-        record(memo.order, code, actor=actor, values=words_of(memo))
+    for code, is_correction in (("memo_issued", False), ("invoice_corrected", True)):
+        some = [memo for memo in memos if (memo.purpose == Purpose.CORRECTION) is is_correction]
+        if some:
+            record_all([memo.order for memo in some], code, actor=actor, each=[words_of(memo) for memo in some])
     tell(
         "documents_issued",
         [DocumentIssued(memo.id, memo.order_id, DocumentKind.CREDIT_MEMO, memo.number or "") for memo in memos],

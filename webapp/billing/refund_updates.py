@@ -4,11 +4,12 @@ The source is a `CreditMemo`. Nothing in a reading of the order shows a refund; 
 (`proofs`). The memo is issued once the channel accepted it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
 from sqlalchemy import select, update as change
+from sqlalchemy.orm import joinedload, selectinload
 
 from webapp.audit.actor import Actor
 from webapp.billing.holding import REFUND_HOLD
@@ -17,11 +18,12 @@ from webapp.billing.models import CreditMemo, MemoState, Transaction
 from webapp.billing.refund_words import REFUND, REFUSED, words_of
 from webapp.channels.incoming import IncomingOrder
 from webapp.clock import now
-from webapp.db import any_row, db
+from webapp.db import among, any_row, db
 from webapp.errors import DeskError, Refusal
 from webapp.i18n import lazy_gettext as _l
 from webapp.orders.events import record
 from webapp.orders.models import Order
+from webapp.orders.queries import AROUND
 from webapp.updates.contract import Impossible, OutwardKind, Waits
 from webapp.updates.models import UNSETTLED, ChannelUpdate, UpdateState
 
@@ -87,10 +89,17 @@ class RefundKind(OutwardKind):
     def shown_by(self, update: ChannelUpdate, reading: IncomingOrder) -> None:
         return None
 
-    def accepted(self, update: ChannelUpdate) -> None:
-        memo = _memo(update)
-        if memo is not None:
-            _issue(memo, update)
+    def accepted(self, updates: Sequence[ChannelUpdate]) -> None:
+        ids = [update.source_id for update in updates if update.source_id is not None]
+        around = (selectinload(CreditMemo.lines), joinedload(CreditMemo.order).options(*AROUND))
+        query = select(CreditMemo).where(among(CreditMemo.id, ids), CreditMemo.state == MemoState.RECORDED)
+        memos = {memo.id: memo for memo in db.session.scalars(query.options(*around))}
+        by_store: dict[int, list[CreditMemo]] = {}
+        for update in updates:
+            if (memo := memos.get(update.source_id or 0)) is not None:
+                by_store.setdefault(update.store_id, []).append(memo)
+        for store_id, some in by_store.items():
+            issue_memos(some, actor=Actor.channel(store_id))
 
     def settled(self, update: ChannelUpdate) -> None:
         memo = _memo(update)

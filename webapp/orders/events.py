@@ -168,17 +168,18 @@ def record_all(
     cause: str = "",
     at: datetime | None = None,
     values: Mapping[str, Any] | None = None,
+    each: Sequence[Mapping[str, Any]] = (),
     sealed: bytes | None = None,
     news: bool = True,
 ) -> list[OrderEvent]:
-    """Record one change of many orders, each of which is locked: one event for each order, announced once for all. A
-    change that is not `news` leaves `updated_at` as it is.
+    """Record one change of many orders, each of which is locked: one event for each order, announced once for all. The
+    events have the same `values`, or `each` its own. A change that is not `news` leaves `updated_at` as it is.
     """
     db.session.flush()
     seen_at = now()
     events, changes, moves = [], [], []
     origin = Origin.ELSEWHERE if actor.kind is ActorKind.CHANNEL else Origin.DESK
-    for order in orders:
+    for place, order in enumerate(orders):
         noted = db.session.info.get("order_changes", {}).pop(order.id, None) or _Noted()
         if noted.after or actor.kind not in (ActorKind.CHANNEL, ActorKind.JOB):  # else no form is outdated
             order.version += 1
@@ -187,8 +188,8 @@ def record_all(
         data: dict[str, Any] = {"after": noted.after}
         if actor.kind in (ActorKind.PERSON, ActorKind.OPERATOR):
             data["before"] = noted.before
-        if values:
-            data["values"] = dict(values)
+        if own := (each[place] if each else values):
+            data["values"] = dict(own)
         event = OrderEvent(
             order_id=order.id,
             at=at or seen_at,

@@ -136,9 +136,9 @@ class OutwardKind(ABC):
     def shown_by(self, update: ChannelUpdate, reading: IncomingOrder) -> Shown | DoneElsewhere | Contradicted | None:
         """What a reading of the order shows of the update; None if nothing. Asked of refused updates too."""
 
-    def accepted(self, update: ChannelUpdate) -> None:  # noqa: B027 - most kinds have nothing to do
-        """React to the channel's having carried an update out without complaint, before its effect is seen. An update
-        may be settled without ever having been accepted.
+    def accepted(self, updates: Sequence[ChannelUpdate]) -> None:  # noqa: B027 - most kinds have nothing to do
+        """React to the channel's having carried updates out without complaint, before their effect is seen: those of a
+        batch together. An update may be settled without ever having been accepted.
         """
 
     def settled(self, update: ChannelUpdate) -> None:  # noqa: B027 - most kinds have nothing to do

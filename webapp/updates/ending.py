@@ -109,14 +109,16 @@ class _KindsOf(Listener):
         _lock({fact.order_id for fact in mine.values()})
         rows = select(ChannelUpdate).join(Order, Order.id == ChannelUpdate.order_id).where(ChannelUpdate.id.in_(mine))
         rows = rows.order_by(Order.shop_id, ChannelUpdate.id)  # in which sequences of numbers are locked
+        accepted: dict[str, list[ChannelUpdate]] = {}
         for row in db.session.scalars(rows).all():
-            kind = self._own[row.kind]
             if row.state != mine[row.id].state:
                 continue  # called again later, it may have been sent again
             if row.state == UpdateState.ACCEPTED:
-                kind.accepted(row)
+                accepted.setdefault(row.kind, []).append(row)
             else:
-                kind.settled(row)
+                self._own[row.kind].settled(row)
+        for code, some in accepted.items():
+            self._own[code].accepted(some)
 
 
 def _reacts(kind: OutwardKind) -> bool:
