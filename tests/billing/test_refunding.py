@@ -259,18 +259,20 @@ def test_it_is_issued_when_the_channel_accepts_it(
 
 
 def test_those_of_a_batch_are_issued_together(take: Take, mia: Actor) -> None:
-    memos = [refund(order, WHOLE, actor=mia) for order in take(*[shipped_order() for _ in range(5)])]
+    memos = [refund(order, WHOLE, actor=mia) for order in take(*[shipped_order() for _ in range(7)])]
 
     def accept(some: list[CreditMemo]) -> int:
-        updates = [the_update(memo) for memo in some]
-        db.session.rollback()
         with unit_of_work():
             locked_all([memo.order_id for memo in some], mia, *AROUND)
-            return len(statements_of(lambda: RefundKind().accepted(updates)))
+            updates = [the_update(memo) for memo in some]
+            return sum(
+                "INTO order_events" not in text for text in statements_of(lambda: RefundKind().accepted(updates))
+            )
 
-    one, four = accept(memos[:1]), accept(memos[1:])
-    assert [memo.number for memo in memos] == [f"CM-00000{place}" for place in range(1, 6)]
-    assert four <= one
+    accept(memos[:1])  # begins the sequence of numbers
+    two, four = accept(memos[1:3]), accept(memos[3:])
+    assert [memo.number for memo in memos] == [f"CM-00000{place}" for place in range(1, 8)]
+    assert four == two
 
 
 def test_a_refused_one_never_had_a_number_and_its_amounts_are_free(
