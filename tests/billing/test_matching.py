@@ -11,6 +11,8 @@ import time_machine
 from flask import Flask
 
 from tests.billing.test_refunding import Take, codes, hold, incoming, order, refund, rows, shipped, the_update, units
+from tests.plans import statements_of
+from tests.refunds import WHOLE, shipped_order
 from webapp.audit.actor import Actor
 from webapp.billing import matching
 from webapp.billing.adopting import adopt_transaction
@@ -390,3 +392,11 @@ def test_the_form_of_a_refund_says_what_may_not_show_yet(order: Order, channel: 
     ]
     channel.has_transactions = False
     assert len(preview_refund(order, units(order, mug=1), "CustomerReturn", actor=mia).sentences) == 2
+
+
+def test_transactions_of_many_orders_are_read_at_once(take: Take, channel: FakeChannel, mia: Actor) -> None:
+    orders = [locked(one) for one in take(shipped_order(), shipped_order(), shipped_order())]
+    made = statements_of(
+        lambda: [preview_refund(one, WHOLE, "CustomerReturn", actor=mia) for one in orders]  # as a bulk act does
+    )
+    assert sum("FROM transactions" in statement for statement in made) == 1

@@ -10,19 +10,20 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
-from sqlalchemy import and_, select, update
+from sqlalchemy import Select, and_, or_, select, update
 from sqlalchemy.orm import joinedload
 
-from webapp.billing.models import Transaction
+from webapp.billing.models import CreditMemo, Transaction
 from webapp.billing.queries import memos_of
 from webapp.channels.models import Store
 from webapp.channels.registered import channels
 from webapp.channels.transactions import IncomingTransaction, TransactionKind
 from webapp.clock import now
-from webapp.db import among, any_row, db, insert_into
+from webapp.db import among, any_row, db, insert_into, once_a_transaction
 from webapp.errors import Refusal
 from webapp.i18n import lazy_gettext as _l
 from webapp.orders.models import Order
+from webapp.orders.queries import loaded_with
 from webapp.orders.services import ManagedAtChannel
 
 # What a person may adopt as a credit memo, beside refunds: nobody knows whose money it was, or what it was for.
@@ -83,12 +84,28 @@ def transactions_of(order: Order) -> Sequence[Transaction]:
 
 
 def without_memo(order: Order) -> list[int]:
-    """What refunds of the order come to that no credit memo records, in minor units of its currency."""
-    return [
-        row.fees_minor - row.total_minor
-        for row in transactions_of(order)
-        if row.kind == TransactionKind.REFUND and not _has_memo(row, order) and row.currency == order.currency
-    ]
+    """What refunds of the order come to that no credit memo records, in minor units of its currency. Those of all
+    loaded orders are read at once.
+    """
+    kept: dict[int, list[int]] = once_a_transaction("refunds without a memo", dict)
+    if order.id not in kept:
+        ids = [row.id for row in loaded_with(order) if row.id not in kept]
+        kept.update({order_id: [] for order_id in ids})
+        for order_id, minor in db.session.execute(_without_memo(ids)):
+            kept[order_id].append(minor)
+    return kept[order.id]
+
+
+def _without_memo(order_ids: Sequence[int]) -> Select[int, int]:
+    """As `_has_memo` says it, for many orders."""
+    taken_back = select(CreditMemo.id).where(CreditMemo.corrects_id == Transaction.memo_id).exists()
+    return (
+        select(Transaction.order_id, Transaction.fees_minor - Transaction.total_minor)
+        .join(Order, Order.id == Transaction.order_id)
+        .where(among(Transaction.order_id, order_ids), Transaction.kind == TransactionKind.REFUND)
+        .where(Transaction.currency == Order.currency, or_(Transaction.memo_id.is_(None), taken_back))
+        .order_by(Transaction.posted_at, Transaction.id)
+    )
 
 
 def _has_memo(row: Transaction, order: Order) -> bool:
