@@ -131,7 +131,7 @@ def test_what_pages_write_is_read_back(minor: int, currency: str, locale: str) -
         ("1,234.50", "EUR", 123450),
         ("1 234,50", "EUR", 123450),
         ("1\u202f234,50\u00a0€", "EUR", 123450),
-        ("1,234", "EUR", 123400),
+        ("0.500", "EUR", 50),
         ("1.234.567", "EUR", 123456700),
         ("1,234", "JPY", 1234),
         ("1,234", "KWD", 1234),  # three decimals: one separator is before them
@@ -161,6 +161,9 @@ def test_an_amount_is_read_as_people_type_it(text: str, currency: str, minor: in
         ("1,5", "JPY"),
         ("1.2345", "EUR"),
         ("1,234.567", "EUR"),
+        ("5.001", "EUR"),  # five, or five thousand?
+        ("1,234", "EUR"),
+        ("0.005", "EUR"),
         ("5 EUR 5", "EUR"),
         ("5 5", "EUR"),
         ("1 5,00", "EUR"),

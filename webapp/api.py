@@ -124,7 +124,7 @@ from webapp.jobs.schedule import Schedule
 from webapp.lists.contract import Expansion, ListWords, PlainRow, StatusCard, Subject
 from webapp.lists.saved_views import View
 from webapp.live import connection as redis, key as redis_key
-from webapp.money import Money, decimals
+from webapp.money import Money, NotAnAmount, decimals
 from webapp.orders.addresses import address_refusal, change_address, shown as shown_addresses
 from webapp.orders.archiving import archive, archive_refusal, restore, restore_refusal
 from webapp.orders.attention import AttentionKind
@@ -276,6 +276,7 @@ __all__ = [
     "Model",
     "Money",
     "Move",
+    "NotAnAmount",
     "NotCarriedOut",
     "NotYet",
     "NothingLearned",

@@ -12,8 +12,10 @@ from typing import Any, Self
 
 from babel.numbers import get_currency_precision, get_currency_symbol
 
+from webapp.i18n import LazyString, lazy_gettext as _l
+
 _AMOUNT = re.compile(r"[+-]?(\d{1,30}(\.\d{0,30})?|\.\d{1,30})", re.ASCII)
-_GROUPED = re.compile(r"[+-]?\d{1,3}(?:(?:,\d{3})+|(?:\.\d{3})+)", re.ASCII)  # 1,234 or 1.234.567
+_GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(?:(?:,\d{3})+|(?:\.\d{3})+)", re.ASCII)  # 1,234 or 1.234.567
 _LOCALES = ("en", "fr", "de", "ja")
 _TORN = re.compile(r"[0-9]\s+(?![0-9]{3}(?![0-9]))[0-9]")  # a space that is not before thousands
 _EXACT = Context(prec=100)  # more digits than any amount has: nothing is ever rounded on the way
@@ -21,6 +23,16 @@ _EXACT = Context(prec=100)  # more digits than any amount has: nothing is ever r
 
 class CurrenciesDiffer(TypeError):
     """Money of two currencies was added or compared: a bug of the caller, since no sum of them means anything."""
+
+
+class NotAnAmount(ValueError):
+    """A text that is no amount of the currency. `problem` says why, behind the label of a field, where more is to be
+    said than that.
+    """
+
+    def __init__(self, words: str, text: str, problem: LazyString | None = None) -> None:
+        super().__init__(f"{words}: {text!r}")
+        self.problem = problem
 
 
 @lru_cache(maxsize=512)
@@ -48,32 +60,42 @@ class Money:
 
     @classmethod
     def parse(cls, text: str, currency: str) -> Self:
-        """Exactly the amount of the text; ValueError if it is not a number or has a fraction of a minor unit."""
+        """Exactly the amount of the text; `NotAnAmount` if it is not a number or has a fraction of a minor unit."""
         if not _AMOUNT.fullmatch(text):
-            raise ValueError(f"not an amount: {text!r}")
+            raise NotAnAmount("not an amount", text)
         scaled = Decimal(text).scaleb(decimals(currency), _EXACT)
         if scaled != int(scaled):
-            raise ValueError(f"not an amount of {currency}: {text!r}")
+            problem = _l("has “%(text)s”, with more decimals than %(currency)s has.", text=text, currency=currency)
+            raise NotAnAmount(f"not an amount of {currency}", text, problem)
         return cls(int(scaled), currency)
 
     @classmethod
     def read(cls, text: str, currency: str) -> Self:
         """The amount as people type it: with a comma or a point before the decimals, spaces or separators between
-        thousands, and with or without the currency's code or symbol, as pages write it. ValueError as in `parse`, or
-        for another currency.
+        thousands, and with or without the currency's code or symbol, as pages write it. `NotAnAmount` as in `parse`,
+        for another currency, and for what some read as thousands and others as decimals: 5.001 € or 5,001 €.
         """
         if _TORN.search(text):
-            raise ValueError(f"not an amount: {text!r}")
+            raise NotAnAmount("not an amount", text)
         plain = "".join(text.split())
         code = plain.strip("+-.,0123456789")
         if code and code.upper() not in _names(currency):
-            raise ValueError(f"not in {currency}: {text!r}")
+            raise NotAnAmount(f"not in {currency}", text)
         sign = plain[: len(plain) - len(plain.lstrip("+-"))]
         plain = sign + plain.removeprefix(sign).removeprefix(code).removesuffix(code)
         if code and code in plain:
-            raise ValueError(f"not an amount: {text!r}")
+            raise NotAnAmount("not an amount", text)
         last = max(plain.rfind(","), plain.rfind("."))
-        grouped = _GROUPED.fullmatch(plain) is not None and (decimals(currency) != 3 or plain.count(plain[last]) > 1)
+        grouped = _GROUPED.fullmatch(plain) is not None
+        if grouped and plain.count(plain[last]) == 1 and decimals(currency):
+            if decimals(currency) != 3:
+                problem = _l(
+                    "has “%(text)s”, which can be read in two ways: leave the separator of thousands out, or write all "
+                    "decimals.",
+                    text=text,
+                )
+                raise NotAnAmount("not an amount that is clear", text, problem)
+            grouped = False
         if last >= 0 and not grouped:
             plain = plain[:last].replace(",", "").replace(".", "") + "." + plain[last + 1 :]
         elif grouped:

@@ -20,6 +20,7 @@ from webapp.api import (
     Kind,
     LineWish,
     Money,
+    NotAnAmount,
     Offered,
     Order,
     OrderAction,
@@ -271,10 +272,9 @@ def _amount(field: str, text: str, currency: str) -> int:
         return 0
     try:
         minor = Money.read(text, currency).minor
-    except ValueError:
-        raise Invalid(
-            field=field, problem=_l("must be an amount in %(currency)s, such as 5.00.", currency=currency)
-        ) from None
+    except NotAnAmount as why:
+        no_amount = _l("must be an amount in %(currency)s, such as 5.00.", currency=currency)
+        raise Invalid(field=field, problem=why.problem or no_amount) from None
     if minor < 0:
         raise Invalid(field=field, problem=_l("must not be below zero."))
     return minor

@@ -10,7 +10,7 @@ from babel import Locale
 
 from webapp.errors import Invalid
 from webapp.i18n import lazy_gettext as _l
-from webapp.money import Money
+from webapp.money import Money, NotAnAmount
 
 Limits = Mapping[str, int]  # minor units by currency
 FIELD = "refund_limits"
@@ -38,11 +38,9 @@ def read_limits(text: str) -> dict[str, int]:
             raise Invalid(field=FIELD, problem=_l("has %(currency)s twice.", currency=currency))
         try:
             minor = Money.read(part[1].strip(), currency).minor
-        except ValueError:
-            raise Invalid(
-                field=FIELD,
-                problem=_l("has “%(text)s”, which is no amount in %(currency)s.", text=part[1], currency=currency),
-            ) from None
+        except NotAnAmount as why:
+            no_amount = _l("has “%(text)s”, which is no amount in %(currency)s.", text=part[1], currency=currency)
+            raise Invalid(field=FIELD, problem=why.problem or no_amount) from None
         if not 0 <= minor <= _MOST:
             raise Invalid(
                 field=FIELD, problem=_l("has an amount below zero, or too large, in %(currency)s.", currency=currency)

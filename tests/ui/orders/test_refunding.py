@@ -48,7 +48,11 @@ BAD = [
     ("-5", "must not be below zero."),
     ("0", "The buyer would get nothing: choose units or amounts to refund."),
     ("five", NO_AMOUNT),
-    ("1.2345", NO_AMOUNT),
+    ("1.2345", "has “1.2345”, with more decimals than EUR has."),
+    (
+        "5.001",
+        "has “5.001”, which can be read in two ways: leave the separator of thousands out, or write all decimals.",
+    ),
 ]
 
 
