@@ -105,16 +105,21 @@ class IssuedDocuments(Printed):
 
     def compose(self, actor: Actor, ids: Sequence[int], paper: str) -> Composed:
         found = documents_by_id(self.model, ids, actor)
-        refused: dict[int, DeskError] = _hidden(ids, {row.id for row in found})
-        refused |= {row.id: NotIssuedYet() for row in found if row.number is None}
-        rows = [row for row in found if row.id not in refused]
-        documents: list[OfRow] = []
-        for row, content in zip(rows, issued.contents_of(rows, actor, paper), strict=True):
-            try:
-                documents.append(OfRow(row.id, row.order_id, compose(content)))
-            except DoesNotAddUp as why:
-                refused[row.id] = why
-        return Composed(documents, refused)
+        composed = compose_issued(found, actor, paper)
+        return Composed(composed.documents, _hidden(ids, {row.id for row in found}) | dict(composed.refused))
+
+
+def compose_issued(rows: Sequence[Invoice | CreditMemo], actor: Actor, paper: str) -> Composed:
+    """The documents of these rows of the ledger, without those that have no number or don't add up."""
+    refused: dict[int, DeskError] = {row.id: NotIssuedYet() for row in rows if row.number is None}
+    numbered = [row for row in rows if row.id not in refused]
+    documents: list[OfRow] = []
+    for row, content in zip(numbered, issued.contents_of(numbered, actor, paper), strict=True):
+        try:
+            documents.append(OfRow(row.id, row.order_id, compose(content)))
+        except DoesNotAddUp as why:
+            refused[row.id] = why
+    return Composed(documents, refused)
 
 
 class Invoices(IssuedDocuments):

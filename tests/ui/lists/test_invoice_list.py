@@ -10,7 +10,7 @@ from sqlalchemy import update
 
 from tests.ui.conftest import Browser
 from webapp.audit.actor import Actor
-from webapp.billing.models import Invoice
+from webapp.billing.models import Invoice, InvoiceLine
 from webapp.billing.services import issue_invoices
 from webapp.db import db, unit_of_work
 from webapp.documents import print_runs
@@ -168,6 +168,18 @@ def test_invoices_of_chosen_orders_are_printed_and_those_without_are_named(
     assert "None of these orders has an invoice yet." in none
     tab = browser.get(f"/orders/{first.number}?tab=invoices").text
     assert f"/orders/invoices?order={first.id}" in tab
+
+
+def test_an_invoice_that_does_not_add_up_is_named_and_the_others_are_printed(issue: Issue, browser: Browser) -> None:
+    issue(2)
+    wrong = db.session.query(Invoice).filter_by(number="INV-000003").one()
+    with unit_of_work():
+        one = {"invoice_id": wrong.id, "position": 9, "component": "tip", "sku": "", "title": "", "units": 0}
+        db.session.execute(InvoiceLine.__table__.insert().values(**one, charged=1, tax=0, discount=0))
+    page = browser.get("/invoices/print?all=1").text
+    assert sorted(re.findall(r">(INV-\d+)</dd>", page)) == ["INV-000001", "INV-000002", "INV-000004"]
+    assert "INV-000003 is not printed: its rows add up to" in page
+    assert "3 invoices" in page
 
 
 def test_a_pick_list_is_a_page_and_a_pdf(take: Take, browser: Browser) -> None:

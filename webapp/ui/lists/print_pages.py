@@ -21,10 +21,8 @@ from webapp.clock import now
 from webapp.db import unit_of_work
 from webapp.documents import pdf, pick_list, print_runs, printed, return_slips
 from webapp.documents.composed import PAPERS, Document, texts
-from webapp.documents.invoices import compose
-from webapp.documents.issued import contents_of
 from webapp.documents.letters import Drawing, name_of, without_font
-from webapp.errors import Refusal
+from webapp.errors import DeskError, Refusal
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l, ngettext
 from webapp.lists.listing import chosen_ids
 from webapp.orders.bulk import NothingChosen
@@ -147,26 +145,28 @@ def issued_page(
     chosen: Chosen,
     *,
     pdf_url: str,
-    refused: Sequence[tuple[Order, Refusal]] = (),
+    refused: Sequence[tuple[Order, DeskError]] = (),
     left_out: int = 0,
     more: bool = False,
 ) -> str:
-    """The page of these documents, of which it shows the first; those without a number are left out."""
+    """The page of these documents, of which it shows the first; those without a number are left out, and those that
+    don't add up.
+    """
     actor = current_actor()
     found = documents_by_id(kind.model, ids[:SHOWN], actor)
-    numbered = [row for row in found if row.number is not None]
-    unnumbered = [(row.order, printed.NotIssuedYet()) for row in found if row.number is None]
+    composed = printed.compose_issued(found, actor, chosen_paper())
+    not_printed = [(row.order, composed.refused[row.id]) for row in found if row.id in composed.refused]
     return sheets_page(
-        kind.counted(len(ids) - len(unnumbered)),
-        [compose(content) for content in contents_of(numbered, actor, chosen_paper())],
-        [row.order for row in numbered],
+        kind.counted(len(ids) - len(not_printed)),
+        [one.document for one in composed.documents],
+        [row.order for row in found if row.id not in composed.refused],
         chosen,
         chosen.back_url,
         pdf_url=pdf_url,
         hidden=len(ids) - len(found),
         nothing=str(kind.nothing),
-        refused=[*unnumbered, *refused],
-        left_out=len(unnumbered) + left_out,
+        refused=[*not_printed, *refused],
+        left_out=len(not_printed) + left_out,
         more=more,
     )
 
@@ -319,7 +319,7 @@ def sheets_page(
     *,
     pdf_url: str,
     posts: bool = True,
-    refused: Sequence[tuple[Order, Refusal]] = (),
+    refused: Sequence[tuple[Order, DeskError]] = (),
     left_out: int = 0,
     hidden: int = 0,
     more: bool = False,
