@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Callable
+from types import MethodType
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from flask import Flask
 from tests.cli.conftest import Command
 from tests.ui.conftest import Browser
 from webapp.audit.actor import Actor
-from webapp.channels.contract import Flag, ProductCode
+from webapp.channels.contract import Channel, Flag, ProductCode
 from webapp.channels.incoming import OrdersPage
 from webapp.channels.models import Store
 from webapp.channels.registered import OF_LINES, channels
@@ -227,6 +228,11 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"flags": ["cold"]}, "gave “str” where “Flag” is needed"),
     ({"flags": (COLD, COLD)}, "the flag keep_cool is there already"),
     ({"flags": (Flag(code="", label="Cold"),)}, "a code is small letters, digits and _, and begins with a letter"),
+    ({"refund_plan": MethodType(Channel.refund_plan, "none")}, "it carries the kind refund, and has no refund_plan"),
+    (
+        {"has_transactions": True, "fetch_transactions": MethodType(Channel.fetch_transactions, "none")},
+        "it has_transactions, and has no fetch_transactions",
+    ),
 ]
 
 

@@ -1,4 +1,4 @@
-"""The channels that plugins register, each after a check of its declarations about orders."""
+"""The channels that plugins register, each after a check of its declarations: about orders, and what it can do."""
 
 import re
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from webapp.hooks.failures import NotTaken, WrongType
 from webapp.hooks.registered import by_code
 from webapp.i18n import LazyString
 
+REFUND = "refund"  # the kind of update for which a channel has a plan
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,39}")
 OF_LINES = {  # other names in a line's JSON: a product code with such a name would overwrite the value
     "id", "channel_line_id", "sku", "title", "ordered", "canceled", "shipped", "invoiced", "invoiceable",
@@ -22,7 +23,9 @@ def channels() -> dict[str, Channel]:
 
 
 def _check(channel: Channel, plugin: str) -> None:
-    """Raise for an invalid product code or flag, or one that pages and searches could not name."""
+    """Raise for an invalid product code or flag, or one that pages and searches could not name, and for what is
+    declared and not implemented.
+    """
     own = channel.product_code
     if not isinstance(own, ProductCode):
         raise WrongType(own, ProductCode)
@@ -41,6 +44,15 @@ def _check(channel: Channel, plugin: str) -> None:
         if flag.code in seen:
             raise NotTaken(f"the flag {flag.code} is there already")
         seen.add(flag.code)
+    if any(getattr(kind, "code", "") == REFUND for kind in channel.kinds) and _lacks(channel, "refund_plan"):
+        raise NotTaken(f"it carries the kind {REFUND}, and has no refund_plan")
+    if channel.has_transactions and _lacks(channel, "fetch_transactions"):
+        raise NotTaken("it has_transactions, and has no fetch_transactions")
+
+
+def _lacks(channel: Channel, method: str) -> bool:
+    """Whether the channel has not implemented a method of the contract."""
+    return getattr(getattr(channel, method), "__func__", None) is getattr(Channel, method)
 
 
 def _check_words(code: object, label: object, help_: object = "") -> None:
