@@ -157,21 +157,25 @@ class _OfMemo(ActionInput):
     memo: Annotated[int, FormField(_l("Credit memo"), Kind.FIXED)]
 
 
-class ApproveRefund(OrderAction):
-    """Approve a refund that somebody else proposed."""
+class MemoAction(OrderAction):
+    """An act on one credit memo, as a button beside it."""
 
-    code, label, right, icon = "approve_refund", _l("Approve refund"), "orders.refund", "check"
-    place = Place.DOCUMENTS
-    Input = _OfMemo
+    right, place, Input = "orders.refund", Place.DOCUMENTS, _OfMemo
 
     def refusal(self, order: Order, actor: Actor) -> Refusal | None:
         return None
+
+
+class ApproveRefund(MemoAction):
+    """Approve a refund that somebody else proposed."""
+
+    code, label, icon = "approve_refund", _l("Approve refund"), "check"
 
     def perform(self, order: Order, data: _OfMemo, actor: Actor) -> None:
         approve_refund(order, data.memo, actor=actor)
 
 
-class DeclineRefund(ApproveRefund):
+class DeclineRefund(MemoAction):
     """Decline a proposed refund, or withdraw one's own proposal."""
 
     code, label, icon = "decline_refund", _l("Decline refund"), "x"
@@ -180,7 +184,7 @@ class DeclineRefund(ApproveRefund):
         decline_refund(order, data.memo, actor=actor)
 
 
-class ReverseMemo(ApproveRefund):
+class ReverseMemo(MemoAction):
     """Take back a credit memo that no channel was told of, by an opposite one."""
 
     code, label, icon = "reverse_memo", _l("Take credit memo back"), "replace"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.elements import TextClause
 
@@ -52,13 +52,6 @@ _DEFAULT = ("number", "state", "placed", "buyer", "store")  # the columns of ord
 # Most documents meet conditions on only these columns: the newest are read until a page is full.
 _BROAD = {"archived_at", "canceling", "country", "currency", "fulfilled_by", "marketplace", "on_hold", "shop_id"}
 _BROAD |= {"issued_at", "recorded_at", "state", "store_id"}
-
-
-def visible(model: type[Any], actor: Actor) -> Select[Any]:
-    """The documents of orders that the actor may see. Raises `Forbidden` if the actor may see no orders."""
-    actor.needs("orders.view")
-    query = select(model).join(Order, Order.id == model.order_id)
-    return query if actor.shops is None else query.where(Order.shop_id.in_(actor.shops))
 
 
 class DocumentWalk(Walk):

@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from webapp.billing import document_columns as of_documents
 from webapp.billing.models import Invoice, InvoiceLine
+from webapp.billing.queries import visible
 from webapp.db import table_of
 from webapp.i18n import lazy_gettext as _l, ngettext
 from webapp.lists.contract import ListWords, StatusCard, Subject
@@ -89,7 +90,7 @@ INVOICE_LIST = Subject(
     within=ORDERS,
     filters=of_documents.FILTERS,
     model=Invoice,
-    visible=partial(of_documents.visible, Invoice),
+    visible=partial(visible, Invoice),
     sorts=of_documents.sorts_of(Invoice),
     usual=f"-{of_documents.ISSUED}",
     row=of_documents.row_of(Invoice),

@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, text
 from webapp.audit.actor import Actor
 from webapp.billing import document_columns as of_documents
 from webapp.billing.models import CreditMemo, CreditMemoLine, MemoState, Purpose
+from webapp.billing.queries import visible
 from webapp.billing.refund_words import STATE_LABELS, STATE_TONES
 from webapp.channels.described import refund_reason_label
 from webapp.db import table_of
@@ -212,7 +213,7 @@ MEMO_LIST = Subject(
     within=ORDERS,
     filters=of_documents.FILTERS,
     model=CreditMemo,
-    visible=partial(of_documents.visible, CreditMemo),
+    visible=partial(visible, CreditMemo),
     sorts={RECORDED: CreditMemo.recorded_at, **of_documents.sorts_of(CreditMemo)},
     usual=f"-{RECORDED}",
     row={**of_documents.row_of(CreditMemo), **by_name(CreditMemo.recorded_at)},

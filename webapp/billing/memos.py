@@ -363,10 +363,10 @@ def reverse_memo(order: Order, memo_id: int, *, actor: Actor) -> CreditMemo:
     memo = memo_of(order, memo_id)
     if refusal := reverse_refusal(memo):
         raise refusal
-    return take_back(memo, actor=actor)
+    return issue_opposite(memo, actor=actor)
 
 
-def take_back(memo: CreditMemo, *, actor: Actor) -> CreditMemo:
+def issue_opposite(memo: CreditMemo, *, actor: Actor) -> CreditMemo:
     """Issue the opposite of an issued memo, of whatever kind. The caller holds the order's lock."""
     opposite = CreditMemo(
         order=memo.order,
@@ -513,7 +513,7 @@ def _count(memo: CreditMemo) -> None:
     takes back what was invoiced. The taxes of its lines are known from now on.
     """
     if memo.purpose == Purpose.CORRECTION:
-        _take_back(memo)
+        _count_correction(memo)
         return
     order, was_pending = memo.order, memo.purpose == Purpose.REFUND and memo.origin == Origin.DESK
     if was_pending:
@@ -528,7 +528,7 @@ def _count(memo: CreditMemo) -> None:
             row.refunded = row.refunded.plus(_of_mirror(memo, line))
 
 
-def _take_back(memo: CreditMemo) -> None:
+def _count_correction(memo: CreditMemo) -> None:
     """Count what a correction takes back as not invoiced."""
     for line, row, by_id in _counted(memo):
         if line.units:

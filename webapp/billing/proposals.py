@@ -15,6 +15,6 @@ _PROPOSED = and_(text(f"credit_memos.state = '{MemoState.PROPOSED.value}'"), Cre
 
 def oldest_proposals(actor: Actor, most: int) -> list[CreditMemo]:
     """The proposals that wait longest, in one statement with what acts ask of their orders."""
-    query = visible(actor, CreditMemo).where(_PROPOSED).order_by(CreditMemo.id).limit(most)
+    query = visible(CreditMemo, actor).where(_PROPOSED).order_by(CreditMemo.id).limit(most)
     query = query.options(joinedload(CreditMemo.order).options(*AROUND_FEW), joinedload(CreditMemo.person))
     return list(db.session.scalars(query).unique())

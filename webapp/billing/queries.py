@@ -7,28 +7,29 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import joinedload, selectinload
 
 from webapp.audit.actor import Actor
-from webapp.billing.models import CreditMemo, Invoice
+from webapp.billing.models import CreditMemo, Invoice, Transaction
 from webapp.db import among, db, once_a_transaction
 from webapp.errors import NotFound
 from webapp.orders.models import Order
 from webapp.orders.queries import AROUND
 
 AnyDocument = TypeVar("AnyDocument", bound=Invoice | CreditMemo)
+OfOrder = TypeVar("OfOrder", bound=Invoice | CreditMemo | Transaction)
 
 
-def visible(actor: Actor, document: type[AnyDocument]) -> Select[AnyDocument]:
-    """All documents of this kind of orders that the actor may see; raises `Forbidden` if the actor may see none."""
+def visible(model: type[OfOrder], actor: Actor) -> Select[OfOrder]:
+    """All rows of this kind of orders that the actor may see, joined with their orders; raises `Forbidden` if the actor
+    may see no orders.
+    """
     actor.needs("orders.view")
-    query = select(document)
-    if actor.shops is None:
-        return query
-    return query.join(Order, Order.id == document.order_id).where(Order.shop_id.in_(actor.shops))
+    query = select(model).join(Order, Order.id == model.order_id)
+    return query if actor.shops is None else query.where(Order.shop_id.in_(actor.shops))
 
 
 def list_documents(actor: Actor, document: type[AnyDocument], *, limit: int = 200) -> Sequence[AnyDocument]:
     """Documents with a number, with their lines and orders, newest first."""
     query = (
-        visible(actor, document)
+        visible(document, actor)
         .where(document.number.is_not(None))
         .order_by(document.issued_at.desc(), document.id.desc())
     )
@@ -39,7 +40,7 @@ def list_documents(actor: Actor, document: type[AnyDocument], *, limit: int = 20
 def find_document(number: str, actor: Actor, document: type[AnyDocument]) -> AnyDocument:
     """The document with this number; raises `NotFound`."""
     number = number.strip()
-    query = visible(actor, document).where(document.number == number)
+    query = visible(document, actor).where(document.number == number)
     query = query.options(*_whole(document), joinedload(document.order))
     found = db.session.scalars(query).unique().one_or_none() if number.isprintable() else None
     if found is None:
@@ -50,7 +51,7 @@ def find_document(number: str, actor: Actor, document: type[AnyDocument]) -> Any
 def get_document(document_id: int, actor: Actor, document: type[AnyDocument]) -> AnyDocument:
     """The document with this id, with its lines, order and shop; raises `NotFound`, also while it has no number."""
     whole = (*_whole(document), joinedload(document.shop), joinedload(document.order).options(*AROUND))
-    query = visible(actor, document).where(document.id == document_id, document.number.is_not(None)).options(*whole)
+    query = visible(document, actor).where(document.id == document_id, document.number.is_not(None)).options(*whole)
     found = db.session.scalars(query).unique().one_or_none()
     if found is None:
         raise NotFound(name=document_id)
@@ -66,7 +67,7 @@ def documents_by_id(document: type[AnyDocument], ids: Sequence[int], actor: Acto
         joinedload(document.order).joinedload(Order.store),
         joinedload(document.shop),
     )
-    query = visible(actor, document).where(among(document.id, ids)).options(*around)
+    query = visible(document, actor).where(among(document.id, ids)).options(*around)
     found = {row.id: row for row in db.session.scalars(query)}
     return [found[id_] for id_ in ids if id_ in found]
 

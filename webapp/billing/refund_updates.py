@@ -13,7 +13,7 @@ from sqlalchemy.orm import joinedload, selectinload
 
 from webapp.audit.actor import Actor
 from webapp.billing.holding import REFUND_HOLD
-from webapp.billing.memos import issue_memos, release, take_back
+from webapp.billing.memos import issue_memos, issue_opposite, release
 from webapp.billing.models import CreditMemo, MemoState, Transaction
 from webapp.billing.refund_words import REFUND, REFUSED, words_of
 from webapp.channels.incoming import IncomingOrder
@@ -130,7 +130,7 @@ def _did_not_happen(memo: CreditMemo) -> None:
         return
     shown = change(Transaction).where(Transaction.memo_id == memo.id, Transaction.rest_id.is_(None))
     db.session.execute(shown.values(memo_id=None, next_at=now()), execution_options={"synchronize_session": False})
-    take_back(memo, actor=Actor.job("updates"))
+    issue_opposite(memo, actor=Actor.job("updates"))
 
 
 def _issue(memo: CreditMemo, update: ChannelUpdate) -> None:

@@ -11,8 +11,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, or_, select
 
 from webapp.audit.actor import Actor
-from webapp.billing.document_columns import FILTERS, DocumentWalk, visible
+from webapp.billing.document_columns import FILTERS, DocumentWalk
 from webapp.billing.models import CreditMemo, Transaction
+from webapp.billing.queries import visible
 from webapp.channels.transactions import TRANSACTION_LABELS, TransactionKind
 from webapp.db import table_of
 from webapp.i18n import LazyString, lazy_gettext as _l, ngettext

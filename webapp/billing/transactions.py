@@ -92,11 +92,11 @@ def without_memo(order: Order) -> list[int]:
         ids = [row.id for row in loaded_with(order) if row.id not in kept]
         kept.update({order_id: [] for order_id in ids})
         for order_id, minor in db.session.execute(_without_memo(ids)):
-            kept[order_id].append(minor)
+            kept[order_id or 0].append(minor)
     return kept[order.id]
 
 
-def _without_memo(order_ids: Sequence[int]) -> Select[int, int]:
+def _without_memo(order_ids: Sequence[int]) -> Select[int | None, int]:
     """As `_has_memo` says it, for many orders."""
     taken_back = select(CreditMemo.id).where(CreditMemo.corrects_id == Transaction.memo_id).exists()
     return (
