@@ -24,6 +24,7 @@ from webapp.billing.previewing import preview_refund
 from webapp.billing.refund_words import BEYOND, PARTLY
 from webapp.billing.refundable import LineWish, Refundable, Wish
 from webapp.billing.transactions import NotAdoptable, take_in, transactions_of
+from webapp.channels.incoming import Component, IncomingAmount
 from webapp.channels.models import Store
 from webapp.channels.outgoing import Accepted, Outcome, Sent, Unknown
 from webapp.channels.refunds import Adjustment
@@ -127,6 +128,19 @@ def test_what_the_accounts_show_proves_a_refund(
     assert db.session.query(Transaction).one().memo is memo
     assert adopted(order) == []
     assert codes(order)[-2:] == ["update_effective", "refund_effective"]
+
+
+def test_another_tax_within_the_price_is_no_other_refund(
+    take: Take, channel: FakeChannel, mia: Actor, work: Callable[[], int]
+) -> None:
+    line = incoming_line("MUG", 2, amounts=(IncomingAmount(Component.ITEM, 2380),), total=2380)
+    order = shipped(take, incoming_order([line], total=2380), mia)
+    memo = sent(channel, refund(order, units(order, mug=1), actor=mia), work)
+    payment = told(order, item("MUG", -2000, -380), number="T0", kind=TransactionKind.PAYMENT)
+    arrive(order, payment, told(order, item("MUG", 1000, 200)))
+
+    assert (the_update(memo).state, memo.total_minor, memo.channel_minor) == (UpdateState.EFFECTIVE, 1190, 1200)
+    assert adopted(order) == []
 
 
 def test_a_lost_answer_is_settled_by_the_accounts(

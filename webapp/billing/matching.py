@@ -6,7 +6,7 @@ approval or is on its way: it may be just that one, and its amounts are taken. A
 so two workers, or one that is called twice, match a refund once.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -17,14 +17,14 @@ from sqlalchemy.orm import joinedload, selectinload
 from webapp.audit.actor import Actor
 from webapp.billing.adopting import adopt
 from webapp.billing.models import CreditMemo, MemoState, Purpose, Transaction
-from webapp.billing.proofs import Piece, Verdict, pieces_of, pieces_of_memo, weigh
+from webapp.billing.proofs import Key, Piece, Verdict, paid_by, pieces_of, pieces_of_memo, weigh
 from webapp.billing.refund_words import PARTLY, REFUND, words_of
 from webapp.channels.transactions import TransactionKind
 from webapp.clock import now
 from webapp.db import among, any_row, db
 from webapp.jobs.runs import passes
 from webapp.money import Money
-from webapp.orders.contract import Origin
+from webapp.orders.contract import Amount, Origin
 from webapp.orders.events import record
 from webapp.orders.models import Order
 from webapp.orders.queries import AROUND, locked_all
@@ -84,11 +84,12 @@ class _Refund:
     update: ChannelUpdate | None
     since: datetime | None  # what was posted before can't be this refund; None: any time
     shown: list[Transaction]
+    paid: Mapping[Key, Amount]  # by the order's buyer, as the accounts show it
 
     def weigh(self, some: Sequence[Transaction]) -> Verdict:
-        return weigh(
-            pieces_of_memo(self.memo), list(_pieces(self.shown, self.memo.order)), list(_pieces(some, self.memo.order))
-        )
+        order = self.memo.order
+        wanted = pieces_of_memo(self.memo, self.paid)
+        return weigh(wanted, list(_pieces(self.shown, order)), list(_pieces(some, order)))
 
     def may_be(self, one: Transaction) -> bool:
         return self.since is None or one.posted_at >= self.since
@@ -185,6 +186,12 @@ def _sent(order: Order) -> list[_Refund]:
     used = select(Transaction).where(among(Transaction.memo_id, [memo.id for memo, _ in rows]))
     for one in db.session.scalars(used.order_by(Transaction.id)):
         shown.setdefault(one.memo_id or 0, []).append(one)
+    payments = select(Transaction).where(
+        Transaction.order_id == order.id,
+        Transaction.kind == TransactionKind.PAYMENT,
+        Transaction.currency == order.currency,
+    )
+    paid = paid_by(db.session.scalars(payments)) if rows else {}
     found = []
     for memo, update in rows:
         if update is None and not memo.record_only:
@@ -193,7 +200,7 @@ def _sent(order: Order) -> list[_Refund]:
             continue
         if update is not None:
             db.session.refresh(update, with_for_update={"of": ChannelUpdate})
-        refund = _Refund(memo, update, _since(update), shown.get(memo.id, []))
+        refund = _Refund(memo, update, _since(update), shown.get(memo.id, []), paid)
         if not refund.shown or not refund.weigh([]).proven:
             found.append(refund)
     return found

@@ -1,7 +1,8 @@
 """Comparing what a channel refunded with what a credit memo refunds, by SKU and component, without fees.
 
 An amount is the one that was asked for if it is within one minor unit for each unit, or differs in its tax alone:
-channels compute taxes themselves, and tell a tax within prices in either way. Nothing here writes anything.
+channels compute taxes themselves, and tell a tax within prices in either way. Where the memo knows no tax, its price is
+taken apart as the channel's accounts took the buyer's payment apart. Nothing here writes anything.
 """
 
 from collections.abc import Iterable, Mapping
@@ -68,9 +69,33 @@ def pieces_of(transaction: Transaction, order: Order) -> list[Piece]:
     return found
 
 
-def pieces_of_memo(memo: CreditMemo) -> list[Piece]:
-    """What the buyer is to get by a credit memo."""
-    return [Piece("", line.sku, line.component, line.units, line.figures) for line in memo.lines]
+def pieces_of_memo(memo: CreditMemo, paid: Mapping[Key, Amount]) -> list[Piece]:
+    """What the buyer is to get by a credit memo of an order that was `paid` so."""
+    return [
+        Piece(
+            "",
+            line.sku,
+            line.component,
+            line.units,
+            _apart(line.figures, paid.get((line.sku, line.component), NOTHING)),
+        )
+        for line in memo.lines
+    ]
+
+
+def paid_by(payments: Iterable[Transaction]) -> dict[Key, Amount]:
+    """What these transactions say that the buyer paid."""
+    found: dict[Key, Amount] = {}
+    for payment in payments:
+        for _number, sku, component, _units, *figures in payment.parts:
+            found[sku, component] = found.get((sku, component), NOTHING).plus(Amount(*figures))
+    return found
+
+
+def _apart(amount: Amount, paid: Amount) -> Amount:
+    """The amount with the tax within it, in proportion to what was paid, if it tells none and the payment does."""
+    known = not amount.tax and paid.tax > 0 and 0 < amount.net <= paid.net
+    return exactly(paid, amount.net) if known else amount
 
 
 def weigh(wanted: Iterable[Piece], before: Iterable[Piece], got: Iterable[Piece]) -> Verdict:
