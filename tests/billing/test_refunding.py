@@ -53,7 +53,7 @@ from webapp.orders.queries import AROUND, locked, locked_all
 from webapp.orders.states import OrderState
 from webapp.settings.services import store_all
 from webapp.testing import FakeChannel, again, incoming_line, incoming_order, line_again
-from webapp.updates.deciding import retry
+from webapp.updates.deciding import offers, retry
 from webapp.updates.models import ChannelUpdate, UpdateState
 
 Take = Callable[..., list[Order]]
@@ -287,6 +287,7 @@ def test_a_refused_one_never_had_a_number_and_its_amounts_are_free(
     assert memo.problem is not None
     assert (order.lines[0].refunding, order.lines[0].refunded, order.refunding_minor) == (0, 0, 0)
     assert [trouble["kind"] for trouble in order.attention] == ["refund_refused"]
+    assert [offer.code for offer in offers(the_update(memo), mia)] == ["retry", "close"]  # nobody says: done elsewhere
     with pytest.raises(DeskError, match="compose another"), unit_of_work():
         retry(the_update(memo), actor=Actor.operator())
     channel.outcomes = [Accepted()]
@@ -527,5 +528,5 @@ def test_a_lower_amount_leaves_nothing_to_refund_of_it(
 
 def test_the_timeline_groups_refunds(order: Order, mia: Actor) -> None:
     refund(order, units(order, mug=1), actor=mia, comment="He was kind.")
-    assert codes(order)[-2:] == ["commented", "refund_asked"]
+    assert codes(order)[-2:] == ["refund_asked", "commented"]  # the first one names the act in its message
     assert REFUNDS.code == "refunds"

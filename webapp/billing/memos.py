@@ -185,12 +185,13 @@ def record_refunds(
         _reserve(order, memo)
     db.session.flush()
     for order, memo in zip(orders, made, strict=True):
-        if comment.strip():
-            add_comment(order, comment, actor=actor)
         if memo.state == MemoState.PROPOSED:
             raise_attention(order, PROPOSED.code, of=memo.id)
             record(order, "refund_proposed", actor=actor, values=words_of(memo))
     _send([(order, memo) for order, memo in zip(orders, made, strict=True) if memo.state != MemoState.PROPOSED], actor)
+    if comment.strip():
+        for order in orders:  # after the refund, whose event says what the act did
+            add_comment(order, comment, actor=actor)
     return made
 
 

@@ -57,6 +57,7 @@ class RefundKind(OutwardKind):
     right = "orders.refund"
     hold = REFUND_HOLD
     waits_for = (SHIPMENT,)
+    elsewhere = False  # the channel's accounts show a refund that was made there, and it is adopted with its amounts
     trouble = REFUSED.code
     disowned_after = timedelta(hours=72)
 

@@ -48,7 +48,7 @@ def add(door: Door, name: str, like: str) -> None:
 @click.option(
     "--refunds-up-to",
     metavar="AMOUNTS",
-    help="Refunds without approval up to these, as “50 EUR, 60 USD”; “”: no limit.",
+    help="Each refund without approval up to these, as “50 EUR, 60 USD”; “”: no limit.",
 )
 @desk_command
 def change(door: Door, code: str, give: Sequence[str], take: Sequence[str], refunds_up_to: str | None) -> None:

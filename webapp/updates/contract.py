@@ -98,6 +98,7 @@ class OutwardKind(ABC):
     hold: ClassVar[Setting[int] | None] = None  # a setting of stores: the seconds in which it can be undone
     provable: ClassVar[bool] = True  # whether a lost one can be looked up; otherwise a person decides
     confirmable: ClassVar[bool] = True  # whether a person may say that it happened, though no reading shows it
+    elsewhere: ClassVar[bool] = True  # whether a person may say that what was refused was done elsewhere
     trouble: ClassVar[str] = ""  # the kind of attention that a refusal sets, instead of the desk's own for any update
     waits_for: ClassVar[Sequence[str]] = ()  # kinds of the same order that `ready` may wait for
     goes_first: ClassVar[bool] = False  # whether lanes with such an update are served before all others that are due

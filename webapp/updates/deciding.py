@@ -123,7 +123,9 @@ def able(actor: Actor) -> set[str]:
         if actor.may(kind.undo_right or kind.right):
             able_to.add("undo")
         if actor.may(kind.right):
-            able_to |= {"send", "retry", "close", *(["confirm", "elsewhere"] if kind.confirmable else [])}
+            able_to |= {"send", "retry", "close"}
+            able_to |= {"confirm"} if kind.confirmable else set()
+            able_to |= {"elsewhere"} if kind.confirmable and kind.elsewhere else set()
     return able_to
 
 
@@ -248,7 +250,8 @@ def elsewhere_refusal(update: ChannelUpdate) -> Refusal | None:
     """Why nobody can say that the update was done elsewhere, asked by the button and by `elsewhere`."""
     if update.state != UpdateState.REFUSED:
         return NotRefused(state=update.state)
-    return None if _is_for_people(update) else OnlyReadingsShow()
+    kind = kinds().get(update.kind)
+    return None if _is_for_people(update) and (kind is None or kind.elsewhere) else OnlyReadingsShow()
 
 
 def in_order(update_ids: Sequence[int], actor: Actor) -> list[int]:
