@@ -91,8 +91,8 @@ def rights_form(role: RoleRow, given: Any = None) -> forms.Form:
             autocomplete="off",
             maxlength=200,
             help=_l(
-                "For each refund, not for an order in all, such as “50 EUR, 60 USD”. Above it, and in other currencies, "
-                "somebody else approves. Empty: no limit."
+                "For each refund, not for an order in all, such as “50 EUR, 60 USD”. Above it, and in other "
+                "currencies, somebody else approves. Empty: no limit."
             ),
         ),
         VERSION: forms.hidden(role.version),
