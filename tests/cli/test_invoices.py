@@ -1,5 +1,6 @@
 """Invoices and credit memos from the command line: issued by the act, listed, shown, and named by their order."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,15 @@ from pypdf import PdfReader
 
 from tests.cli.conftest import ON_SQLITE, Command, MakeOrder
 from tests.refunds import only_recorded, shipped_order
+from webapp.audit.actor import Actor
+from webapp.billing.kept_buyers import COUNTRIES, KEEPING
+from webapp.billing.services import issue_invoice
+from webapp.db import unit_of_work
 from webapp.orders.models import Order
+from webapp.orders.queries import locked
+from webapp.settings.services import change
+from webapp.vault.key_file import is_month, key_file
+from webapp.vault.services import erase
 
 LINE = {"line_id", "component", "sku", "title", "units", "charged", "tax", "discount", "total", "tax_rate"}
 INVOICE = {"id", "number", "order", "shop", "issued_at", "currency", "total", "by", "lines"}
@@ -87,3 +96,25 @@ def test_a_credit_memo_is_listed_shown_and_written_as_pdf(
     text = PdfReader(file).pages[0].extract_text()
     assert "CM-000001" in text
     assert "Total credited" in text
+
+
+@ON_SQLITE
+def test_an_erased_buyer_is_written_for_a_purpose_and_a_lost_month_is_warned_of(
+    cli: Command, take: Callable[..., list[Order]], tmp_path_factory: pytest.TempPathFactory, operator: Actor
+) -> None:
+    [order] = take(shipped_order())
+    apart = tmp_path_factory.mktemp("apart")
+    with unit_of_work():
+        change(KEEPING, {COUNTRIES.name: "DE 8: § 14b UStG"}, order.shop, actor=operator)
+        issue_invoice(locked(order), actor=operator)
+        erase([order.id])
+    file = apart / "invoice.pdf"
+    for more, named in (((), False), (("--purpose", "Tax audit"), True)):
+        assert cli("invoices", "pdf", "INV-000001", str(file), *more).code == 0
+        assert ("Quixelworth" in PdfReader(file).pages[0].extract_text()) is named
+    assert cli("backup", "keys", str(apart / "keys")).out.count("and of documents-") == 1
+    path = key_file().path
+    content = json.loads(path.read_text())
+    content["periods"] = {name: key for name, key in content["periods"].items() if not is_month(name)}
+    path.write_text(json.dumps(content))
+    assert any("documents of these months" in one for one in cli("check", "--json").document["warnings"])

@@ -53,6 +53,7 @@ OURS = (
     Right("orders.address", _l("change delivery addresses"), _DESK),
     Right("orders.raw", _l("see a channel's raw answers"), (MANAGER,)),
     Right("orders.export", _l("export orders"), (MANAGER,)),
+    Right("documents.archive", _l("open documents whose buyers are erased"), (MANAGER,)),
     Right("views.share", _l("share saved views"), (MANAGER,)),
     Right("stores.view", _l("see stores"), _EVERYBODY),
     Right("stores.edit", _l("add and change stores"), (MANAGER,)),

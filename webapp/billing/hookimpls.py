@@ -12,7 +12,8 @@ from webapp.billing.contract import DocumentIssued
 from webapp.billing.dues import NOT_INVOICED, UNKNOWN_TAX, any_due, look_again, remember, remember_invoiced
 from webapp.billing.holding import SETTINGS
 from webapp.billing.invoice_list import COLUMNS, INVOICE_LIST, KEYS, ORDER_KEYS
-from webapp.billing.jobs import issue_due, match_refunds
+from webapp.billing.jobs import end_keeping, issue_due, match_refunds
+from webapp.billing.kept_buyers import KEEPING, any_over, follow_setting, keep_before_erasing
 from webapp.billing.matching import any_to_match
 from webapp.billing.memo_list import (
     COLUMNS as MEMO_COLUMNS,
@@ -67,12 +68,16 @@ def register_outward_kinds() -> list[OutwardKind]:
 
 @hookimpl
 def register_settings() -> list[SettingsGroup]:
-    return [AUTOMATIC, NUMBERS, TAXES, SETTINGS]
+    return [AUTOMATIC, NUMBERS, TAXES, KEEPING, SETTINGS]
 
 
 @hookimpl
 def register_schedules() -> list[Schedule]:
-    return [Schedule(issue_due, every=20, due=any_due), Schedule(match_refunds, every=60, due=any_to_match)]
+    return [
+        Schedule(issue_due, every=20, due=any_due),
+        Schedule(match_refunds, every=60, due=any_to_match),
+        Schedule(end_keeping, every=3600, due=any_over),
+    ]
 
 
 @hookimpl
@@ -137,6 +142,8 @@ def settings_changed(changes: list[SettingsChange]) -> None:
         elif change.concerns(AUTOMATIC):
             look_again(Order.store_id == change.id)
             issue_due.enqueue()
+        elif change.concerns(KEEPING):
+            follow_setting(change.id)
         elif change.concerns(TAXES):
             look_again(Order.shop_id == change.id)
             issue_due.enqueue()
@@ -144,6 +151,7 @@ def settings_changed(changes: list[SettingsChange]) -> None:
 
 @hookimpl
 def buyers_erasing(orders: list[int]) -> None:
+    keep_before_erasing(orders)
     for document in (Invoice, CreditMemo):
         erased = update(document).where(among(document.order_id, orders), document.sealed.is_not(None))
         db.session.execute(erased.values(sealed=None), execution_options={"synchronize_session": False})

@@ -16,6 +16,7 @@ from webapp.audit.actor import Actor
 from webapp.audit.rights import right_label
 from webapp.billing.contract import DocumentIssued, DocumentKind
 from webapp.billing.holding import REFUND_HOLD
+from webapp.billing.kept_buyers import keep, keep_of_invoices
 from webapp.billing.models import CreditMemo, CreditMemoLine, Invoice, MemoState, Purpose
 from webapp.billing.numbering import draw_numbers, hold_sequences
 from webapp.billing.refund_words import BEYOND, PARTLY, PROPOSED, REFUND, words_of
@@ -327,6 +328,8 @@ def issue_memos(memos: Sequence[CreditMemo], *, actor: Actor) -> None:
         memo.terms = dict(memo_terms(memo.order, at, included=included, notes=notes, of=of))
         memo.number, memo.issued_at, memo.state = number, at, MemoState.ISSUED
     db.session.flush()
+    keep(memos)
+    keep_of_invoices(memos)
     for code, is_correction in (("memo_issued", False), ("invoice_corrected", True)):
         some = [memo for memo in memos if (memo.purpose == Purpose.CORRECTION) is is_correction]
         if some:

@@ -1,5 +1,6 @@
 """Invoices and credit memos with their lines. Triggers keep what has a number as it was issued; only the sealed
-snapshot of the buyer can be erased. Beside them, the orders at which the job of automatic invoices looks.
+snapshot of the buyer can be erased. Beside them, what the law has documents keep of erased buyers, and the orders at
+which the job of automatic invoices looks.
 """
 
 from datetime import datetime
@@ -15,6 +16,7 @@ from webapp.db import Minor, Model
 from webapp.money import money
 from webapp.orders.contract import Amount, Origin
 from webapp.orders.models import Order
+from webapp.vault.models import MonthName
 
 
 class Invoice(Model):
@@ -271,3 +273,23 @@ class InvoiceDue(Model):
     order_id: Mapped[int] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"), primary_key=True)
     next_at: Mapped[datetime]
     tries: Mapped[int] = mapped_column(default=0)
+
+
+class KeptBuyer(Model):
+    """What a document says of its buyer, kept since the law of a country says so: beyond the erasing of the buyer,
+    through the year `kept_through`. It is sealed under a data key of its own (`webapp.vault.document_keys`).
+    """
+
+    __tablename__ = "kept_buyers"
+    __table_args__ = (Index("ix_kept_buyers_order", "order_id"), Index("ix_kept_buyers_due", "kept_through"))
+
+    kind: Mapped[str] = mapped_column(primary_key=True)  # a DocumentKind
+    document_id: Mapped[int] = mapped_column(primary_key=True)
+    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id"))
+    shop_id: Mapped[int] = mapped_column(ForeignKey("shops.id"))
+    country: Mapped[str]  # of delivery, as the shop's setting names it
+    issued_year: Mapped[int]
+    kept_through: Mapped[int]
+    month: Mapped[str] = mapped_column(MonthName)
+    wrapped: Mapped[bytes] = mapped_column(LargeBinary)
+    body: Mapped[bytes] = mapped_column(LargeBinary)

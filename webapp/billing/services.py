@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from webapp.audit.actor import Actor
 from webapp.billing.contract import DocumentIssued, DocumentKind
+from webapp.billing.kept_buyers import SNAPSHOT, keep
 from webapp.billing.models import Invoice, InvoiceLine
 from webapp.billing.numbering import draw_numbers, hold_sequences
 from webapp.billing.remaining import Part, Remaining, read_amounts, units_left
@@ -32,7 +33,6 @@ from webapp.orders.services import ManagedAtChannel, settle_attention
 from webapp.orders.states import OrderState
 from webapp.vault.services import BUYER, DataKeys, pack
 
-SNAPSHOT = "invoice"  # the kind under which the buyer of an invoice is sealed
 ON_PAPER = ("name", "company", "purchase_order")  # of the buyer, beside the address
 MONEY = EventGroup("money", _l("Invoices"), 35)
 UNTAXED = "tax_rate_unknown"  # the kind of attention of orders that are not invoiced by themselves for that
@@ -162,6 +162,7 @@ def issue(plans: Sequence[tuple[Order, Sequence[Part]]], *, actor: Actor) -> lis
     ]
     db.session.add_all(issued)
     db.session.flush()
+    keep(issued)
     for order, invoice in zip(orders, issued, strict=True):
         total = f"{Money(invoice.total_minor, invoice.currency)} {invoice.currency}"
         units = sum(line.units for line in invoice.lines)

@@ -31,7 +31,7 @@ from webapp.cli.running_desk import running_desk
 from webapp.config import Configuration, configuration
 from webapp.db import db
 from webapp.errors import Unavailable
-from webapp.vault.key_file import KeyFile, KeyProblem, key_file
+from webapp.vault.key_file import KeyFile, KeyProblem, is_month, key_file
 
 LITE, POSTGRES = "SQLite", "PostgreSQL"
 # Sessions and links at the time of the copy may belong to people who have been disabled since.
@@ -87,7 +87,7 @@ def backup_keys(file: Path, as_json: bool) -> None:
         if at == schema.needed():  # before an upgrade this table may be missing, or differ from this version's
             confirm_copy(periods)
     document = {"file": str(file.absolute()), "periods": periods, "secret": kept is not None}
-    text = [f"{file.absolute()} holds the keys of {_weeks(periods)}. Keep it apart from the database's."]
+    text = [f"{file.absolute()} holds the keys of {_named(periods)}. Keep it apart from the database's."]
     if kept is None:
         text.append("WAYBILL_SECRET, which opens them, is not in it: keep a copy of that, too.")
     Door(Actor.operator(), as_json).show(document, text)
@@ -149,12 +149,17 @@ def restore_keys(file: Path, as_json: bool) -> None:
                 given.write_text(secret)
     periods = sorted(content["periods"])
     document = {"file": str(file.absolute()), "key_file": str(config.keys), "periods": periods}
-    text = f"{config.keys} is there, with the keys of {_weeks(periods)}."
+    text = f"{config.keys} is there, with the keys of {_named(periods)}."
     Door(Actor.operator(), as_json).show(document, [text])
 
 
-def _weeks(periods: list[str]) -> str:
-    return f"{len(periods)} weeks" if len(periods) != 1 else f"the week {periods[0]}"
+def _named(periods: list[str]) -> str:
+    """The weeks, and the months of documents that outlive their buyers."""
+    weeks, months = ([period for period in periods if is_month(period) is wanted] for wanted in (False, True))
+    found = f"{len(weeks)} weeks" if len(weeks) != 1 else f"the week {weeks[0]}"
+    if months:
+        found += f" and of {len(months)} months of documents" if len(months) != 1 else f" and of {months[0]}"
+    return found
 
 
 def _secret_to_use(config: Configuration, kept: str | None) -> str:

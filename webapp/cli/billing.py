@@ -12,10 +12,11 @@ from webapp.cli import presenting
 from webapp.cli.door import Door, desk_command
 from webapp.cli.presenting import Document
 from webapp.cli.text import cell, pairs, section, table
+from webapp.db import unit_of_work
 from webapp.documents import pdf as drawing
 from webapp.documents.composed import PAPERS
 from webapp.documents.invoices import compose
-from webapp.documents.issued import content_of
+from webapp.documents.issued import archived_content_of, content_of
 
 _HEAD = ("number", "order", "shop", "issued_at", "total", "currency")
 _LINES = ("line_id", "sku", "title", "component", "units", "charged", "tax", "discount", "total")
@@ -56,10 +57,16 @@ def _add_commands(
     @click.argument("number")
     @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
     @click.option("--paper", type=click.Choice(list(PAPERS)), help="By default the usual paper of its country.")
+    @click.option("--purpose", help="With the buyer, who is erased: what for. It is recorded.")
     @desk_command
-    def pdf(door: Door, number: str, file: Path, paper: str | None) -> None:
+    def pdf(door: Door, number: str, file: Path, paper: str | None, purpose: str | None) -> None:
         found = find_document(number, door.actor, model)
-        document = compose(content_of(found, door.actor, paper or ""))
+        if purpose is None:
+            content = content_of(found, door.actor, paper or "")
+        else:
+            with unit_of_work():
+                content = archived_content_of(found, door.actor, purpose, paper or "")
+        document = compose(content)
         with file.open("wb") as target:
             drawing.draw([document], target, lambda logo: picture_of(logo, door.actor))
         door.show({"number": found.number, "file": str(file)}, [f"{found.number} is in {file}."])

@@ -34,6 +34,7 @@ from webapp.live import connection
 from webapp.sync import streams
 from webapp.sync.models import QuarantinedOrder
 from webapp.updates.models import ChannelUpdate, UpdateState
+from webapp.vault import periods
 from webapp.vault.key_file import KeyProblem, key_file
 
 KEY_COPIED = "key_copied"
@@ -177,6 +178,10 @@ def _warnings(config: Configuration, *, reads: bool) -> list[str]:
             f"No copy of the key file was confirmed since it got the keys of {', '.join(fresh)}. Without it all buyer "
             "data is lost: copy it, then say so with “python -m webapp check --key-copied”."
         )
+    if reads and (lost := sorted(periods.months_in_use() - set(_periods()))):
+        found.append(
+            f"The key file lacks {', '.join(lost)}: documents of these months don't open. Put the newer copy back."
+        )
     if reads:
         found += [f"{store.name}: {age.warning}" for store in stores() for age in warnings_of(store)]
     if not config.secret.get_secret_value():
@@ -229,14 +234,14 @@ def _periods() -> list[str]:
 
 
 def _uncopied() -> list[str]:
-    """Weeks whose keys are in no confirmed copy."""
+    """Weeks, and months of documents, whose keys are in no confirmed copy."""
     query = select(AuditEntry.data).where(AuditEntry.code == KEY_COPIED).order_by(AuditEntry.id.desc()).limit(1)
     copied = db.session.scalar(query) or {}
     return [period for period in _periods() if period not in copied.get("periods", [])]
 
 
 def confirm_copy(periods: list[str]) -> None:
-    """Record that a copy of the key file contains the keys of these weeks."""
+    """Record that a copy of the key file contains the keys of these periods."""
     with unit_of_work():
         audit(KEY_COPIED, actor=Actor.operator(), periods=periods)
 

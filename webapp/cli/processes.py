@@ -11,6 +11,7 @@ from redis import RedisError
 from sqlalchemy import func, select
 
 from webapp import create_app, plugin_tables, schema
+from webapp.billing.models import KeptBuyer
 from webapp.cli.door import desk_context, sentences
 from webapp.cli.main import Code, Failed
 from webapp.cli.ports import is_free, taken
@@ -114,7 +115,8 @@ def make_ready(step: Callable[[str], None] = lambda sentence: None) -> bool:
     if file.path.exists():
         file.check()
         return False
-    sealed = (db.session.scalar(select(func.count()).select_from(table)) for table in (VaultKey, QuarantinedOrder))
+    tables = (VaultKey, QuarantinedOrder, KeptBuyer)
+    sealed = (db.session.scalar(select(func.count()).select_from(table)) for table in tables)
     if any(sealed):
         problem = _l("it is not there, and what it sealed is in the database. Put the copy of it back.")
         raise KeyProblem(path=file.path, problem=problem)

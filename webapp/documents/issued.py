@@ -5,14 +5,15 @@ them, as does everybody once the buyer was erased.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from webapp.audit.actor import Actor
+from webapp.billing.kept_buyers import SNAPSHOT, open_kept
 from webapp.billing.models import CreditMemo, CreditMemoLine, Invoice, InvoiceLine, Purpose
-from webapp.billing.services import SNAPSHOT
 from webapp.billing.taxes import WHOLE
 from webapp.channels.described import marketplace_of
 from webapp.channels.incoming import Component
@@ -31,6 +32,13 @@ from webapp.vault import services as vault
 def content_of(document: Invoice | CreditMemo, actor: Actor, paper: str = "") -> InvoiceContent:
     """The content of an issued document, for this paper or the usual one of its country."""
     return contents_of([document], actor, paper)[0]
+
+
+def archived_content_of(document: Invoice | CreditMemo, actor: Actor, purpose: str, paper: str = "") -> InvoiceContent:
+    """The content of a document whose buyer was erased, with what the law has it keep of the buyer: see `open_kept`."""
+    said, content = open_kept(document, actor, purpose), content_of(document, actor, paper)
+    with spoken(formats.language_of(content.locale)):
+        return replace(content, buyer=Buyer(billing=_lines(said)))
 
 
 def contents_of(documents: Sequence[Invoice | CreditMemo], actor: Actor, paper: str = "") -> list[InvoiceContent]:

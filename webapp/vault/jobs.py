@@ -21,10 +21,12 @@ def forget_files() -> None:
 
 @job("clock")
 def destroy_unused_keys() -> None:
-    """Destroy the keys of past weeks under which nothing is sealed any more, and overwrite what SQLite's log still
-    holds of erased data.
+    """Destroy the keys of past weeks under which nothing is sealed any more, and of past months of which no document is
+    kept, and overwrite what SQLite's log still holds of erased data.
     """
     needed = periods.in_use()  # before the transaction, since on SQLite it excludes other writers
+    months = periods.months_in_use()
     with unit_of_work():
         periods.destroy_unused(needed)
+        periods.destroy_unused_months(months)
     empty_log()

@@ -1,8 +1,11 @@
-"""The key file: period keys, one a week, outside the database and themselves sealed by `WAYBILL_SECRET`.
+"""The key file: period keys outside the database, themselves sealed by `WAYBILL_SECRET`.
 
 Every order has its own data key, wrapped by the period key of the week in which the order arrived. Destroying the
 wrapped data key erases the order; destroying a period key makes the backups of that week unreadable. If the file or the
 secret is lost, all buyer data is lost; therefore a desk that has had the file refuses to start without it.
+
+Documents that outlive their buyers (`webapp.vault.document_keys`) have keys of a second class, one a month, which no
+week's end touches.
 """
 
 import base64
@@ -28,6 +31,7 @@ from webapp.config import configuration
 from webapp.errors import DeskError
 from webapp.i18n import lazy_gettext as _l
 
+MONTHS = "documents-"  # begins the names of the second class
 _NONCE = 12
 _PROOF = "proof"
 
@@ -59,6 +63,16 @@ def period_of(at: datetime) -> str:
     return f"{year}-W{week:02d}"
 
 
+def month_of(at: datetime) -> str:
+    """The period of the key that wraps the data keys of documents sealed at this moment."""
+    return f"{MONTHS}{at:%Y-%m}"
+
+
+def is_month(period: str) -> bool:
+    """Whether a period is a month of documents; otherwise it is a week of orders."""
+    return period.startswith(MONTHS)
+
+
 class KeyFile:
     """The period keys of this desk; safe to use from many threads and processes at once."""
 
@@ -81,7 +95,13 @@ class KeyFile:
 
     def current(self) -> tuple[str, bytes]:
         """The current week's period and its key, which is created at its first use."""
-        period = period_of(now())
+        return self._made(period_of(now()))
+
+    def current_month(self) -> tuple[str, bytes]:
+        """The period of this month's documents and its key, which is created at its first use."""
+        return self._made(month_of(now()))
+
+    def _made(self, period: str) -> tuple[str, bytes]:
         if (key := self._find(period)) is not None:
             return period, key
         with self._writing():
@@ -118,7 +138,7 @@ class KeyFile:
         return blind
 
     def destroy(self, period: str) -> None:
-        """Destroy the key of this week: everything sealed under it becomes unreadable, also in backups of the
+        """Destroy the key of this period: everything sealed under it becomes unreadable, also in backups of the
         database.
         """
         with self._writing():

@@ -20,8 +20,17 @@ class PeriodName(TypeDecorator[str]):
     cache_ok = True
 
 
+class MonthName(TypeDecorator[str]):
+    """The month whose key wraps the data key of a document in the same row."""
+
+    impl = String
+    cache_ok = True
+
+
 class VaultPeriod(Model):
-    """A week under whose key this database has sealed something; only these keys may be destroyed by this desk."""
+    """A week, or a month of documents, under whose key this database has sealed something; only these keys may be
+    destroyed by this desk.
+    """
 
     __tablename__ = "vault_periods"
 

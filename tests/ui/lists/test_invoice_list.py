@@ -10,6 +10,7 @@ from sqlalchemy import update
 
 from tests.ui.conftest import Browser
 from webapp.audit.actor import Actor
+from webapp.billing.kept_buyers import COUNTRIES, KEEPING
 from webapp.billing.models import Invoice, InvoiceLine
 from webapp.billing.services import issue_invoices
 from webapp.db import db, unit_of_work
@@ -17,6 +18,7 @@ from webapp.documents import print_runs
 from webapp.jobs.models import Run
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
+from webapp.settings.services import change
 from webapp.testing import JANE, incoming_line, incoming_order
 from webapp.ui.lists import print_pages
 from webapp.vault import services as vault
@@ -230,3 +232,26 @@ def test_who_sees_no_buyers_gets_paper_without_them(
     started = rae.post("/invoices/print", {"all": "1"})
     work()
     assert "Buyer Number0" not in "".join(sheets(rae.get(f"{started.location}/document").data))
+
+
+def test_the_buyer_of_an_invoice_who_is_erased_is_shown_for_a_purpose(
+    take: Take, browser: Browser, stranger: Browser, operator: Actor, make_user: Callable[..., Actor]
+) -> None:
+    [order] = take(incoming_order())
+    with unit_of_work():
+        change(KEEPING, {COUNTRIES.name: "DE 8: § 14b UStG"}, order.shop, actor=operator)
+        invoice = issue_invoices([locked(order)], actor=operator)[0]
+    url, kept = f"/invoices/{invoice.id}", "kept with its buyer until the end of"
+    assert kept not in browser.get(url).text
+    with unit_of_work():
+        vault.erase([order.id])
+    page = browser.get(url)
+    assert (kept in page.text, "Quixelworth" in page.text) == (True, False)
+    assert len(browser.queries) <= 9, "\n".join(browser.queries)
+    assert browser.post(f"{url}/buyer", {"purpose": " "}).status_code == 422
+    opened = browser.post(f"{url}/buyer", {"purpose": "Tax audit"})
+    assert (opened.status_code, "Quixelworth" in opened.text) == (200, True)
+    assert "Quixelworth" in sheets(browser.post(f"{url}/buyer.pdf", {"purpose": "Tax audit"}).data)[0]
+    clerk = stranger.enter(make_user("clerk", "Cleo"))
+    assert "You may not open it with the buyer." in clerk.get(url).text
+    assert clerk.post(f"{url}/buyer", {"purpose": "Curiosity"}).status_code == 403

@@ -7,29 +7,32 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from flask import Blueprint, Response, g, url_for
+from flask import Blueprint, Response, g, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.audit.actor import Actor
 from webapp.billing.document_columns import DOCUMENT_COLUMN
 from webapp.billing.invoice_list import INVOICE_LIST
+from webapp.billing.kept_buyers import ARCHIVE, kept_through
 from webapp.billing.memo_list import MEMO_LIST, REFUND
 from webapp.billing.memos import refund_refusal
 from webapp.billing.models import CreditMemo, Invoice
 from webapp.billing.queries import find_document, get_document
 from webapp.channels.logos import picture_of
+from webapp.db import unit_of_work
 from webapp.documents import pdf, print_runs
 from webapp.documents.composed import PAPERS, Document, texts
 from webapp.documents.invoices import compose
-from webapp.documents.issued import content_of
+from webapp.documents.issued import archived_content_of, content_of
 from webapp.documents.letters import Drawing as OnPaper, name_of, without_font
-from webapp.errors import NotFound
-from webapp.i18n import gettext as _
+from webapp.errors import Invalid, NotFound
+from webapp.i18n import gettext as _, lazy_gettext as _l
 from webapp.lists.contract import PlainRow
 from webapp.lists.listing import chosen_ids
 from webapp.orders.models import Order
 from webapp.orders.queries import reference
 from webapp.orders.services import actions
+from webapp.ui import forms
 from webapp.ui.frame.access import current_actor, may
 from webapp.ui.frame.header_values import attach
 from webapp.ui.frame.pages import page
@@ -98,6 +101,8 @@ class IssuedPages(ListPages, ABC):
         self.serve(bp, "POST", "/print", self.start_pdf)
         self.serve(bp, "GET", "/<int(max=2147483647):document_id>", self.show)
         self.serve(bp, "GET", "/<int(max=2147483647):document_id>.pdf", self.show_pdf)
+        self.serve(bp, "POST", "/<int(max=2147483647):document_id>/buyer", self.show_buyer, ARCHIVE)
+        self.serve(bp, "POST", "/<int(max=2147483647):document_id>/buyer.pdf", self.show_buyer_pdf, ARCHIVE)
 
     def beside(self) -> list[tuple[str, str, str]]:
         return [(one.code, str(one.label), url_for(f"{one.code}.index")) for one in (INVOICE_LIST, MEMO_LIST)]
@@ -133,8 +138,38 @@ class IssuedPages(ListPages, ABC):
     def show(self, document_id: int) -> str:
         """The document as it is printed."""
         found = get_document(document_id, current_actor(), self.kind.model)
+        return self._shown(found, _composed(found), _purpose_form())
+
+    def show_pdf(self, document_id: int) -> AnyResponse:
+        """The document as PDF."""
+        found = get_document(document_id, current_actor(), self.kind.model)
+        return _as_pdf(found, _composed(found))
+
+    def show_buyer(self, document_id: int) -> Drawn | tuple[str, int]:
+        """The document with the buyer, who is erased, for a purpose. Posted, since opening it is deliberate and
+        recorded.
+        """
+        form = _purpose_form(request.form)
+        try:
+            found, document = self._with_buyer(document_id)
+        except Invalid as error:
+            form.complain(error)
+            found = get_document(document_id, current_actor(), self.kind.model)
+            return self._shown(found, _composed(found), form), 422
+        return self._shown(found, document, form)
+
+    def show_buyer_pdf(self, document_id: int) -> AnyResponse:
+        """The document with the buyer, who is erased, as PDF, for a purpose."""
+        return _as_pdf(*self._with_buyer(document_id))
+
+    def _with_buyer(self, document_id: int) -> tuple[Invoice | CreditMemo, Document]:
+        actor, purpose = current_actor(), request.form.get("purpose", "")
+        with unit_of_work():
+            found = get_document(document_id, actor, self.kind.model)
+            return found, compose(archived_content_of(found, actor, purpose, chosen_paper()))
+
+    def _shown(self, found: Invoice | CreditMemo, document: Document, form: forms.Form) -> str:
         g.has_practice = found.order.store.practice
-        document = _composed(found)
         return page(
             "lists/documents/issued.html",
             title=self.title(found.number or ""),
@@ -145,16 +180,12 @@ class IssuedPages(ListPages, ABC):
             paper=document.paper,
             as_pdf=url_for(".show_pdf", document_id=found.id, paper=chosen_paper() or None),
             follow_up=self.follow_up(found.order),
+            kept_through=kept_through(found),
+            may_open=may(ARCHIVE),
+            form=form,
+            open_url=url_for(".show_buyer", document_id=found.id),
+            open_pdf_url=url_for(".show_buyer_pdf", document_id=found.id),
         )
-
-    def show_pdf(self, document_id: int) -> AnyResponse:
-        """The document as PDF."""
-        actor, file = current_actor(), io.BytesIO()
-        found = get_document(document_id, actor, self.kind.model)
-        pdf.draw([_composed(found)], file, lambda logo: picture_of(logo, actor))
-        response = Response(file.getvalue(), mimetype=PDF)
-        attach(response, f"{found.number}.pdf")
-        return response
 
     def _chosen_ids(self, chosen: Chosen) -> list[int]:
         """The chosen documents, at most one more than a PDF is made from."""
@@ -166,6 +197,20 @@ class IssuedPages(ListPages, ABC):
 
 def _composed(document: Invoice | CreditMemo) -> Document:
     return compose(content_of(document, current_actor(), chosen_paper()))
+
+
+def _as_pdf(found: Invoice | CreditMemo, document: Document) -> AnyResponse:
+    actor, file = current_actor(), io.BytesIO()
+    pdf.draw([document], file, lambda logo: picture_of(logo, actor))
+    response = Response(file.getvalue(), mimetype=PDF)
+    attach(response, f"{found.number}.pdf")
+    return response
+
+
+def _purpose_form(given: Any = None) -> forms.Form:
+    """What the buyer of a document is needed for, who is erased."""
+    help = _l("It is recorded, with your name. Write no name of a buyer here.")
+    return forms.Form({"purpose": forms.text(_l("Purpose"), required=True, maxlength=200, help=help)}, given)
 
 
 class InvoicePages(IssuedPages):
