@@ -117,4 +117,6 @@ def test_an_erased_buyer_is_written_for_a_purpose_and_a_lost_month_is_warned_of(
     content = json.loads(path.read_text())
     content["periods"] = {name: key for name, key in content["periods"].items() if not is_month(name)}
     path.write_text(json.dumps(content))
+    lost = cli("invoices", "pdf", "INV-000001", str(file), "--purpose", "Tax audit")
+    assert (lost.code, "Put the newer copy back" in lost.err) == (1, True)
     assert any("documents of these months" in one for one in cli("check", "--json").document["warnings"])

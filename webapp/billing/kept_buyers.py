@@ -60,7 +60,7 @@ class Duty(NamedTuple):
 def _read(text: str) -> dict[str, Duty]:
     """The declared duties by country. Raises ValueError for a line that can't be read."""
     found: dict[str, Duty] = {}
-    for line in filter(None, (one.strip() for one in text.splitlines())):
+    for line in filter(None, (one.strip() for one in text.replace("\u00a0", " ").splitlines())):  # as French has them
         parts = _LINE.fullmatch(line)
         if parts is None:
             problem = _l(

@@ -32,10 +32,14 @@ def seal_document(name: str, said: Mapping[str, Any]) -> SealedDocument:
 
 def open_document(name: str, sealed: SealedDocument) -> Mapping[str, Any] | None:
     """What the document says of its buyer; None once the month's key is destroyed. Callers ask for the right, and
-    record the opening.
+    record the opening. Raises `KeyProblem` if the newer copy of the key file would open it.
     """
+    month_key = key_file().key(sealed.month)
+    if month_key is None:
+        key_file().check_known(sealed.month)
+        return None
     try:
-        key = decrypt(key_file().key(sealed.month) or b"", sealed.wrapped, f"document-key:{name}")
+        key = decrypt(month_key, sealed.wrapped, f"document-key:{name}")
         said: Mapping[str, Any] = json.loads(decrypt(key, sealed.body, f"document:{name}"))
     except (InvalidTag, ValueError):
         return None
