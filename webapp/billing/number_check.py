@@ -91,7 +91,9 @@ class _Reading:
     """
 
     def __init__(self, forms: Iterable[Form]) -> None:
-        self._forms = list(forms)
+        self._patterns = [
+            re.compile(rf"({re.escape(form.prefix)}{'[0-9]{4}-' if form.yearly else ''})([0-9]+)") for form in forms
+        ]
         self._lasts: dict[str, tuple[int, str]] = {}  # the last count by prefix, with its number
         self.count, self.first, self.last = 0, "", ""
         self.flaws: list[Flaw] = []
@@ -121,9 +123,6 @@ class _Reading:
         """The prefix of a number, which may itself end in a digit, with its year if it has one, and the count behind
         it.
         """
-        for form in self._forms:
-            pattern = re.escape(form.prefix) + (r"[0-9]{4}-" if form.yearly else "")
-            if found := re.fullmatch(rf"({pattern})([0-9]+)", number):
-                return found[1], int(found[2])
-        found = _NUMBER.fullmatch(number)
+        matches = (pattern.fullmatch(number) for pattern in (*self._patterns, _NUMBER))
+        found = next(filter(None, matches), None)
         return (found[1], int(found[2])) if found else (number, 0)
