@@ -4,6 +4,7 @@ Threads and processes get a moment to end. What a session or a module of tests k
 before the guard looks.
 """
 
+import glob
 import os
 import re
 import signal
@@ -42,8 +43,8 @@ class Before:
     """This process as it is when a test begins."""
 
     def __init__(self) -> None:
-        self._started = _started
         self._processes = dict(_children())
+        self._started = _started  # after the listing, which may itself be a process
         self._threads = set(threading.enumerate())
         self._plain = _plain()
 
@@ -100,18 +101,18 @@ def _once_ended(what: Callable[[], set[object]]) -> set[object]:
 
 def _children() -> dict[int, str]:
     """The processes that this one started, with their commands; those that nobody waited for are among them."""
-    if not Path("/proc/self/stat").exists():
+    listings = glob.glob("/proc/self/task/*/children")  # a listing of all processes takes 5 ms
+    if not listings:
         listed = subprocess.run(["ps", "-axo", "pid=,ppid=,command="], capture_output=True, text=True).stdout
         rows = [line.split(None, 2) for line in listed.splitlines()]
         return {int(pid): command for pid, parent, command in rows if int(parent) == os.getpid()}
-    found = {}
-    for entry in os.scandir("/proc"):
-        if entry.name.isdigit():
-            try:
-                stat = Path(entry.path, "stat").read_text()
-                command, _, rest = stat.partition("(")[2].rpartition(")")
-                if int(rest.split()[1]) == os.getpid():
-                    found[int(entry.name)] = Path(entry.path, "cmdline").read_text().replace("\0", " ") or command
-            except OSError:  # it ended meanwhile
-                continue
-    return found
+    pids = [pid for listing in listings for pid in _read(listing).split()]
+    return {int(pid): _read(f"/proc/{pid}/cmdline").replace("\0", " ") or "ended" for pid in pids}
+
+
+def _read(name: str) -> str:
+    """What a file says; nothing if its thread or process ended meanwhile."""
+    try:
+        return Path(name).read_text()
+    except OSError:
+        return ""

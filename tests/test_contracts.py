@@ -252,8 +252,8 @@ def test_what_is_said_to_be_read_elsewhere_is_a_member() -> None:
 
 
 def _calls(name: str) -> Iterator[ast.Call]:
-    for path in CORE:
-        for node in ast.walk(ast.parse(path.read_text())):
+    for text in (path.read_text() for path in CORE):
+        for node in ast.walk(ast.parse(text)) if f"{name}(" in text or "cls(" in text else ():
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in (name, "cls"):
                 yield node
 
