@@ -23,7 +23,7 @@ from webapp.billing.models import CreditMemo, MemoState, Transaction
 from webapp.billing.previewing import preview_refund
 from webapp.billing.refund_words import BEYOND, PARTLY
 from webapp.billing.refundable import LineWish, Refundable, Wish
-from webapp.billing.transactions import NotAdoptable, take_in, transactions_of
+from webapp.billing.transactions import AdoptedAlready, take_in, transactions_of
 from webapp.channels.incoming import Component, IncomingAmount
 from webapp.channels.models import Store
 from webapp.channels.outgoing import Accepted, Outcome, Sent, Unknown
@@ -381,7 +381,7 @@ def test_a_person_may_adopt_a_claim_and_a_refund_of_the_time_before(order: Order
     for row in (claim, early):
         with unit_of_work():
             adopt_transaction(locked(order), row.id, actor=Actor.operator())
-        with pytest.raises(NotAdoptable), unit_of_work():
+        with pytest.raises(AdoptedAlready), unit_of_work():
             adopt_transaction(locked(order), row.id, actor=Actor.operator())
     assert [(memo.total_minor, memo.actor_kind) for memo in adopted(order)] == [(200, "operator"), (100, "operator")]
 

@@ -32,7 +32,12 @@ DECIDED_BY_PEOPLE: Final = (TransactionKind.CLAIM, TransactionKind.CHARGEBACK, T
 
 class NotAdoptable(Refusal):
     code = "not_adoptable"
-    sentence = _l("A credit memo has this transaction already, or it is no refund.")
+    sentence = _l("This transaction is no refund to the buyer: a credit memo can't record it.")
+
+
+class AdoptedAlready(Refusal):
+    code = "adopted_already"
+    sentence = _l("A credit memo records this transaction already.")
 
 
 class StillMatching(Refusal):
@@ -115,8 +120,10 @@ def _has_memo(row: Transaction, order: Order) -> bool:
 
 def adopt_refusal(row: Transaction, order: Order) -> Refusal | None:
     """Why a transaction can't be adopted as a credit memo by a person."""
-    if _has_memo(row, order) or row.kind not in (TransactionKind.REFUND, *DECIDED_BY_PEOPLE):
+    if row.kind not in (TransactionKind.REFUND, *DECIDED_BY_PEOPLE):
         return NotAdoptable()
+    if _has_memo(row, order):
+        return AdoptedAlready()
     if row.next_at is not None:
         return StillMatching()
     if order.managed_at_channel:
