@@ -74,10 +74,14 @@ class Accepted:
 @dataclass(frozen=True, slots=True)
 class NotCarriedOut:
     """The channel received the update but certainly did not carry it out: it is sent again, with at most
-    `together` of them in one attempt.
+    `together` of them in one attempt, and not before so many seconds.
+
+    `problem` is the channel's own sentence, if it gave one.
     """
 
     together: int = 1
+    seconds: float = 0.0
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)

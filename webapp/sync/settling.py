@@ -91,10 +91,10 @@ def _settle_one(row: ChannelUpdate, outcome: Outcome) -> None:
             _left(row, UpdateState.ACCEPTED, carriage, at, warning=sentence)
         case Refused(sentence=sentence, cause=cause):
             refuse(row, dict(cause) if cause else ChannelSaid(sentence=sentence).stored())
-        case NotCarriedOut(together=together):
+        case NotCarriedOut(together=together, seconds=seconds, problem=problem):
             row.together = max(1, min(together, row.together or together))
-            owe_again(row, at + timedelta(seconds=_pause(row)))
-            row.problem = None
+            owe_again(row, at + timedelta(seconds=max(seconds, _pause(row))))
+            row.problem = _reason(problem, None)
             settle_troubles(row.order, row)
             _tell(row, "update_retried")
         case NothingLearned(seconds=seconds, problem=problem, cause=cause):
