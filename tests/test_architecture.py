@@ -216,6 +216,7 @@ MAY_READ_ORDERS = {
     "webapp/billing/attention.py:compare": "the import marks orders that it holds, and nobody looks",
     "webapp/billing/dues.py:_write": "a job looks at orders that were told of, and nobody reads them",
     "webapp/billing/dues.py:look_again": "the same",
+    "webapp/documents/upload_dues.py:_write": "the same, for uploads",
     "webapp/sync/call_log.py:_orders_of": "a job ties the calls that a channel reported to their orders",
     "webapp/billing/transactions.py:_place": "ids of orders that transactions are of; nobody reads them",
     "webapp/sync/denials.py:no_longer_owed": "numbers of orders whose updates ended; nobody reads them",

@@ -53,6 +53,7 @@ TOLD = {
     "Actor", "Amount", "AmountChange", "Attempt", "Batch", "Begun", "Bound", "Calling", "DocumentIssued", "Loaded",
     "OrdersChange", "OrdersWindow", "PlainRow", "RefundAmount", "RefundRequest", "SettingsChange", "ShipmentCreated",
     "StoreAccess", "TransactionsWindow", "UnitsMoved", "Update", "UpdateOwed", "UpdateSettled",
+    "UploadedDocument",
 }  # fmt: skip
 # Where something is read by code, or a template, that does not name the class:
 READ_IN = {

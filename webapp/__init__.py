@@ -24,6 +24,7 @@ def create_app() -> Flask:
     from webapp.billing import hookimpls as billing_hooks
     from webapp.catalog import hookimpls as catalog_hooks
     from webapp.channels import hookimpls as channels_hooks
+    from webapp.documents import hookimpls as documents_hooks
     from webapp.fulfillment import hookimpls as fulfillment_hooks
     from webapp.hooks import discovery, fence
     from webapp.lists import hookimpls as lists_hooks
@@ -45,7 +46,8 @@ def create_app() -> Flask:
     db.init_app(app, configuration.database, connections=configuration.connections)
     Migrate(app, db.db, directory=str(config.ROOT / "migrations"), render_as_batch=True)
     core = [vault_hooks, accounts_hooks, audit_hooks, search_hooks, channels_hooks, catalog_hooks, lists_hooks]
-    core += [orders_hooks, updates_hooks, fulfillment_hooks, billing_hooks, sync_hooks, reporting_hooks, cards]
+    core += [orders_hooks, updates_hooks, fulfillment_hooks, billing_hooks, documents_hooks, sync_hooks]
+    core += [reporting_hooks, cards]
     app.extensions["waybill.plugins"] = plugins = discovery.load(core=core)
     fence.init_app(app)
     i18n.init_app(app, list(filter(None, (plugin.has("translations") for plugin in plugins))))

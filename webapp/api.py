@@ -92,6 +92,7 @@ from webapp.channels.transactions import (
     TransactionsPage,
     TransactionsWindow,
 )
+from webapp.channels.uploads import UploadedDocument
 from webapp.clock import in_calendar, iso, now, parse_instant
 from webapp.config import configuration
 from webapp.db import Json, Model, UtcDateTime, db, unit_of_work
@@ -342,6 +343,7 @@ __all__ = [
     "UpdateOwed",
     "UpdateSettled",
     "UpdateState",
+    "UploadedDocument",
     "UtcDateTime",
     "View",
     "Waits",

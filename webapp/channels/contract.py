@@ -154,6 +154,13 @@ class Channel(ABC):
         """
         raise NotImplementedError
 
+    def takes_documents(self, marketplace: str) -> bool:
+        """Whether sellers upload their invoices and credit memos to this marketplace, for a channel that carries the
+        kinds `invoice_upload` and `credit_memo_upload`. Their updates have an `UploadedDocument` in
+        `private["document"]`.
+        """
+        return False
+
     def fetch_transactions(self, store: StoreAccess, window: TransactionsWindow) -> TransactionsPage:
         """One page of what the seller's accounts say, for a channel that has `has_transactions`; raises ChannelError
         (Throttled, PageRefused, Denied, Disconnected).

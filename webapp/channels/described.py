@@ -114,6 +114,15 @@ def cancels_lines(code: str) -> bool:
     return channel is not None and bool(channel.cancels_lines)
 
 
+def takes_documents(code: str, marketplace: str) -> bool:
+    """Whether invoices and credit memos are uploaded to this marketplace; not if the plugin fails."""
+    channel = channels().get(code)
+    try:
+        return ask(channel, "update", channel.takes_documents, marketplace, gives=bool) if channel else False
+    except PluginFailed:
+        return False
+
+
 def marketplace_of(code: str, marketplace: str) -> Marketplace | None:
     """A channel's facts about a marketplace, by its id."""
     channel = channels().get(code)
