@@ -1,7 +1,7 @@
 """Amazon as a channel: the calls for each task of the contract, and the meaning of their answers for the desk.
 
 `client` makes the calls, `mapping` reads orders, `finances` what the accounts say, `shipping` confirms shipments,
-`canceling` writes cancellations, `refunding` refunds, and `feeds` carries them.
+`canceling` writes cancellations, `refunding` refunds, `uploading` uploads documents, and `feeds` carries them.
 """
 
 import re
@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
-from plugins.amazon import authorizing, canceling, carriers, finances, refunding, shipping
+from plugins.amazon import authorizing, canceling, carriers, finances, refunding, shipping, uploading
 from plugins.amazon.accounts import Account, account_key, check_endpoint, check_seller_id
 from plugins.amazon.asking import Place, named_in, site_of
 from plugins.amazon.checking import Checking
@@ -19,6 +19,7 @@ from plugins.amazon.client import (
     CONFIRM_SHIPMENT,
     CREATE_DOCUMENT,
     CREATE_FEED,
+    CREATE_INVOICE_FEED,
     DOWNLOAD,
     GET_DOCUMENT,
     GET_FEED,
@@ -45,7 +46,15 @@ from plugins.amazon.feeds import submitting
 from plugins.amazon.feeds.finding import Finder
 from plugins.amazon.feeds.messages import FULFILLMENT
 from plugins.amazon.mapping import read_order
-from plugins.amazon.marketplaces import DOMAINS, ENDPOINTS, MARKETPLACES, REGIONS, chosen, region_of
+from plugins.amazon.marketplaces import (
+    DOMAINS,
+    ENDPOINTS,
+    MARKETPLACES,
+    REGIONS,
+    TAKING_INVOICES,
+    chosen,
+    region_of,
+)
 from plugins.amazon.reading import Reading
 from plugins.amazon.shared import Shared
 from plugins.amazon.tokens import SIGN_IN
@@ -139,6 +148,7 @@ OPERATIONS: Mapping[str, LazyString] = {
     CREATE_DOCUMENT.name: _l("Preparing a feed"),
     UPLOAD: _l("Handing over a feed"),
     CREATE_FEED.name: _l("Submitting a feed"),
+    CREATE_INVOICE_FEED.name: _l("Uploading an invoice"),
     GET_FEED.name: _l("Asking about a feed"),
     GET_FEEDS.name: _l("Finding a feed"),
     GET_DOCUMENT.name: _l("Asking for a feed's report"),
@@ -240,7 +250,12 @@ class AmazonChannel(Channel):
     )
     guide: ClassVar[Sequence[GuideStep]] = GUIDE
     authorizes: ClassVar[Sequence[str]] = authorizing.GIVES
-    kinds: ClassVar[Sequence[UpdateKind]] = (shipping.KIND, canceling.KIND, refunding.KIND)
+    kinds: ClassVar[Sequence[UpdateKind]] = (
+        shipping.KIND,
+        canceling.KIND,
+        refunding.KIND,
+        *uploading.KINDS,
+    )
     product_code = ProductCode("asin", _l("ASIN"))
     flags: ClassVar[Sequence[Flag]] = FLAGS
     operations: ClassVar[Mapping[str, LazyString | str]] = OPERATIONS
@@ -427,6 +442,9 @@ class AmazonChannel(Channel):
     def refund_plan(self, request: RefundRequest) -> RefundPlan:
         return refunding.plan(request)
 
+    def takes_documents(self, marketplace: str) -> bool:
+        return marketplace in TAKING_INVOICES
+
     def fetch_transactions(self, store: StoreAccess, window: TransactionsWindow) -> TransactionsPage:
         return finances.fetch(self._client, Account.of(store), window)
 
@@ -434,9 +452,11 @@ class AmazonChannel(Channel):
 
     def deliver(self, store: StoreAccess, updates: Batch) -> Mapping[int, Outcome]:
         """Confirm shipments, one call each unless very many wait; if the allowance is used up or Amazon can't be
-        reached, the rest waits. Cancellations travel together, in a feed, and so do refunds.
+        reached, the rest waits. Cancellations travel together, in a feed, and so do refunds; each document is a feed.
         """
         lane = self._lane_of(updates[0])
+        if lane == uploading.LANE:
+            return uploading.deliver(self._client, store, updates)
         if lane != shipping.KIND.code:
             compose = refunding.message if updates[0].kind == refunding.KIND.code else canceling.message
             return submitting.deliver(self._client, store, updates, lane, compose)
@@ -450,6 +470,8 @@ class AmazonChannel(Channel):
         the feed.
         """
         lane = self._lane_of(updates[0])
+        if lane == uploading.LANE:
+            return uploading.look_up(self._client, self._shared, store, updates, self.poll_interval(store))
         finder = Finder(self._client, self._shared, Account.of(store), lane, canceling.KIND.batch)
         if lane != shipping.KIND.code:
             return finder.look_up(updates)
@@ -458,7 +480,9 @@ class AmazonChannel(Channel):
         return outcomes | shipping.look_up(store, rest, self._look)
 
     def lane(self, kind: str, payload: Mapping[str, Any]) -> str:
-        """Feeds of one type go one after another; shipments are confirmed without a feed."""
+        """Feeds of one type share a lane; shipments are confirmed without a feed."""
+        if kind in uploading.CODES:
+            return uploading.LANE
         if kind == refunding.KIND.code:
             return refunding.LANE
         return kind if kind == shipping.KIND.code else canceling.lane(payload)
@@ -474,7 +498,8 @@ class AmazonChannel(Channel):
         if not seller:
             return 0.0
         endpoint = (str(store.settings.get("endpoint") or "").strip() or ENDPOINTS[region]).rstrip("/")
-        return self._client.wait(account_key(str(store.settings["client_id"]), seller, region, endpoint), CREATE_FEED)
+        operation = CREATE_INVOICE_FEED if lane == uploading.LANE else CREATE_FEED
+        return self._client.wait(account_key(str(store.settings["client_id"]), seller, region, endpoint), operation)
 
     def _look(self, store: StoreAccess, number: str) -> IncomingOrder | None:
         order = self._order(store, number, reserve=2)

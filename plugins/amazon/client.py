@@ -79,6 +79,7 @@ CREATE_DOCUMENT = Operation(
     "createFeedDocument", "POST", "/feeds/2021-06-30/documents", Plan(0.5, 15), tries=2, harmless=True
 )
 CREATE_FEED = Operation("createFeed", "POST", "/feeds/2021-06-30/feeds", Plan(0.0083, 15))
+CREATE_INVOICE_FEED = Operation("uploadVatInvoice", "POST", "/feeds/2021-06-30/feeds", Plan(0.33, 2))
 GET_FEED = Operation("getFeed", "GET", "/feeds/2021-06-30/feeds/{feed}", Plan(2, 15), tries=2)
 GET_FEEDS = Operation("getFeeds", "GET", "/feeds/2021-06-30/feeds", Plan(0.0222, 10), tries=2)
 GET_DOCUMENT = Operation("getFeedDocument", "GET", "/feeds/2021-06-30/documents/{document}", Plan(0.0222, 10), tries=2)

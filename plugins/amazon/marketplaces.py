@@ -14,6 +14,7 @@ REGIONS = {
     "fe": _l("Far East"),
 }
 
+EUROPEAN = frozenset({"GB", "DE", "FR", "IT", "ES", "NL", "SE", "PL", "BE", "IE"})
 _REGIONAL = {
     "na": (
         ("ATVPDKIKX0DER", "US", "USD", "en_US", "America/Los_Angeles", "amazon.com"),
@@ -53,6 +54,8 @@ def _marketplace(id: str, country: str, currency: str, language: str, zone: str,
 
 # Where prices exclude the tax, which Amazon adds and computes itself, also that of a refund; elsewhere they include it.
 TAX_ADDED = frozenset({"ATVPDKIKX0DER", "A2EUQ1WTGCTBG2"})
+# To these, sellers upload their invoices: those of the European Union and the United Kingdom.
+TAKING_INVOICES = frozenset(row[0] for row in _REGIONAL["eu"] if row[1] in EUROPEAN)
 DOMAINS = {row[0]: row[5] for rows in _REGIONAL.values() for row in rows}
 MARKETPLACES = {row[0]: _marketplace(*row) for rows in _REGIONAL.values() for row in rows}
 _BY_COUNTRY = {marketplace.country: marketplace for marketplace in MARKETPLACES.values()}

@@ -54,6 +54,7 @@ class Finder:
     account: Account
     feed_type: str
     most: int  # the number of updates of one feed at most
+    reserve: float = 0  # the calls that it leaves to the feeds of others
 
     def look_up(self, updates: Sequence[Update]) -> dict[int, Outcome]:
         """An outcome for each update; those of one attempt share what is learned of it."""
@@ -79,10 +80,11 @@ class Finder:
     # --- By the feed's id -----------------------------------------------------------------------------------------
 
     def _of_feed(self, feed_id: str, group: Sequence[Update]) -> dict[int, Outcome]:
-        feed = self.client.request(self.account, GET_FEED, path={"feed": feed_id}).body
-        return self._outcomes(feed, group)
+        feed = self.client.request(self.account, GET_FEED, path={"feed": feed_id}, reserve=self.reserve).body
+        return self.outcomes_of(feed, group)
 
-    def _outcomes(self, feed: Mapping[str, Any], group: Sequence[Update]) -> dict[int, Outcome]:
+    def outcomes_of(self, feed: Mapping[str, Any], group: Sequence[Update]) -> dict[int, Outcome]:
+        """The outcomes of the updates in a feed, as getFeed answers it."""
         feed_id = str(feed.get("feedId") or "")
         match feed.get("processingStatus"):
             case "IN_QUEUE" | "IN_PROGRESS":
@@ -110,15 +112,23 @@ class Finder:
 
     def _report(self, feed: Mapping[str, Any]) -> Report | None:
         """The feed's processing report; None if it can't be read. Raises ChannelError while it can't be fetched."""
+        content, compressed = self.report_content(feed)
+        try:
+            return read(content, compressed=compressed)
+        except Unclear:
+            return None
+
+    def report_content(self, feed: Mapping[str, Any]) -> tuple[bytes, bool]:
+        """The content of the feed's processing report, and whether it is compressed. Raises ChannelError while it can't
+        be fetched.
+        """
         document = feed.get("resultFeedDocumentId")
         if not isinstance(document, str) or not document:
             raise Unintelligible(problem="no report yet")
-        found = self.client.request(self.account, GET_DOCUMENT, path={"document": document}).body
+        path = {"document": document}
+        found = self.client.request(self.account, GET_DOCUMENT, path=path, reserve=self.reserve).body
         content = self.client.download(self.account, str(found.get("url") or ""))
-        try:
-            return read(content, compressed=found.get("compressionAlgorithm") == "GZIP")
-        except Unclear:
-            return None
+        return content, found.get("compressionAlgorithm") == "GZIP"
 
     # --- By the list of feeds -------------------------------------------------------------------------------------
 
@@ -149,7 +159,7 @@ class Finder:
         params = {"feedTypes": self.feed_type, "pageSize": "100", "createdSince": _utc(since)}
         found: list[Mapping[str, Any]] = []
         for _ in range(MOST_PAGES):
-            answer = self.client.request(self.account, GET_FEEDS, params=params)
+            answer = self.client.request(self.account, GET_FEEDS, params=params, reserve=self.reserve)
             listed = answer.body.get("feeds")
             if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
                 raise Unintelligible(problem="no feeds")

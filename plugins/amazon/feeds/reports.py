@@ -3,8 +3,11 @@
 A report is believed only if it is complete and fits what was sent: it counts as many messages as the attempt had, its
 results are as many as it counts, and each is about one of our messages. Messages without a result succeeded. A feed
 that failed as a whole says so in its state; its report may say which of Amazon's checks it failed.
+
+Feeds of one record, whose document is no XML, have a text as their report: counts, then a table of what went wrong.
 """
 
+import re
 import zlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -77,12 +80,42 @@ def read(content: bytes, *, compressed: bool = False) -> Report:
     return Report(processed, errors, warnings, results, codes, (len(failed), len(warned)))
 
 
+@dataclass(frozen=True, slots=True)
+class RecordReport:
+    """The report about a feed of one record: whether it was taken, and Amazon's code and sentence if not."""
+
+    taken: bool
+    code: str = ""
+    sentence: str = ""
+
+
+def read_record(content: bytes, *, compressed: bool = False) -> RecordReport:
+    """Read the report about a feed of one record; raises `Unclear`."""
+    text = (_unpacked(content) if compressed else content)[:LARGEST].decode(errors="replace")
+    counts = [re.search(rf"records {word}\s+(\d+)", text) for word in ("processed", "successful")]
+    lines = [line.split("\t") for line in text.splitlines()]
+    head = next((place for place, cells in enumerate(lines) if "error-code" in cells), None)
+    rows = [] if head is None else [dict(zip(lines[head], cells, strict=False)) for cells in lines[head + 1 :]]
+    errors = [row for row in rows if row.get("error-code") and row.get("error-type") != "Warning"]
+    processed, successful = (int(found[1]) if found else -1 for found in counts)
+    if processed != 1 or successful not in (0, 1) or bool(errors) == bool(successful):
+        raise Unclear("counts")
+    if not errors:
+        return RecordReport(taken=True)
+    code = errors[0]["error-code"]
+    return RecordReport(False, code, _plain(errors[0].get("error-message") or code))
+
+
 def _result(entry: Xml.Element) -> tuple[int, str, Result]:
     number = int(entry.findtext("MessageID") or 0)
     code = (entry.findtext("ResultMessageCode") or "").strip()
     words = entry.findtext("ResultDescription") or code
-    sentence = " ".join("".join(letter if letter.isprintable() else " " for letter in words).split())
-    return number, code, Result((entry.findtext("ResultCode") or "").strip() != "Warning", sentence[:LONGEST_SENTENCE])
+    return number, code, Result((entry.findtext("ResultCode") or "").strip() != "Warning", _plain(words))
+
+
+def _plain(words: str) -> str:
+    """A sentence in one line, of a length that can be shown."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in words).split())[:LONGEST_SENTENCE]
 
 
 def _unpacked(content: bytes) -> bytes:

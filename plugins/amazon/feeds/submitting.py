@@ -4,11 +4,13 @@ Only submitting has an effect. It is called through the attempt, so that a lost 
 (`finding`), and so that nothing is submitted twice.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 from xml.etree import ElementTree as Xml
 
 from plugins.amazon.accounts import Account
-from plugins.amazon.client import CREATE_DOCUMENT, CREATE_FEED, Client
+from plugins.amazon.client import CREATE_DOCUMENT, CREATE_FEED, Client, Operation
 from plugins.amazon.errors import AnswerLost, DocumentFailed, FeedRefused, RequestRefused, SellerIdMissing
 from plugins.amazon.feeds.messages import CONTENT_TYPE, LARGEST, BadMessage, envelope
 from webapp.api import (
@@ -31,20 +33,32 @@ MOST_MARKETPLACES = 25  # of one feed
 Compose = Callable[[Update], Xml.Element]
 
 
+@dataclass(frozen=True, slots=True)
+class FeedDocument:
+    """A document to be submitted as a feed. `reserve`: the calls that it leaves to more important feeds."""
+
+    feed_type: str
+    content: bytes = field(repr=False)
+    content_type: str = CONTENT_TYPE
+    options: Mapping[str, str] = field(default_factory=dict)
+    operation: Operation = CREATE_FEED
+    reserve: float = 0
+
+
 def deliver(client: Client, store: StoreAccess, updates: Batch, feed_type: str, compose: Compose) -> dict[int, Outcome]:
     """Submit the updates as one feed; an outcome for each. `compose` writes the message of an update and raises
     `BadMessage`.
     """
     account = Account.of(store)
     if not account.seller_id:
-        return dict.fromkeys((one.id for one in updates[:]), _refused(SellerIdMissing()))
+        return dict.fromkeys((one.id for one in updates[:]), refused(SellerIdMissing()))
     outcomes: dict[int, Outcome] = {}
     messages: list[tuple[Update, Xml.Element]] = []
     for update in updates:
         try:
             messages.append((update, compose(update)))
         except BadMessage as error:
-            outcomes[update.id] = _refused(error)
+            outcomes[update.id] = refused(error)
     mine = _one_feed([update for update, _ in messages])
     sent = {update.id for update in mine}
     document = envelope(account.seller_id, feed_type, ((one.id, body) for one, body in messages if one.id in sent))
@@ -54,7 +68,7 @@ def deliver(client: Client, store: StoreAccess, updates: Batch, feed_type: str, 
         document = envelope(account.seller_id, feed_type, ((one.id, body) for one, body in messages if one.id in sent))
     outcomes |= {update.id: NotYet(1) for update, _ in messages if update.id not in sent}
     if mine:
-        outcomes |= dict.fromkeys(sent, _submitted(client, account, updates, mine, feed_type, document))
+        outcomes |= dict.fromkeys(sent, submit(client, account, updates, mine, FeedDocument(feed_type, document)))
     return outcomes
 
 
@@ -69,27 +83,32 @@ def _one_feed(updates: Sequence[Update]) -> list[Update]:
     return fitting
 
 
-def _submitted(
-    client: Client, account: Account, updates: Batch, mine: Sequence[Update], feed_type: str, document: bytes
-) -> Outcome:
+def submit(client: Client, account: Account, updates: Batch, mine: Sequence[Update], document: FeedDocument) -> Outcome:
+    """Submit a document as the feed of these updates of the batch; returns their outcome."""
     try:
-        stored = client.request(account, CREATE_DOCUMENT, json={"contentType": CONTENT_TYPE})
+        order = {"contentType": document.content_type}
+        stored = client.request(account, CREATE_DOCUMENT, json=order, reserve=document.reserve)
         key, url = str(stored.body.get("feedDocumentId") or ""), str(stored.body.get("url") or "")
         if not key or not url:
             raise DocumentFailed(problem="no address")
-        client.upload(account, url, document, CONTENT_TYPE)
+        client.upload(account, url, document.content, document.content_type)
         attempt = updates.attempt(mine, key=key, channel_at=stored.at)
-        order = {"feedType": feed_type, "marketplaceIds": marketplaces_of(mine), "inputFeedDocumentId": key}
+        feed: dict[str, Any] = {
+            "feedType": document.feed_type,
+            "marketplaceIds": marketplaces_of(mine),
+            "inputFeedDocumentId": key,
+        }
+        feed |= {"feedOptions": dict(document.options)} if document.options else {}
         ids = [one.id for one in mine]
-        feed = attempt.call(client.request, account, CREATE_FEED, json=order, updates=ids).body.get("feedId")
+        feed_id = attempt.call(client.request, account, document.operation, json=feed, updates=ids).body.get("feedId")
     except RequestRefused as error:
-        return _refused(FeedRefused(problem=str(error.values["problem"])))
+        return refused(FeedRefused(problem=str(error.values["problem"])))
     except AnswerLost as error:
         return Unknown(str(error))
     except ChannelError as error:  # nothing was submitted
         seconds = LATER if error.retry_after is None else error.retry_after
-        return NotYet(seconds, cause=error.stored(), denial=_denial(error))
-    return Sent(feed) if isinstance(feed, str) and feed else Unknown()
+        return NotYet(seconds, cause=error.stored(), denial=_denial(error, document.operation))
+    return Sent(feed_id) if isinstance(feed_id, str) and feed_id else Unknown()
 
 
 def marketplaces_of(updates: Sequence[Update]) -> list[str]:
@@ -97,9 +116,10 @@ def marketplaces_of(updates: Sequence[Update]) -> list[str]:
     return sorted({update.marketplace for update in updates})
 
 
-def _refused(error: ChannelError | BadMessage) -> Refused:
+def refused(error: ChannelError | BadMessage) -> Refused:
+    """The outcome of what can't be submitted, or was not taken."""
     return Refused(str(error), error.stored())
 
 
-def _denial(error: ChannelError) -> Denial | None:
-    return Denial(DeniedThing.OPERATION, CREATE_FEED.name, error.stored()) if isinstance(error, Denied) else None
+def _denial(error: ChannelError, operation: Operation) -> Denial | None:
+    return Denial(DeniedThing.OPERATION, operation.name, error.stored()) if isinstance(error, Denied) else None

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from flask import Blueprint, Response, current_app, g, request
 
-from plugins.amazon.practice import tokens
+from plugins.amazon.practice import tokens, vat_invoices
 from plugins.amazon.practice.answers import SETS, answer, iso, without_personal
 from plugins.amazon.practice.composing import STATUSES
 from plugins.amazon.practice.confirming import Refused, confirm
@@ -149,7 +149,7 @@ def _respond(
         text, status = text[: len(text) // 2] or '{"orders": [', status if status in (201, 202) else 200
     response = Response(text, status, content_type="application/json" if text else None)
     if operation != "token" and status in (200, 201, 202, 204, 400, 404):
-        response.headers["x-amzn-RateLimit-Limit"] = applied_rate(operation, practice.settings.rates)
+        response.headers["x-amzn-RateLimit-Limit"] = applied_rate(_bucket(operation), practice.settings.rates)
     response.headers["x-amzn-RequestId"] = token_hex(8)
     return response
 
@@ -230,9 +230,16 @@ def _authorize(practice: Practice, operation: str, host: str | None) -> str:
     g.seller = SELLERS[region]
     if practice.settings.lacks_tracking and operation not in ("getMarketplaceParticipations", "listTransactions"):
         raise ApiError(403)
-    if not practice.throttle.take(SELLERS[region], operation, practice.settings.rates):
+    if not practice.throttle.take(SELLERS[region], _bucket(operation), practice.settings.rates):
         raise ApiError(429)
     return str(region)
+
+
+def _bucket(operation: str) -> str:
+    """The bucket of a call in the plan: invoices have one of their own."""
+    body = request.get_json(silent=True) if operation == "createFeed" else None
+    is_invoice = isinstance(body, dict) and body.get("feedType") == vat_invoices.TYPE
+    return f"{operation} {vat_invoices.TYPE}" if is_invoice else operation
 
 
 def _search(call: Call) -> Answer:

@@ -14,6 +14,7 @@ PLAN: Final = {  # requests per second, burst
     "getMarketplaceParticipations": (0.016, 15),
     "createFeedDocument": (0.5, 15),
     "createFeed": (0.0083, 15),
+    "createFeed UPLOAD_VAT_INVOICE": (0.33, 15),  # one in three seconds; how many at once is made up
     "getFeed": (2.0, 15),
     "getFeeds": (0.0222, 10),
     "getFeedDocument": (0.0222, 10),

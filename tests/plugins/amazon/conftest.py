@@ -17,7 +17,7 @@ from plugins.amazon.channel import AmazonChannel
 from plugins.amazon.plugin import practice_settings
 from plugins.amazon.practice import MARKETPLACES, PracticeClient, PracticeServer
 from plugins.amazon.shared import Shared
-from webapp.api import StoreAccess, Update
+from webapp.api import StoreAccess, Update, UploadedDocument
 
 _names = itertools.count(1)
 
@@ -153,6 +153,21 @@ def refund() -> Callable[..., Update]:
         told = {"version": 1, "reason": "CustomerReturn", "currency": currency, "memo": str(number)}
         told |= {"parts": each if parts is None else parts} | payload
         return Update(number, "refund", placed["order_id"], placed["marketplace_id"], str(number), told)
+
+    return make
+
+
+@pytest.fixture
+def upload() -> Callable[..., Update]:
+    """The upload of a document of an order, as the practice Amazon has it: of an invoice, unless it says otherwise."""
+
+    def make(placed: dict[str, Any], *, is_credit_memo: bool = False, **more: Any) -> Update:
+        number, order, marketplace = next(_names), placed["order_id"], placed["marketplace_id"]
+        values: dict[str, Any] = {"number": f"INV-{number:06}", "currency": "EUR", "total": 1190, "tax": 190}
+        values |= {"pdf": b"%PDF-1.7 an invoice", "is_credit_memo": is_credit_memo}
+        document = UploadedDocument(**values | more)
+        kind = "credit_memo_upload" if is_credit_memo else "invoice_upload"
+        return Update(number, kind, order, marketplace, document.number, {"version": 1}, private={"document": document})
 
     return make
 

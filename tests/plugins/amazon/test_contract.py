@@ -13,12 +13,12 @@ from webapp.testing import ChannelContract
 
 class TestAmazon(ChannelContract):
     @pytest.fixture
-    def access(self, store: StoreAccess, amazon: PracticeClient) -> StoreAccess:
-        return store
+    def access(self, make_store: Callable[..., StoreAccess], amazon: PracticeClient) -> StoreAccess:
+        return make_store("eu")  # to its marketplaces, documents are uploaded
 
     @pytest.fixture
     def refused_access(self, make_store: Callable[..., StoreAccess], amazon: PracticeClient) -> StoreAccess:
-        return make_store(client_secret="wrong")
+        return make_store("eu", client_secret="wrong")
 
     @pytest.fixture
     def fresh_updates(
@@ -27,13 +27,16 @@ class TestAmazon(ChannelContract):
         make_update: Callable[..., Update],
         cancel: Callable[..., Update],
         refund: Callable[..., Update],
+        upload: Callable[..., Update],
     ) -> Callable[[str, int], Sequence[Update]]:
         makers = {"shipment": make_update, "cancel": cancel, "refund": refund}
+        makers |= dict.fromkeys(("invoice_upload", "credit_memo_upload"), upload)
 
         def make(kind: str, count: int) -> list[Update]:
-            status = "SHIPPED" if kind == "refund" else "UNSHIPPED"
-            placed: list[dict[str, Any]] = amazon.place_many(count, marketplace="US", status=status)
-            return [replace(makers[kind](one), id=number) for number, one in enumerate(placed, start=1)]
+            status = "UNSHIPPED" if kind in ("shipment", "cancel") else "SHIPPED"
+            site = "FR" if kind == "credit_memo_upload" else "DE"  # lost feeds of one type are told apart by it
+            placed: list[dict[str, Any]] = amazon.place_many(count, marketplace=site, status=status)
+            return [replace(makers[kind](one), id=number, kind=kind) for number, one in enumerate(placed, start=1)]
 
         return make
 
