@@ -20,7 +20,7 @@ from webapp.vault.key_file import is_month, key_file
 from webapp.vault.services import erase
 
 LINE = {"line_id", "component", "sku", "title", "units", "charged", "tax", "discount", "total", "tax_rate"}
-INVOICE = {"id", "number", "order", "shop", "issued_at", "currency", "total", "by", "lines"}
+INVOICE = {"id", "number", "order", "shop", "issued_at", "currency", "total", "upload", "by", "lines"}
 
 
 def test_an_invoice_is_issued_listed_and_shown(cli: Command, make_order: MakeOrder) -> None:

@@ -17,6 +17,8 @@ from webapp.documents import pdf as drawing
 from webapp.documents.composed import PAPERS
 from webapp.documents.invoices import compose
 from webapp.documents.issued import archived_content_of, content_of
+from webapp.documents.uploads import uploads_of
+from webapp.updates.models import ChannelUpdate
 
 _HEAD = ("number", "order", "shop", "issued_at", "total", "currency")
 _LINES = ("line_id", "sku", "title", "component", "units", "charged", "tax", "discount", "total")
@@ -33,7 +35,10 @@ def credit_memos() -> None:
 
 
 def _add_commands(
-    group: click.Group, model: type[AnyDocument], present: Callable[[AnyDocument], Document], none: str
+    group: click.Group,
+    model: type[AnyDocument],
+    present: Callable[[AnyDocument, ChannelUpdate | None], Document],
+    none: str,
 ) -> None:
     """The commands that list, show and draw the documents of one kind."""
 
@@ -41,16 +46,20 @@ def _add_commands(
     @click.option("--limit", type=click.IntRange(min=1), default=200, show_default=True)
     @desk_command
     def list_(door: Door, limit: int) -> None:
-        rows = [present(row) for row in list_documents(door.actor, model, limit=limit)]
+        found = list_documents(door.actor, model, limit=limit)
+        uploads = uploads_of(found)
+        rows = [present(row, uploads.get(row.id)) for row in found]
         door.show(rows, table(rows, _HEAD, empty=none))
 
     @group.command(help="One with its lines, by its NUMBER.")
     @click.argument("number")
     @desk_command
     def show(door: Door, number: str) -> None:
-        document: Document = present(find_document(number, door.actor, model))
-        by = document["by"]
+        found = find_document(number, door.actor, model)
+        document: Document = present(found, uploads_of([found]).get(found.id))
+        by, upload = document["by"], document["upload"]
         drawn: list[str] = [*pairs(document, _HEAD), f"by  {cell(by['name'] or by['kind'])}"]
+        drawn += [f"upload  {upload['state']}  {upload['problem'] or ''}".rstrip()] if upload else []
         door.show(document, [*drawn, *section("Lines", table(document["lines"], _LINES, empty=""))])
 
     @group.command(help="Write the one with this NUMBER as a PDF to FILE.")

@@ -22,6 +22,7 @@ from webapp.channels.incoming import ADDRESS_FIELDS, BUYER_FIELDS, Component
 from webapp.channels.models import Store
 from webapp.clock import iso
 from webapp.db import db, once_a_transaction
+from webapp.documents.uploads import upload_among
 from webapp.errors import sentence_of
 from webapp.fulfillment.models import Shipment
 from webapp.jobs.models import Run
@@ -130,15 +131,15 @@ def order_document(
     names: Names,
 ) -> Document:
     """The whole order; `names` are those of people. Sealed values are null unless they were revealed."""
-    buyer = sealed.buyer if sealed else None
+    buyer, updates = sealed.buyer if sealed else None, list(updates)
     return order_row(order, buyer) | {
         "version": order.version,
         "amounts": [order_amount(order, row) for row in order.amounts if any(row.figures)],
         "residual": amount(order.residual),
         "lines": [order_line(line, product_code_of(order.store.channel).code) for line in order.lines],
         "shipments": [shipment(row) for row in shipments],
-        "invoices": [invoice(row) for row in invoices],
-        "credit_memos": [credit_memo(row) for row in memos],
+        "invoices": [invoice(row, upload_among(updates, row)) for row in invoices],
+        "credit_memos": [credit_memo(row, upload_among(updates, row)) for row in memos],
         "refundable": refundable(order),
         "updates": [update(row) for row in updates],
         "holds": [
@@ -215,8 +216,8 @@ def shipment(row: Shipment) -> Document:
     }
 
 
-def invoice(row: Invoice) -> Document:
-    """An issued invoice with its lines. What it says of the buyer stays sealed."""
+def invoice(row: Invoice, upload: ChannelUpdate | None) -> Document:
+    """An issued invoice with its lines, and its upload to the channel. What it says of the buyer stays sealed."""
     names = {row.person.id: row.person.name or row.person.email} if row.person else {}
     return {
         "id": row.id,
@@ -226,13 +227,14 @@ def invoice(row: Invoice) -> Document:
         "issued_at": iso(row.issued_at),
         "currency": row.currency,
         "total": amount(row.total),
+        "upload": _upload(upload),
         "by": actor(row.actor_kind, row.actor_id, names),
         "lines": [_document_line(line, row.currency) for line in row.lines],
     }
 
 
-def credit_memo(row: CreditMemo) -> Document:
-    """A credit memo with its lines, also one that has no number yet."""
+def credit_memo(row: CreditMemo, upload: ChannelUpdate | None) -> Document:
+    """A credit memo with its lines, and its upload to the channel; also one that has no number yet."""
     names = {row.person.id: row.person.name or row.person.email} if row.person else {}
     return {
         "id": row.id,
@@ -251,9 +253,17 @@ def credit_memo(row: CreditMemo) -> Document:
         "total": amount(row.total),
         "channel_total": amount(row.channel_total),
         "problem": sentence_of(row.problem),
+        "upload": _upload(upload),
         "by": actor(row.actor_kind, row.actor_id, names),
         "lines": [_document_line(line, row.currency) | {"restock": line.restock} for line in row.lines],
     }
+
+
+def _upload(row: ChannelUpdate | None) -> Document | None:
+    """How far the upload of a document to its channel is; None if there is none."""
+    if row is None:
+        return None
+    return {"id": row.id, "state": row.state, "problem": sentence_of(row.problem), "at": iso(row.effective_at)}
 
 
 def refundable(order: Order) -> Document | None:

@@ -50,7 +50,7 @@ def group_forms(
     but: Collection[SettingsGroup] = (),
 ) -> list[dict[str, Any]]:
     """The groups of a scope as a page draws them: each with its form, or the one that was typed, and its address;
-    without those that the page draws with more around them.
+    without those that the page draws with more around them, and those without a setting for this shop or store.
     """
     shown = []
     for group in (group for group in groups(scope) if group not in but):
@@ -59,6 +59,8 @@ def group_forms(
             form = form or group_form(group, subject=subject)
         except PluginFailed as failed:
             problem = str(failed)
+        if form is not None and not form.declared:
+            continue
         facts = {"code": group.code, "label": group.label, "url": url_of(group.code)}
         shown.append(facts | {"form": form, "problem": problem})
     return shown

@@ -25,6 +25,7 @@ from webapp.documents.composed import PAPERS, Document, texts
 from webapp.documents.invoices import compose
 from webapp.documents.issued import archived_content_of, content_of
 from webapp.documents.letters import Drawing as OnPaper, name_of, without_font
+from webapp.documents.upload_list import UPLOAD
 from webapp.errors import Invalid, NotFound
 from webapp.i18n import gettext as _, lazy_gettext as _l
 from webapp.lists.contract import PlainRow
@@ -62,7 +63,7 @@ class IssuedDrawing(OrderDrawing):
     """Draws the values of documents; the number is the link to the document."""
 
     def by_code(self) -> Mapping[str, Draw]:
-        return {**super().by_code(), DOCUMENT_COLUMN: self._document, REFUND: self.pills}
+        return {**super().by_code(), DOCUMENT_COLUMN: self._document, REFUND: self.pills, UPLOAD: self.pills}
 
     def empty(self, code: str) -> str:
         if code != DOCUMENT_COLUMN:

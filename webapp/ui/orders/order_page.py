@@ -29,6 +29,9 @@ from webapp.clock import iso, parse_instant
 from webapp.db import db
 from webapp.documents.packing import slip_refusal
 from webapp.documents.return_slips import return_refusal
+from webapp.documents.upload_settings import carries_uploads
+from webapp.documents.upload_words import STATE_LABELS as UPLOAD_STATES
+from webapp.documents.uploads import upload_among
 from webapp.errors import Refusal, sentence_of
 from webapp.fulfillment.canceling import asked
 from webapp.fulfillment.confirmations import SHIPMENT, confirmations_of, held_shipments
@@ -53,7 +56,7 @@ from webapp.ui.frame import htmx
 from webapp.ui.orders import shown, timeline
 from webapp.updates import deciding
 from webapp.updates.kinds import why_not
-from webapp.updates.models import UNSETTLED, ChannelUpdate
+from webapp.updates.models import STATE_TONES, UNSETTLED, ChannelUpdate, UpdateState
 from webapp.updates.queries import goes_at, list_updates, why_it_waits, why_nothing_goes
 from webapp.vault import services as vault
 
@@ -447,9 +450,22 @@ class OrderView:
                 "total": row.total,
                 "lines": [shown.document_line(line, row.currency) for line in row.lines],
                 "correcting": self._correcting(row),
+                "upload": self._upload(row),
             }
             for row in invoices_of(self.order)
         ]
+
+    def _upload(self, document: Invoice | CreditMemo) -> dict[str, Any] | None:
+        """How far the upload of a document to the channel is, and what can be decided about it; None if there is
+        none.
+        """
+        row = upload_among(self._updates, document) if carries_uploads(self.order.store.channel) else None
+        if row is None:
+            return None
+        return _update(self.order, row, self.actor) | {
+            "label": UPLOAD_STATES[row.state],
+            "tone": STATE_TONES[UpdateState(row.state)],
+        }
 
     def _correcting(self, row: Invoice) -> dict[str, Any]:
         """The act that takes an invoice back, or why it can't be taken back."""
@@ -510,6 +526,7 @@ class OrderView:
             "reversal": row.purpose == Purpose.REVERSAL,
             "problem": sentence_of(row.problem),
             "total": row.total,
+            "upload": self._upload(row),
             "channel_total": row.channel_total,
             "lines": [shown.document_line(line, row.currency) for line in row.lines],
             "acts": self._acts([code for code, refusal in offers.items() if refusal is None], {"memo": row.id}),

@@ -19,7 +19,7 @@ from webapp.ui.frame import htmx
 from webapp.ui.frame.access import current_actor, needs
 from webapp.ui.frame.pages import parts
 from webapp.ui.frame.redirects import redirect
-from webapp.ui.orders.order_page import ASIDE, current_tab, facts, live_parts, url_of
+from webapp.ui.orders.order_page import ASIDE, INVOICES, REFUNDS, current_tab, facts, live_parts, url_of
 from webapp.updates import deciding
 from webapp.updates.models import ChannelUpdate
 from webapp.updates.queries import find_update
@@ -147,9 +147,10 @@ def _decided(update_id: int, decision: Decision) -> Response:
 
 
 def _changed(order: Order, actor: Actor) -> Response:
-    """The updates, and the other parts of the page about them."""
+    """The updates, or the tab of the documents that they upload, and the other parts of the page about them."""
     if not htmx.is_htmx():
         return redirect(url_of(order))
     tab = current_tab()
     beside = [part for part in live_parts(tab) if part != ASIDE]
-    return parts("orders/_updates.html", *beside, **facts(order, actor, tab=tab))
+    shown = "orders/_tab.html" if tab in (INVOICES, REFUNDS) else "orders/_updates.html"
+    return parts(shown, *beside, **facts(order, actor, tab=tab))
