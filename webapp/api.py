@@ -60,6 +60,7 @@ from webapp.channels.incoming import (
     OrdersPage,
     OrdersWindow,
     PageRefused,
+    TaxScheme,
     UnreadableOrder,
 )
 from webapp.channels.models import ChannelOrder
@@ -328,6 +329,7 @@ __all__ = [
     "Stream",
     "StreamPage",
     "Subject",
+    "TaxScheme",
     "Throttled",
     "TooLate",
     "TransactionKind",

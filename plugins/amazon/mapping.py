@@ -17,6 +17,7 @@ from webapp.api import (
     IncomingLine,
     IncomingOrder,
     IncomingPackage,
+    TaxScheme,
     UnreadableOrder,
     parse_instant,
 )
@@ -71,6 +72,7 @@ _BUYER = {
     "company": "buyerCompanyName",
     "purchase_order": "buyerPurchaseOrderNumber",
 }
+_SCHEMES = {"UOSS": TaxScheme.UNION, "IOSS": TaxScheme.IMPORT}
 MOST = 2**31 - 1  # the largest number of units that a database column holds
 _NOTHING: Mapping[str, Any] = {}
 
@@ -177,8 +179,11 @@ def _line(item: Mapping[str, Any], total: int | None, amounts: Any, purse: Purse
     request = cancellation.get("cancellationRequest")
     condition = product.get("condition") or _NOTHING
     gift = (fulfillment.get("packing") or _NOTHING).get("giftOption")
-    constraints = (fulfillment.get("shipping") or _NOTHING).get("shippingConstraints") or _NOTHING
+    shipping = fulfillment.get("shipping") or _NOTHING
+    constraints = shipping.get("shippingConstraints") or _NOTHING
     programs = tuple(_words(item.get("programs")))
+    tax = item.get("tax") or _NOTHING
+    ioss_number = _word((shipping.get("internationalShipping") or _NOTHING).get("iossNumber"))
     promotions = (item.get("promotion") or _NOTHING).get("breakdowns") or ()
     unit_price = (product.get("price") or _NOTHING).get("unitPrice")
     return IncomingLine(
@@ -204,7 +209,22 @@ def _line(item: Mapping[str, Any], total: int | None, amounts: Any, purse: Purse
         cancel_requested=request is not None,
         cancel_reason=_word((request or _NOTHING).get("cancelReason")) or _word(execution.get("cancelReason")),
         canceled_by=_word(execution.get("cancelledBy")),
+        tax_scheme=_tax_scheme(tax) or (TaxScheme.IMPORT if ioss_number else ""),
+        ioss_number=ioss_number,
+        tax_paid_by=_tax_paid_by(tax),
     )
+
+
+def _tax_scheme(tax: Mapping[str, Any]) -> str:
+    """The first scheme that Amazon names and the desk knows."""
+    told = (one.get("reportingScheme") for one in tax.get("taxCalculationBreakdowns") or ())
+    return next((_SCHEMES[scheme] for scheme in told if scheme in _SCHEMES), "")
+
+
+def _tax_paid_by(tax: Mapping[str, Any]) -> str:
+    """Who withholds the tax of a line and remits it on behalf of the seller; empty: the seller does."""
+    by_amazon = (one for one in tax.get("taxCollections") or () if one.get("model") == "MARKETPLACE_FACILITATOR")
+    return next((_word(one.get("responsibleParty")) or "Amazon" for one in by_amazon), "")
 
 
 def _package(raw: Mapping[str, Any], index: int) -> IncomingPackage:
@@ -247,6 +267,10 @@ def _buyer(raw: Mapping[str, Any], items: Sequence[Mapping[str, Any]]) -> dict[s
     their_buyer = raw.get("buyer") or _NOTHING
     recipient = raw.get("recipient") or _NOTHING
     buyer: dict[str, Any] = {name: word for name, theirs in _BUYER.items() if (word := _word(their_buyer.get(theirs)))}
+    registrations = (raw.get("tax") or _NOTHING).get("taxRegistrations") or ()
+    numbers = (one.get("taxRegistrationNumber") for one in registrations if one.get("entityType") == "BUYER")
+    if vat_number := next(iter(_words(numbers)), ""):
+        buyer["vat_number"] = vat_number
     if address := _address(recipient.get("deliveryAddress") or _NOTHING):
         buyer["address"] = address
     if preference := recipient.get("deliveryPreference"):

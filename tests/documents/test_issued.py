@@ -19,7 +19,7 @@ from webapp.audit.services import write_readings
 from webapp.billing.models import CreditMemo, Invoice
 from webapp.billing.refundable import LineWish, Wish
 from webapp.billing.services import issue_invoice
-from webapp.channels.incoming import Component, IncomingAmount
+from webapp.channels.incoming import Component, IncomingAmount, TaxScheme
 from webapp.channels.legal_face import FACE
 from webapp.db import db, unit_of_work
 from webapp.documents import pdf
@@ -55,6 +55,25 @@ def test_it_has_both_numbers_the_buyer_and_what_the_ledger_has(take: Take, mia: 
         assert str(part) in text.replace(",", ".")
     day = invoice.issued_at.astimezone(ZoneInfo(order.shop.zone)).date()
     assert content_of(invoice, mia).issued_on == day
+
+
+def test_it_says_what_the_channel_says_of_the_taxes(take: Take, mia: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
+    only_recorded(monkeypatch)
+    imported = {"tax_scheme": TaxScheme.IMPORT, "ioss_number": "IM3720000224", "tax_paid_by": "Fake Services"}
+    lines = [shipped_line("MUG", **imported), shipped_line("CUP", tax_scheme=TaxScheme.UNION), shipped_line("BOWL")]
+    [order] = take(shipped_order(lines, buyer=JANE | {"vat_number": "DE136695976"}))
+    mug, cup, bowl = order.lines
+    first, second, third = (issue(order, {line.id: 1}, actor=mia) for line in (mug, cup, bowl))
+    memo = refund(order, Wish({mug.id: LineWish(1)}), actor=mia)
+    for document in (first, memo):
+        text = printed(document, mia)
+        assert "DE136695976" in text
+        assert "Fake Services" in text
+        assert "IOSS" in text
+        assert "IM3720000224" in text
+    assert "(OSS)" in printed(second, mia)
+    assert "IOSS" not in printed(second, mia)
+    assert "OSS" not in printed(third, mia)
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)

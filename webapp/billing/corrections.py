@@ -236,6 +236,7 @@ def _memo(order: Order, invoice: Invoice, taken: Sequence[tuple[_Left, int, Amou
         terms={
             "prices_include_tax": bool(invoice.terms.get("prices_include_tax")),
             "notes": list(invoice.terms.get("notes", ())),
+            "tax": dict(invoice.terms.get("tax", {})),
             "documents": [invoice.number],
         },
         lines=[

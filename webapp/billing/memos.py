@@ -23,6 +23,7 @@ from webapp.billing.refund_words import BEYOND, PARTLY, PROPOSED, REFUND, words_
 from webapp.billing.refundable import MemoPart, Refundable, Wish, refundable_units
 from webapp.billing.remaining import Part, read_amounts
 from webapp.billing.services import NotPaid, TotalWithheld, seller_of, snapshots_of
+from webapp.billing.tax_schemes import told_of
 from webapp.billing.taxes import taxed
 from webapp.billing.terms import memo_terms
 from webapp.channels.contract import Channel
@@ -323,9 +324,7 @@ def issue_memos(memos: Sequence[CreditMemo], *, actor: Actor) -> None:
     at = hold_sequences(DocumentKind.CREDIT_MEMO, shop_ids)  # under their locks: later numbers are not older
     for memo, number in zip(memos, draw_numbers(DocumentKind.CREDIT_MEMO, shop_ids, at), strict=True):
         memo.seller, memo.sealed = seller_of(memo.order), sealed.get(memo.order_id)
-        notes, included = memo.terms.get("notes", ()), bool(memo.terms.get("prices_include_tax"))
-        of: Sequence[str] = memo.terms.get("documents") or invoices.get(memo.order_id, [])
-        memo.terms = dict(memo_terms(memo.order, at, included=included, notes=notes, of=of))
+        memo.terms = dict(memo_terms(memo.order, at, memo.terms, of=invoices.get(memo.order_id, [])))
         memo.number, memo.issued_at, memo.state = number, at, MemoState.ISSUED
     db.session.flush()
     keep(memos)
@@ -563,7 +562,7 @@ def _tax(memo: CreditMemo) -> None:
         line.charged, line.tax, line.discount = one.figures
         line.tax_rate = one.rate
     notes = [with_tax.note] if with_tax.note else []
-    memo.terms = {"prices_include_tax": with_tax.included, "notes": notes}
+    memo.terms = {"prices_include_tax": with_tax.included, "notes": notes, "tax": told_of([parts])[0]}
 
 
 def _of_mirror(memo: CreditMemo, line: CreditMemoLine) -> Amount:

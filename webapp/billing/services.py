@@ -13,6 +13,7 @@ from webapp.billing.kept_buyers import SNAPSHOT, keep
 from webapp.billing.models import Invoice, InvoiceLine
 from webapp.billing.numbering import draw_numbers, hold_sequences
 from webapp.billing.remaining import Part, Remaining, read_amounts, units_left
+from webapp.billing.tax_schemes import told_of
 from webapp.billing.taxes import WHOLE, TaxedPart, taxed
 from webapp.billing.terms import departures, terms_of
 from webapp.channels.described import marketplace_of
@@ -33,7 +34,7 @@ from webapp.orders.services import ManagedAtChannel, settle_attention
 from webapp.orders.states import OrderState
 from webapp.vault.services import BUYER, DataKeys, pack
 
-ON_PAPER = ("name", "company", "purchase_order")  # of the buyer, beside the address
+ON_PAPER = ("name", "company", "purchase_order", "vat_number")  # of the buyer, beside the address
 MONEY = EventGroup("money", _l("Invoices"), 35)
 UNTAXED = "tax_rate_unknown"  # the kind of attention of orders that are not invoiced by themselves for that
 INVOICED = EventWords("invoiced", _l("Invoice %(number)s issued: %(total)s (units: %(units)s)"), MONEY)
@@ -140,6 +141,7 @@ def issue(plans: Sequence[tuple[Order, Sequence[Part]]], *, actor: Actor) -> lis
         _count(order, parts)
     db.session.flush()
     sealed, left = snapshots_of(orders), departures([parts for _order, parts in plans])
+    told = told_of([parts for _order, parts in plans])
     shop_ids = [order.shop_id for order in orders]
     issued_at = hold_sequences(DocumentKind.INVOICE, shop_ids)  # under their locks: later numbers are not older
     numbers = draw_numbers(DocumentKind.INVOICE, shop_ids, issued_at)
@@ -152,13 +154,13 @@ def issue(plans: Sequence[tuple[Order, Sequence[Part]]], *, actor: Actor) -> lis
             currency=order.currency,
             total_minor=sum(one.figures.net for one in lines.lines),
             seller=seller_of(order),
-            terms=terms_of(order, lines, issued_at, left),
+            terms=terms_of(order, lines, issued_at, left) | {"tax": tax},
             actor_kind=actor.kind,
             actor_id=actor.id,
             sealed=sealed.get(order.id),
             lines=[_line(position, one) for position, one in enumerate(lines.lines, start=1)],
         )
-        for order, number, lines in zip(orders, numbers, with_tax, strict=True)
+        for order, number, lines, tax in zip(orders, numbers, with_tax, told, strict=True)
     ]
     db.session.add_all(issued)
     db.session.flush()

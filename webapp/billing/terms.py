@@ -8,10 +8,11 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from itertools import accumulate
-from typing import TypedDict
+from typing import Any, TypedDict
 from zoneinfo import ZoneInfo
 
 from webapp.billing.remaining import Part
+from webapp.billing.tax_schemes import TaxTold
 from webapp.billing.taxes import TaxedParts
 from webapp.hooks.asking import ask_listeners
 from webapp.orders.models import Order
@@ -24,6 +25,7 @@ class Terms(TypedDict, total=False):
     supplied_on: str | None
     prices_include_tax: bool
     notes: list[str]
+    tax: TaxTold
     documents: list[str]  # numbers of the invoices that a credit memo refers to, or of the memo that it takes back
 
 
@@ -52,13 +54,16 @@ def terms_of(order: Order, lines: TaxedParts, issued_at: datetime, left: Departu
     }
 
 
-def memo_terms(order: Order, issued_at: datetime, *, included: bool, notes: Sequence[str], of: Sequence[str]) -> Terms:
-    """The terms of a credit memo that refers to the documents with these numbers."""
+def memo_terms(order: Order, issued_at: datetime, recorded: Mapping[str, Any], *, of: Sequence[str]) -> Terms:
+    """The terms of a credit memo, from those with which it was recorded; without documents of its own it refers to
+    those with these numbers.
+    """
     return {
         "issued_on": issued_at.astimezone(ZoneInfo(order.shop.zone)).date().isoformat(),
-        "prices_include_tax": included,
-        "notes": list(notes),
-        "documents": list(of),
+        "prices_include_tax": bool(recorded.get("prices_include_tax")),
+        "notes": list(recorded.get("notes", ())),
+        "tax": recorded.get("tax", {}),
+        "documents": list(recorded.get("documents") or of),
     }
 
 

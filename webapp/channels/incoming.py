@@ -53,6 +53,14 @@ COMPONENT_LABELS = {
     Component.OTHER: _l("Other"),
 }
 
+
+class TaxScheme(StrEnum):
+    """The scheme under which the tax of a line is declared."""
+
+    UNION = "union_oss"  # sales within the European Union to another of its countries
+    IMPORT = "import_oss"  # goods of low value from outside it
+
+
 INVOICE_BY_CHANNEL = "invoice_by_channel"  # the flag of orders that the channel itself invoices
 
 
@@ -93,6 +101,9 @@ class IncomingLine:
     cancel_requested: bool = False
     cancel_reason: str = ""
     canceled_by: str = ""
+    tax_scheme: str = ""  # a TaxScheme; empty: not said
+    ioss_number: str = ""  # the number under which it is imported
+    tax_paid_by: str = ""  # who collects and pays the tax in place of the seller, as the channel names them
 
 
 def units_canceled(line: IncomingLine, first_ordered: int) -> int:
@@ -169,6 +180,7 @@ BUYER_FIELDS = {
     "email": _l("E-mail"),
     "company": _l("Company"),
     "purchase_order": _l("Purchase order"),
+    "vat_number": _l("VAT number"),
     "address": _l("Delivery address"),  # a mapping of ADDRESS_FIELDS
     "instructions": _l("Delivery instructions"),
     "gift_messages": _l("Gift messages"),  # line number -> text

@@ -4,7 +4,7 @@ The snapshot of the buyer is opened by right, with an access record. Who may not
 them, as does everybody once the buyer was erased.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -16,7 +16,7 @@ from webapp.billing.kept_buyers import SNAPSHOT, open_kept
 from webapp.billing.models import CreditMemo, CreditMemoLine, Invoice, InvoiceLine, Purpose
 from webapp.billing.taxes import WHOLE
 from webapp.channels.described import marketplace_of
-from webapp.channels.incoming import Component
+from webapp.channels.incoming import Component, TaxScheme
 from webapp.channels.legal_face import FOOTER, Face
 from webapp.channels.logos import logo_of
 from webapp.channels.refunds import ADJUSTMENT_LABELS, Adjustment
@@ -78,12 +78,24 @@ def _content(document: Invoice | CreditMemo, actor: Actor, keys: vault.DataKeys 
             tax=Money(sum(line.tax for line in document.lines), document.currency),
             total=document.total,
             paid_through_channel=True,
-            notes=document.terms.get("notes", ()),
+            notes=[*_of_tax(document.terms.get("tax", {})), *document.terms.get("notes", ())],
             footer=FOOTER.of(document.shop),
             practice=order.store.practice,
             locale=locale,
             paper=paper or formats.paper_for(country),
         )
+
+
+def _of_tax(told: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """What the channel told of the taxes, in the document's language."""
+    for name in told.get("paid_by", ()):
+        yield _("Tax collected and paid by %(name)s.", name=name)
+    if TaxScheme.UNION in told.get("schemes", ()):
+        yield _("VAT declared through the One-Stop Shop (OSS).")
+    if TaxScheme.IMPORT in told.get("schemes", ()):
+        yield _("VAT declared through the Import One-Stop Shop (IOSS).")
+    for number in told.get("ioss", ()):
+        yield _("IOSS number %(number)s", number=number)
 
 
 def _issued_on(document: Invoice | CreditMemo) -> date:
@@ -139,7 +151,8 @@ def _buyer(document: Invoice | CreditMemo, actor: Actor, keys: vault.DataKeys | 
         return Buyer(hidden=True)
     if keys is None or document.sealed is None:
         return Buyer()
-    return Buyer(billing=_lines(keys.open(document.order_id, SNAPSHOT, document.sealed) or {}))
+    buyer = keys.open(document.order_id, SNAPSHOT, document.sealed) or {}
+    return Buyer(billing=_lines(buyer), vat_number=str(buyer.get("vat_number") or ""))
 
 
 def _lines(buyer: Mapping[str, Any]) -> Sequence[str]:

@@ -91,8 +91,21 @@ def test_an_order_of_brazil_with_all_there_is() -> None:
                 "quantityFulfilled": 1,
                 "quantityUnfulfilled": 1,
                 "packing": {"giftOption": {"giftMessage": "Parabéns", "giftWrapLevel": "X"}},
-                "shipping": {"shippingConstraints": {"signatureConfirmation": "MANDATORY"}},
+                "shipping": {
+                    "shippingConstraints": {"signatureConfirmation": "MANDATORY"},
+                    "internationalShipping": {"iossNumber": "IM3720000224"},
+                },
             },
+            "tax": {
+                "taxCalculationBreakdowns": [{"reportingScheme": "NEW_ONE"}, {"reportingScheme": "IOSS"}],
+                "taxCollections": [{"model": "MARKETPLACE_FACILITATOR", "responsibleParty": "Amazon Services"}],
+            },
+        },
+        tax={
+            "taxRegistrations": [
+                {"entityType": "MERCHANT", "taxRegistrationNumber": "DE1"},
+                {"entityType": "BUYER", "taxRegistrationType": "CNPJ", "taxRegistrationNumber": "BR2"},
+            ]
         },
         programs=["DELIVERY_BY_AMAZON", "AMAZON_EASY_SHIP", "PREORDER", "IN_STORE_PICK_UP", "INVOICE_BY_AMAZON"],
         associatedOrders=[{"orderId": "111-0000009-0000009", "associationType": "EXCHANGE_ORIGINAL_ID"}],
@@ -147,6 +160,8 @@ def test_an_order_of_brazil_with_all_there_is() -> None:
     assert (order.ship_from, order.ship_by) == (None, datetime(2026, 11, 3, 23, 59, 59, tzinfo=UTC))
     assert order.stage is ChannelStage.OPEN
     assert set(order.buyer) == set(BUYER_FIELDS)
+    assert order.buyer["vat_number"] == "BR2"
+    assert (line.tax_scheme, line.ioss_number, line.tax_paid_by) == ("import_oss", "IM3720000224", "Amazon Services")
     assert order.buyer["instructions"] == "Porta\nCampainha\nHAS_ACCESS_POINT"
     assert order.buyer["address"] == {
         "name": "Ana", "line1": "Rua A 7", "line2": "Ap 3", "city": "Campinas", "postal_code": "13000", "country": "BR",

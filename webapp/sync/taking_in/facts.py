@@ -293,6 +293,11 @@ def channel_facts(order: IncomingOrder) -> dict[str, Any]:
     return {name: value for name, value in facts.items() if value}
 
 
+def of_tax(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What the facts of a line say of its tax."""
+    return {name: facts[name] for name in ("tax_scheme", "ioss_number", "tax_paid_by") if name in facts}
+
+
 def channel_line_facts(line: IncomingLine) -> dict[str, Any]:
     facts = {
         "condition": line.condition,
@@ -301,6 +306,9 @@ def channel_line_facts(line: IncomingLine) -> dict[str, Any]:
         "cancel_requested": line.cancel_requested,
         "cancel_reason": line.cancel_reason,
         "canceled_by": line.canceled_by,
+        "tax_scheme": str(line.tax_scheme),
+        "ioss_number": line.ioss_number,
+        "tax_paid_by": line.tax_paid_by,
     }
     return {name: value for name, value in facts.items() if value}
 

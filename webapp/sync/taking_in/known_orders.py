@@ -242,7 +242,8 @@ class KnownOrders:
                     db.session.add(row)
                 row.first_ordered = max(first, line.ordered)
                 row.ordered, row.fulfilled, row.unfulfilled = line.ordered, line.fulfilled, line.unfulfilled
-                row.facts = facts.channel_line_facts(line)
+                kept = facts.of_tax(row.facts or {}) if "tax" in _withheld_parts(entry.order) else {}
+                row.facts = facts.channel_line_facts(line) | kept
                 had[channel_id, line.number] = row
         db.session.flush()
         return {key: (row.id, row.first_ordered, canceled.get(key)) for key, row in had.items()}
@@ -277,7 +278,7 @@ class KnownOrders:
     def _follow_buyer(self, order_id: int, entry: PreparedOrder, keys: DataKeys) -> bytes:
         """Update the buyer in the vault; what the answer withholds stays as it is."""
         had, buyer = keys.opened(BUYER).get(order_id) or {}, dict(entry.order.buyer)
-        partly = had and _withheld_parts(entry.order) & {"buyer", "recipient"}
+        partly = had and _withheld_parts(entry.order) & {"buyer", "recipient", "tax"}
         has = had | {name: value for name, value in buyer.items() if value} if partly else buyer
         self.page.terms.rewrite_buyer(
             order_id, entry.order.created_at, had, has, keys.opened(ADDRESS).get(order_id) or {}
