@@ -7,6 +7,7 @@ for first, as that of any feed; so that it can be told from others, an account's
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from plugins.amazon.accounts import Account
@@ -22,6 +23,7 @@ from webapp.api import (
     Effective,
     Money,
     NotCarriedOut,
+    NothingLearned,
     NotYet,
     Outcome,
     Refused,
@@ -57,6 +59,7 @@ TOO_EARLY: Final = "79513"  # the order is not shipped completely
 TAKEN_BEFORE: Final = "79520"
 RESERVE: Final = 1  # calls that uploads leave to cancellations and refunds, whose feeds are asked about in the same way
 LONGEST_WAIT: Final = 6 * 3600.0
+PATIENCE: Final = 300.0  # seconds until the next look-up after one that learned nothing
 _NUMBER = re.compile(r"[0-9A-Za-z/ ._-]{1,50}")
 _ORDER = re.compile(r"[0-9A-Z]{3}-[0-9]{7}-[0-9]{7}")
 
@@ -108,10 +111,16 @@ def look_up(
     finder = _Uploads(client, shared, Account.of(store), LANE, most=1, reserve=RESERVE)
     finder.sync_seconds = sync_seconds
     outcomes = finder.look_up(updates)
-    for update in updates:
-        if update.handle is None and isinstance(outcomes[update.id], Unknown):
-            outcomes[update.id] = NotYet(0)  # several feeds could be it: repeated, it is taken once
-    return outcomes
+    return {update.id: _of_upload(update, outcomes[update.id]) for update in updates}
+
+
+def _of_upload(update: Update, outcome: Outcome) -> Outcome:
+    match outcome:
+        case Unknown() if update.handle is None:
+            return NotYet(0)  # several feeds could be it: repeated, it is taken once
+        case NothingLearned(seconds=seconds):  # Amazon gives 80 reports in an hour: thousands must not ask all the time
+            return replace(outcome, seconds=max(seconds, PATIENCE))
+    return outcome
 
 
 class _Uploads(Finder):

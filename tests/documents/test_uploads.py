@@ -24,7 +24,7 @@ from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.documents.upload_dues import remember
 from webapp.documents.upload_settings import UPLOAD, UPLOADS, uploads_since
-from webapp.documents.uploads import BuyerErased, uploads_of
+from webapp.documents.uploads import BuyerErased, CanceledThere, uploads_of
 from webapp.errors import Invalid, sentence_of
 from webapp.lists.contract import Subject
 from webapp.lists.rows import read_rows, values_of
@@ -192,6 +192,20 @@ def test_a_document_of_an_erased_buyer_stays_here(taking: FakeChannel, store: St
     upload = upload_of(invoice)
     assert upload is not None
     assert (upload.state, (upload.problem or {})["code"]) == ("withdrawn", BuyerErased.code)
+
+
+def test_a_canceled_order_holds_nothing_up(taking: FakeChannel, store: Store, take: Take, mia: Actor) -> None:
+    switch(store)
+    incoming = incoming_order()
+    [order] = take(incoming)
+    invoice = issue(order, mia)
+    run_jobs()
+    take(again(incoming, stage=ChannelStage.CANCELED, status="CANCELLED"))
+    later(20)
+    upload = upload_of(invoice)
+    assert upload is not None
+    assert (upload.state, (upload.problem or {})["code"]) == ("withdrawn", CanceledThere.code)
+    assert uploaded(taking) == []
 
 
 def test_uploads_need_a_day_and_practice_stores_have_them_on(

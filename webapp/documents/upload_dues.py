@@ -54,6 +54,7 @@ def remember_all(store: Store, since: date) -> None:
 
 def _write(*conditions: ColumnElement[bool]) -> None:
     chosen = select(Order.id, literal(now(), UploadDue.next_at.type), literal(0)).where(*conditions)
+    chosen = chosen.order_by(Order.id)  # in one order, so that two transactions don't deadlock
     row = insert_into(UploadDue).from_select(["order_id", "next_at", "tries"], chosen)
     changed = {"next_at": row.excluded.next_at, "tries": 0}
     db.session.execute(row.on_conflict_do_update(index_elements=["order_id"], set_=changed))

@@ -60,6 +60,13 @@ class ChannelInvoices(NotToUpload):
     sentence = _l("%(channel)s itself invoices this order.")
 
 
+class CanceledThere(NotToUpload):
+    """Nothing of the order was shipped, nor will be."""
+
+    code = "upload_canceled"
+    sentence = _l("The order is canceled, so the channel takes no document of it.")
+
+
 class IssuedBefore(NotToUpload):
     code = "upload_issued_before"
     sentence = _l("It was issued before the day from which this store's documents are uploaded.")
@@ -96,6 +103,8 @@ def upload_refusal(document: Invoice | CreditMemo, order: Order) -> NotToUpload 
         return NotTakenThere()
     if INVOICE_BY_CHANNEL in order.flags:
         return ChannelInvoices(channel=channel_name(order.store.channel))
+    if order.channel_order.stage == ChannelStage.CANCELED:
+        return CanceledThere()
     if document.issued_at is None or document.issued_at < since:
         return IssuedBefore()
     if isinstance(document, CreditMemo) and document.purpose == Purpose.REVERSAL:
