@@ -3,7 +3,7 @@
 There is no way back while some are kept: an earlier version would lose them.
 
 Revision ID: 0035
-Revises: 0032
+Revises: 0034
 Create Date: 2026-11-30 13:30:00.000000
 """
 
@@ -12,7 +12,7 @@ from alembic import op
 from alembic.util import CommandError
 
 revision = "0035"
-down_revision = "0032"
+down_revision = "0034"
 branch_labels = None
 depends_on = None
 
