@@ -318,6 +318,9 @@ def issue_memos(memos: Sequence[CreditMemo], *, actor: Actor) -> None:
     for memo in memos:
         _count(memo)
         settle_state(memo.order)
+    refunds = [memo for memo in memos if memo.purpose == Purpose.REFUND]  # the others take their terms from a document
+    for memo, told in zip(refunds, told_of([_parts(memo) for memo in refunds]), strict=True):
+        memo.terms = {**memo.terms, "tax": told}
     db.session.flush()
     sealed, invoices = snapshots_of([memo.order for memo in memos]), _invoices_of([memo.order_id for memo in memos])
     shop_ids = [memo.shop_id for memo in memos]
@@ -555,14 +558,17 @@ def _tax(memo: CreditMemo) -> None:
     """Set the tax rates of a memo's lines and, where prices include a tax of which the channel tells nothing, the
     taxes.
     """
-    by_id = {line.id: line for line in memo.order.lines}
-    parts = [Part(by_id.get(line.line_id or 0), line.component, line.units, line.figures) for line in memo.lines]
-    with_tax = taxed(memo.order, parts, counted="refunded")
+    with_tax = taxed(memo.order, _parts(memo), counted="refunded")
     for line, one in zip(memo.lines, with_tax.lines, strict=True):
         line.charged, line.tax, line.discount = one.figures
         line.tax_rate = one.rate
     notes = [with_tax.note] if with_tax.note else []
-    memo.terms = {"prices_include_tax": with_tax.included, "notes": notes, "tax": told_of([parts])[0]}
+    memo.terms = {"prices_include_tax": with_tax.included, "notes": notes}
+
+
+def _parts(memo: CreditMemo) -> list[Part]:
+    by_id = {line.id: line for line in memo.order.lines}
+    return [Part(by_id.get(line.line_id or 0), line.component, line.units, line.figures) for line in memo.lines]
 
 
 def _of_mirror(memo: CreditMemo, line: CreditMemoLine) -> Amount:
