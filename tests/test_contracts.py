@@ -44,7 +44,8 @@ READ = {
     "ListWords", "Marketplace", "MenuEntry", "NotCarriedOut", "NotYet", "NothingLearned", "Offered", "OrderAction",
     "OrdersPage", "OutwardKind", "Owing", "PackageAction", "PackageInput", "Panel", "PracticeStore", "Preview",
     "Process",
-    "ProductCode", "QueryKey", "RefundPart", "RefundPlan", "RefundReason", "Refused", "Right", "Schedule", "Sent",
+    "ProductCode", "QueryKey", "RefundPart", "RefundPlan", "RefundReason", "Refused", "ReturnItem",
+    "Right", "Schedule", "Sent",
     "Setting", "SettingsGroup", "Shown", "StatusCard", "Stream", "StreamPage", "Subject", "TransactionPart",
     "TransactionsPage", "UnitsOfLine", "Unknown", "UnreadableOrder", "UpdateKind", "View", "Waits", "WordSource",
 }  # fmt: skip

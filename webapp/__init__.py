@@ -30,6 +30,7 @@ def create_app() -> Flask:
     from webapp.lists import hookimpls as lists_hooks
     from webapp.orders import hookimpls as orders_hooks
     from webapp.reporting import hookimpls as reporting_hooks
+    from webapp.returns import hookimpls as returns_hooks
     from webapp.search import hookimpls as search_hooks
     from webapp.sync import hookimpls as sync_hooks
     from webapp.ui.desk import cards
@@ -46,7 +47,7 @@ def create_app() -> Flask:
     db.init_app(app, configuration.database, connections=configuration.connections)
     Migrate(app, db.db, directory=str(config.ROOT / "migrations"), render_as_batch=True)
     core = [vault_hooks, accounts_hooks, audit_hooks, search_hooks, channels_hooks, catalog_hooks, lists_hooks]
-    core += [orders_hooks, updates_hooks, fulfillment_hooks, billing_hooks, documents_hooks, sync_hooks]
+    core += [orders_hooks, updates_hooks, fulfillment_hooks, billing_hooks, documents_hooks, returns_hooks, sync_hooks]
     core += [reporting_hooks, cards]
     app.extensions["waybill.plugins"] = plugins = discovery.load(core=core)
     fence.init_app(app)

@@ -54,6 +54,7 @@ from webapp.channels.refunds import (
     RefundReason,
     RefundRequest,
 )
+from webapp.channels.returns import ReturnReason
 from webapp.channels.transactions import IncomingTransaction, TransactionsPage, TransactionsWindow
 from webapp.clock import now
 from webapp.db import db, unit_of_work
@@ -267,7 +268,7 @@ class FakeChannel(Channel):
 
     def refund_reasons(self, marketplace: str) -> Sequence[RefundReason]:
         return (
-            RefundReason(code="CustomerReturn", label=_l("The buyer returned it")),
+            RefundReason(code="CustomerReturn", label=_l("The buyer returned it"), for_returns=tuple(ReturnReason)),
             RefundReason(code="GeneralAdjustment", label=_l("A concession")),
         )
 

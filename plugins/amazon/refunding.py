@@ -23,6 +23,7 @@ from webapp.api import (
     RefundReason,
     RefundRequest,
     Refusal,
+    ReturnReason,
     Update,
     UpdateKind,
     lazy_gettext as _l,
@@ -42,9 +43,13 @@ KIND: Final = UpdateKind(
 LANE: Final = ADJUSTMENT
 VERSION: Final = 1
 REASONS: Final = (  # of Amazon's eighteen, those that a merchant gives for a refund
-    RefundReason(code="CustomerReturn", label=_l("The buyer returned it")),
+    RefundReason(code="CustomerReturn", label=_l("The buyer returned it"), for_returns=tuple(ReturnReason)),
     RefundReason(code="GeneralAdjustment", label=_l("A concession")),
-    RefundReason(code="DifferentItem", label=_l("The buyer received something else")),
+    RefundReason(
+        code="DifferentItem",
+        label=_l("The buyer received something else"),
+        for_returns=(ReturnReason.WRONG_PRODUCT,),
+    ),
     RefundReason(code="CouldNotShip", label=_l("It couldn't be shipped")),
     RefundReason(code="Undeliverable", label=_l("It couldn't be delivered")),
     RefundReason(code="RefusedDelivery", label=_l("The buyer refused the parcel")),

@@ -22,6 +22,15 @@ from plugins.order_actions.refund import (
     ReverseMemo,
     UndoRefund,
 )
+from plugins.order_actions.returns import (
+    AcceptReturn,
+    AuthorizeReturn,
+    CloseReturn,
+    DenyReturn,
+    ReceiveReturn,
+    RejectReturn,
+    ReturnOrder,
+)
 from plugins.order_actions.ship import ShipOrder
 from plugins.order_actions.take_back import TakeBack
 from webapp.api import OrderAction, hookimpl
@@ -33,6 +42,7 @@ ACTIONS: list[OrderAction] = [
     InvoiceOrder(),
     RefundOrder(),
     UndoRefund(),
+    ReturnOrder(),
     CancelOrder(),
     UndoCancel(),
     CommentOnOrder(),
@@ -50,6 +60,12 @@ ACTIONS: list[OrderAction] = [
     ReverseMemo(),
     CorrectInvoice(),
     AdoptTransaction(),
+    AuthorizeReturn(),
+    DenyReturn(),
+    ReceiveReturn(),
+    AcceptReturn(),
+    RejectReturn(),
+    CloseReturn(),
 ]
 
 

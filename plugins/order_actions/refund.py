@@ -36,8 +36,10 @@ from webapp.api import (
     decline_refund,
     lazy_gettext as _l,
     ngettext,
+    note_refund,
     preview_refund,
     record_refunds,
+    refund_of_return,
     refund_reasons,
     refund_refusal,
     reverse_memo,
@@ -71,8 +73,11 @@ class RefundLine(BaseModel):
 
 
 class RefundInput(ActionInput):
-    """What the buyer gets back. Amounts are of goods before tax, whose tax follows in proportion unless it is given."""
+    """What the buyer gets back. Amounts are of goods before tax, whose tax follows in proportion unless it is given.
+    `return_id` is the return whose goods are refunded, if they came back with one.
+    """
 
+    return_id: Annotated[int | None, FormField(_l("Return"), Kind.FIXED)] = None
     reason: Annotated[str, Field(max_length=100), FormField(_l("Reason"), Kind.CHOICE, needed=True)] = ""
     whole: Annotated[
         bool,
@@ -100,7 +105,7 @@ class RefundOrder(OrderAction):
     """Record a credit memo; its channel is told where it can be."""
 
     code, label, right, bulk, icon = "refund", _l("Refund buyer"), "orders.refund", True, "arrow-left"
-    counterpart = "undo_refund"
+    counterpart, about = "undo_refund", "return_id"
     previews = reads_accounts = True
     Input = RefundInput
 
@@ -129,7 +134,10 @@ class RefundOrder(OrderAction):
         for order in orders:
             by_currency.setdefault(order.currency or "", []).append(order)
         for currency, some in by_currency.items():
-            record_refunds(some, wish_of(data, currency), data.reason, comment=data.comment, actor=actor)
+            made = record_refunds(some, wish_of(data, currency), data.reason, comment=data.comment, actor=actor)
+            if data.return_id is not None:
+                for order, memo in zip(some, made, strict=True):
+                    note_refund(order, data.return_id, memo, actor=actor)
 
     def dry_run(self, order: Order, data: RefundInput, actor: Actor) -> Preview:
         return preview_refund(order, wish_of(data, order.currency or ""), data.reason, actor=actor)
@@ -138,14 +146,22 @@ class RefundOrder(OrderAction):
         if order is None:
             return {
                 "reason": _reasons(_common(actor)),
+                "return_id": HIDDEN,
                 "lines": HIDDEN,
                 "adjustment_refund": Offered(help=_l("An extra amount for each order, in its own currency.")),
             }
+        return {"return_id": HIDDEN, **self._fields(order, {}, "")}
+
+    def offered_for(self, order: Order, number: int, actor: Actor) -> Mapping[str, Offered]:
+        return self._fields(order, *refund_of_return(order, number))
+
+    def _fields(self, order: Order, units: Mapping[int, int], reason: str) -> Mapping[str, Offered]:
+        """What the form offers, beginning with these units by line and this reason."""
         left = Refundable(order)
         shipping = left.shipping
         return {
-            "reason": _reasons(refund_reasons(order.store.channel, order.marketplace)),
-            "lines": Offered(amounts=list(_lines(order, left))),
+            "reason": _reasons(refund_reasons(order.store.channel, order.marketplace), reason),
+            "lines": Offered(amounts=list(_lines(order, left, units))),
             "all_shipping": Offered() if any(shipping) else HIDDEN,
             "shipping": Offered(help=_left(shipping.charged - shipping.discount, order)) if any(shipping) else HIDDEN,
         }
@@ -284,9 +300,10 @@ def _amount(field: str, text: str, currency: str) -> int:
     return minor
 
 
-def _lines(order: Order, left: Refundable) -> Iterable[AmountsOfLine]:
+def _lines(order: Order, left: Refundable, units: Mapping[int, int]) -> Iterable[AmountsOfLine]:
+    """The lines, each with so many `units` at first; without any, a line that is alone with all that is left of it."""
     currency = order.currency or ""
-    alone = len(left.units) == 1
+    begun = units or (left.units if len(left.units) == 1 else {})
     for line in order.lines:
         amounts = []
         for component in Component:
@@ -301,7 +318,7 @@ def _lines(order: Order, left: Refundable) -> Iterable[AmountsOfLine]:
         most = left.units.get(line.id, 0)
         if most or amounts:
             done = [(label, Money(minor, currency)) for label, minor in left.so_far(line) if minor]
-            yield AmountsOfLine(line.id, line.title, line.sku, most, most if alone else 0, amounts, done)
+            yield AmountsOfLine(line.id, line.title, line.sku, most, begun.get(line.id, 0), amounts, done)
 
 
 def _left(minor: int, order: Order) -> Any:
@@ -309,9 +326,9 @@ def _left(minor: int, order: Order) -> Any:
     return _l("Left: %(amount)s, before tax.", amount=f"{money} {money.currency}")
 
 
-def _reasons(reasons: Iterable[RefundReason]) -> Offered:
+def _reasons(reasons: Iterable[RefundReason], first: str = "") -> Offered:
     choices = [(one.code, one.label) for one in reasons]
-    return Offered(choices=choices) if choices else HIDDEN
+    return Offered(choices=choices, default=first or None) if choices else HIDDEN
 
 
 def _common(actor: Actor) -> list[RefundReason]:

@@ -23,11 +23,11 @@ ROW = {
 }  # fmt: skip
 WHOLE = ROW | {
     "version", "amounts", "residual", "lines", "shipments", "updates", "holds", "comments", "buyer", "addresses",
-    "actions", "timeline", "troubles", "invoices", "credit_memos", "refundable",
+    "actions", "timeline", "troubles", "invoices", "credit_memos", "refundable", "returns",
 }  # fmt: skip
 LINE = {
     "id", "channel_line_id", "sku", "asin", "title", "ordered", "canceled", "shipped", "invoiced", "invoiceable",
-    "refunded", "open", "unit_price", "total", "problems",
+    "refunded", "returned", "returnable", "open", "unit_price", "total", "problems",
 }  # fmt: skip
 
 

@@ -4,7 +4,7 @@ None of these functions uses the network. If the plugin is gone or fails to give
 shown; a channel whose plugin is gone has no links.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import NoneType
 from typing import Any
 
@@ -16,6 +16,7 @@ from webapp.channels.models import Store
 from webapp.channels.outgoing import CancelReason, Carrier
 from webapp.channels.refunds import RefundReason
 from webapp.channels.registered import channels
+from webapp.channels.returns import ReturnReason
 from webapp.channels.services import access_without_secrets, channel_name
 from webapp.db import db
 from webapp.hooks.failures import WrongType
@@ -64,6 +65,14 @@ def refund_reason_label(code: str, marketplace: str, reason: str) -> str:
         lambda channel: next((one.label for one in channel.refund_reasons(marketplace) if one.code == reason), reason),
         reason,
     )
+
+
+def refund_reason_for(code: str, marketplace: str, reasons: Collection[ReturnReason]) -> str:
+    """The channel's reason to refund units that came back for these reasons: the one that fits all of them and fewest
+    others; empty if none does. Raises `PluginFailed`.
+    """
+    fitting = [one for one in refund_reasons(code, marketplace) if reasons and set(reasons) <= set(one.for_returns)]
+    return min(fitting, key=lambda one: len(one.for_returns)).code if fitting else ""
 
 
 def unanswered_request(code: str) -> str:

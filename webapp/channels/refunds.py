@@ -4,10 +4,11 @@ A channel decides before a memo is recorded how it would carry it (`Channel.refu
 refused in the form, and what the buyer gets is computed from the plan. Nothing here uses the database or the network.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from webapp.channels.returns import ReturnReason
 from webapp.i18n import LazyString, lazy_gettext as _l
 
 
@@ -23,10 +24,13 @@ ADJUSTMENT_LABELS = {Adjustment.REFUND: _l("Adjustment refund"), Adjustment.FEE:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefundReason:
-    """A reason that the channel accepts for a refund by the merchant."""
+    """A reason that the channel accepts for a refund by the merchant. `for_returns` are the reasons of returns that it
+    fits: a refund of what came back begins with it.
+    """
 
     code: str
     label: LazyString | str
+    for_returns: Collection[ReturnReason] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ COMMANDS = {  # in the order of the help
     "orders": "webapp.cli.orders:orders",
     "invoices": "webapp.cli.billing:invoices",
     "credit-memos": "webapp.cli.billing:credit_memos",
+    "returns": "webapp.cli.returns:returns",
     "reports": "webapp.cli.reports:reports",
     "numbers": "webapp.cli.numbers:numbers",
     "updates": "webapp.cli.traffic:updates",

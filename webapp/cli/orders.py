@@ -33,6 +33,7 @@ from webapp.orders.models import Order
 from webapp.orders.queries import comments_of, find_order, holds_of, reference, state_condition
 from webapp.orders.services import act as do, actions, find_action, offers, read_input
 from webapp.orders.states import STATE_LABELS
+from webapp.returns.queries import returns_of
 from webapp.search.compiling import Compiled, compile_query
 from webapp.search.query import parse
 from webapp.sync import fresh_facts
@@ -130,6 +131,7 @@ def document_of(order: Order, actor: Actor, *, reveal: bool = False) -> Document
         shipments=shipments_of(order),
         invoices=invoices_of(order),
         memos=memos_of(order),
+        returns=returns_of(order),
         updates=list_updates(actor, order=order),
         holds=holds,
         comments=comments,
@@ -232,6 +234,9 @@ def _drawn(order: Document) -> list[str]:
     if order["credit_memos"]:
         of_memos = ("number", "state", "issued_at", "total", "currency")
         drawn += section("Credit memos", table(order["credit_memos"], of_memos, empty=""))
+    if order["returns"]:
+        of_returns = ("id", "number", "state", "requested_at")
+        drawn += section("Returns", table(order["returns"], of_returns, empty=""))
     if order["updates"]:
         drawn += section("Updates", table(order["updates"], ("id", "kind", "state", "attempts", "message"), empty=""))
     if order["addresses"] and order["addresses"]["delivery"]:

@@ -38,6 +38,8 @@ from webapp.orders.services import Offer
 from webapp.orders.statuses import status_name
 from webapp.orders.store_options import StoreOption
 from webapp.orders.tags import tags_of
+from webapp.returns.models import Return
+from webapp.returns.services import returnable_units
 from webapp.sync.call_list import CallRow, message
 from webapp.sync.health import Health
 from webapp.sync.models import QuarantinedOrder
@@ -123,6 +125,7 @@ def order_document(
     shipments: Iterable[Shipment],
     invoices: Iterable[Invoice],
     memos: Iterable[CreditMemo],
+    returns: Iterable[Return],
     updates: Iterable[ChannelUpdate],
     holds: Iterable[OrderHold],
     comments: Iterable[OrderComment],
@@ -141,6 +144,7 @@ def order_document(
         "invoices": [invoice(row, upload_among(updates, row)) for row in invoices],
         "credit_memos": [credit_memo(row, upload_among(updates, row)) for row in memos],
         "refundable": refundable(order),
+        "returns": [return_document(row) for row in returns],
         "updates": [update(row) for row in updates],
         "holds": [
             {
@@ -182,7 +186,7 @@ def order_amount(order: Order, row: OrderAmount) -> Document:
 
 def order_line(line: OrderLine, product_code: str) -> Document:
     """A line, with the product code under the name that its channel gives it."""
-    counts = ("ordered", "canceled", "shipped", "invoiced", "refunded", "open")
+    counts = ("ordered", "canceled", "shipped", "invoiced", "refunded", "returned", "open")
     return {
         "id": line.id,
         "channel_line_id": line.channel_line_number,
@@ -191,6 +195,7 @@ def order_line(line: OrderLine, product_code: str) -> Document:
         "title": line.title,
         **{name: getattr(line, name) for name in counts},
         "invoiceable": units_left(line),
+        "returnable": returnable_units(line),
         "unit_price": amount(line.unit_price),
         "total": amount(line.total),
         "problems": troubles(line.problems),
@@ -264,6 +269,35 @@ def _upload(row: ChannelUpdate | None) -> Document | None:
     if row is None:
         return None
     return {"id": row.id, "state": row.state, "problem": sentence_of(row.problem), "at": iso(row.effective_at)}
+
+
+def return_document(row: Return) -> Document:
+    """A return with its lines and the credit memos that refund it."""
+    names = {row.person.id: row.person.name or row.person.email} if row.person else {}
+    counts = ("asked", "authorized", "received", "accepted", "rejected")
+    return {
+        "id": row.id,
+        "number": row.number,
+        "order": reference(row.order),
+        "state": row.state,
+        "requested_at": iso(row.requested_at),
+        "decided_at": iso(row.decided_at),
+        "closed_at": iso(row.closed_at),
+        "by": actor(row.actor_kind, row.actor_id, names),
+        "lines": [
+            {
+                "line_id": line.line_id,
+                "sku": line.line.sku,
+                "title": line.line.title,
+                **{name: getattr(line, name) for name in counts},
+                "reason": line.reason,
+                "condition": line.condition,
+                "resolution": line.resolution,
+            }
+            for line in row.lines
+        ],
+        "credit_memos": [{"id": memo.id, "number": memo.number, "state": memo.state} for memo in row.memos],
+    }
 
 
 def refundable(order: Order) -> Document | None:

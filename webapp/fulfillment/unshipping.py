@@ -26,7 +26,7 @@ TAKEN_BACK = EventWords("taken_back", _l("Taken back: %(told)s (units: %(units)s
 
 
 class UnitsSettled(Refusal):
-    """Of the units in the package, some were invoiced, refunded or returned."""
+    """Of the units in the package, some were invoiced or refunded, or came back, or are about to."""
 
     code = "units_settled"
     sentence = _l("Units of %(sku)s were invoiced, refunded or returned: their package can't be taken back.")
@@ -49,7 +49,7 @@ def unshipping_refusal(order: Order, packages: Sequence[Package]) -> Refusal | N
         gone.update(dict(_contents(order, package)))
     for line, units in gone.items():
         left, sku = line.shipped - units, line.sku or line.title
-        if max(line.invoiced, line.refunded, line.returned) > left:
+        if max(line.invoiced, line.refunded, line.returned + line.to_return) > left:
             return UnitsSettled(sku=sku)
         if shipped.get(line.channel_line_number, 0) > left:
             return UnitsAtChannel(channel=channel_name(order.store.channel), sku=sku)

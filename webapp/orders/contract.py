@@ -19,7 +19,7 @@ from webapp.audit.actor import Actor
 from webapp.errors import Refusal
 from webapp.i18n import LazyString, lazy_gettext as _l, ngettext
 from webapp.money import Money
-from webapp.orders.inputs import Offered
+from webapp.orders.inputs import PACKAGE, Offered
 
 if TYPE_CHECKING:
     from webapp.orders.models import Order
@@ -39,6 +39,7 @@ class Place(StrEnum):
     ADDRESSES = "addresses"  # in the card of the addresses
     PACKAGES = "packages"  # with one of the packages: see `PackageAction`
     DOCUMENTS = "documents"  # beside one of the documents, as a button without a form
+    RETURNS = "returns"  # with one of the returns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +80,7 @@ class OrderAction(ABC):
     icon: ClassVar[str] = "dots"
     listed: ClassVar[bool] = False  # in bulk, each order has an input of its own, from a list instead of a form
     place: ClassVar[Place] = Place.ACTIONS
+    about: ClassVar[str] = ""  # a field of the kind `fixed`: what of the order the form is about, by its number
     counterpart: ClassVar[str] = ""  # the code of the act that undoes this one: a bar shows the possible one
     lets_leave: ClassVar[bool] = False  # its orders leave: they are read again first if their facts are too old
     reads_accounts: ClassVar[bool] = False  # opening its form has the channel's transactions of the order read
@@ -143,6 +145,12 @@ class OrderAction(ABC):
         """
         return {}
 
+    def offered_for(self, order: Order, number: int, actor: Actor) -> Mapping[str, Offered]:
+        """What the fields offer this person if the form is about what the field `about` names by this number, such as
+        one package or one return of the order.
+        """
+        return self.offered(order, actor)
+
     def for_version(self, data: Any) -> bool:
         """Whether this input depends on the order as the person saw it: if somebody else has changed the order, the
         person is then asked again.
@@ -163,6 +171,7 @@ class PackageAction(OrderAction):
     """
 
     place: ClassVar[Place] = Place.PACKAGES
+    about: ClassVar[str] = PACKAGE
 
     @abstractmethod
     def refusals(self, order: Order, actor: Actor) -> Mapping[int, Refusal | None]:
@@ -174,10 +183,6 @@ class PackageAction(OrderAction):
         """Why the action is possible with none of the order's packages; None if it is with any."""
         found = list(self.refusals(order, actor).values()) or [NothingShipped()]
         return None if None in found else found[-1]
-
-    def offered_for(self, order: Order, package: int, actor: Actor) -> Mapping[str, Offered]:
-        """What the fields other than `package` offer this person for this package of the order."""
-        return {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ from webapp.money import Money
 
 if TYPE_CHECKING:
     from webapp.audit.actor import Actor
-    from webapp.orders.contract import OrderAction, PackageAction
+    from webapp.orders.contract import OrderAction
     from webapp.orders.models import Order
 
 Words: TypeAlias = LazyString | str
@@ -137,10 +137,10 @@ def input_fields(action: "OrderAction", order: "Order | None", actor: "Actor") -
     return _fields(action.Input, offered)
 
 
-def fields_for(action: "PackageAction", order: "Order", package: int, actor: "Actor") -> tuple[InputField, ...]:
-    """The fields of an action's form for one package of the order. Raises `PluginFailed`."""
-    offered = ask(action, "form", action.offered_for, order, package, actor, gives=Mapping, raises=DeskError)
-    return _fields(action.Input, {**offered, PACKAGE: Offered(default=package)})
+def fields_for(action: "OrderAction", order: "Order", number: int, actor: "Actor") -> tuple[InputField, ...]:
+    """The fields of an action's form about one thing of the order, such as a package. Raises `PluginFailed`."""
+    offered = ask(action, "form", action.offered_for, order, number, actor, gives=Mapping, raises=DeskError)
+    return _fields(action.Input, {**offered, action.about: Offered(default=number)})
 
 
 def check_input(model: object) -> None:

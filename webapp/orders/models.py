@@ -184,6 +184,7 @@ class OrderLine(Model):
         CheckConstraint("refunded BETWEEN 0 AND ordered", name="never_refund_more"),
         CheckConstraint("refunding >= 0 AND refunded + refunding <= ordered", name="never_refund_twice"),
         CheckConstraint("returned BETWEEN 0 AND shipped", name="never_return_more"),
+        CheckConstraint("to_return >= 0 AND returned + to_return <= shipped", name="never_return_twice"),
         Index("ix_order_lines_sku", "sku"),
     )
 
@@ -205,6 +206,7 @@ class OrderLine(Model):
     refunded: Mapped[int] = mapped_column(default=0)
     refunding: Mapped[int] = mapped_column(server_default="0")  # of credit memos that are not issued yet
     returned: Mapped[int] = mapped_column(default=0)
+    to_return: Mapped[int] = mapped_column(server_default="0")  # of returns: asked or authorized, and not here yet
     currency: Mapped[str | None]
     unit_price_minor: Mapped[int | None] = mapped_column(Minor)
     total_minor: Mapped[int | None] = mapped_column(Minor)

@@ -21,7 +21,7 @@ from webapp.i18n import lazy_gettext as _l
 from webapp.jobs.runs import passes
 from webapp.orders.contract import ActionInput, OrderAction, PackageAction, Place
 from webapp.orders.events import record
-from webapp.orders.inputs import ODD, PACKAGE, PROBLEMS, check_input
+from webapp.orders.inputs import ODD, PROBLEMS, check_input
 from webapp.orders.models import Order, OrderComment, Submission
 from webapp.orders.search_words import add_comment
 from webapp.orders.states import follows_from, open_units, state_of
@@ -80,8 +80,8 @@ def _check(action: OrderAction, plugin: str) -> None:
         raise WrongType(action.place, Place)
     if isinstance(action, PackageAction) != (action.place is Place.PACKAGES):
         raise NotTaken("only an action on one package has its form with the packages")
-    if isinstance(action, PackageAction) and PACKAGE not in action.Input.model_fields:
-        raise NotTaken(f"its Input has no field {PACKAGE}")
+    if action.about and action.about not in action.Input.model_fields:
+        raise NotTaken(f"its Input has no field {action.about}")
 
 
 def find_action(code: str) -> OrderAction:

@@ -10,6 +10,7 @@ from webapp.audit.actor import Actor
 from webapp.billing import memos, services as billing
 from webapp.billing.refundable import Wish
 from webapp.channels.incoming import ChannelStage, FulfilledBy
+from webapp.channels.returns import ReturnReason
 from webapp.channels.services import ChannelLeftOut
 from webapp.clock import now
 from webapp.db import db, unit_of_work
@@ -21,6 +22,8 @@ from webapp.orders import addresses, archiving, contract as acts, holds, organiz
 from webapp.orders.models import Order
 from webapp.orders.queries import find_order
 from webapp.orders.services import bar, offers
+from webapp.returns import services as returns
+from webapp.returns.contract import ReturnItem
 from webapp.testing import FakeChannel, incoming_line, incoming_order
 from webapp.updates import owing, queries as updates
 from webapp.updates.models import ChannelUpdate, UpdateState
@@ -28,7 +31,7 @@ from webapp.updates.models import ChannelUpdate, UpdateState
 Take = Callable[..., list[Order]]
 MODULES = (
     acts, acting, billing, memos, shipping, canceling, cancellations, correcting, taking_back, unshipping, holds,
-    organizing, archiving, addresses, updates, owing,
+    organizing, archiving, addresses, updates, owing, returns,
 )  # fmt: skip
 NOT_OF_BUTTONS = {
     acting.KeyReused: "of a form that was sent twice",
@@ -51,6 +54,12 @@ NOT_OF_BUTTONS = {
     taking_back.NoConfirmationOwed: "of one package of several, beside which it stands",
     unshipping.UnitsSettled: "of one package of several, beside which it stands",
     unshipping.UnitsAtChannel: "of one package of several, beside which it stands",
+    returns.TooManyToReturn: "of the form of a return, which is offered",
+    returns.ReturnDecided: "of one return of several, beside which it stands",
+    returns.NotOnItsWay: "of one return of several, beside which it stands",
+    returns.NothingToInspect: "of one return of several, beside which it stands",
+    returns.ReturnEnded: "of one return of several, beside which it stands",
+    returns.NothingAccepted: "of one return of several, beside which it stands",
 }
 
 
@@ -90,6 +99,11 @@ def states(take: Take, mia: Actor) -> Iterator[tuple[Order, Actor]]:
     ):
         [order] = take(incoming_order(**told))  # type: ignore[arg-type]
         yield order, mia
+    [order] = take(incoming_order([incoming_line(fulfilled=1)], **shipped))  # type: ignore[arg-type]
+    with unit_of_work():
+        item = ReturnItem(order.lines[0].id, 1, ReturnReason.OTHER)
+        returns.request_return(find_order(f"@{order.id}", mia, lock=True), [item], actor=mia)
+    yield order, mia
     [order] = take(incoming_order(**shipped))  # type: ignore[arg-type]
     for change in (
         {"state": "processing", "on_hold": True},

@@ -15,7 +15,7 @@ from webapp.sync.taking_in.facts import LineFacts
 
 # What no reading changes, for the first event of an order and of a line:
 NEW_ORDER = {"refunded_minor": 0, "refunding_minor": 0, "refund_ceiling_minor": 0}
-NEW_LINE = {"invoiced": 0, "refunded": 0, "refunding": 0, "returned": 0}
+NEW_LINE = {"invoiced": 0, "refunded": 0, "refunding": 0, "returned": 0, "to_return": 0}
 _COLUMNS_OF_PARTS = {  # the columns of each part of the answer: if a part is withheld, they stay as they were
     "recipient": ("address_state", "country"),
     "proceeds": ("currency", "total_minor", "residual_minor", "unit_price_minor"),

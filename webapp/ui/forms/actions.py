@@ -17,8 +17,8 @@ from webapp.audit.actor import Actor
 from webapp.errors import DeskError, Invalid, InvalidInput, NotFound, sentence_of
 from webapp.hooks.fence import PluginFailed, ask
 from webapp.i18n import lazy_gettext as _l
-from webapp.orders.contract import OrderAction, PackageAction
-from webapp.orders.inputs import PACKAGE, InputField, Kind, fields_for, input_fields, label_of_way, shown_of
+from webapp.orders.contract import OrderAction
+from webapp.orders.inputs import InputField, Kind, fields_for, input_fields, label_of_way, shown_of
 from webapp.orders.models import Order
 from webapp.orders.queries import reference
 from webapp.orders.services import find_action, read_input, refusal_of
@@ -219,14 +219,14 @@ def _without_removed(fields: Sequence[InputField], given: Any) -> Any:
 
 
 def action_form(
-    action: OrderAction, order: Order | None, given: Any = None, *, actor: Actor, package: str = ""
+    action: OrderAction, order: Order | None, given: Any = None, *, actor: Actor, about: str = ""
 ) -> ActionForm:
     """The action's form, empty or with the values that were sent, for this actor; without an order it is for many
-    orders. What was sent names the `package` of an action on one package.
+    orders. What was sent, or else `about`, has the number of what an action with `about` is about.
 
     Raises `PluginFailed` if the action can't declare its form.
     """
-    named = str(given.get(PACKAGE, "")) if given else package
+    named = str(given.get(action.about, "")) if given else about
     number = int(named) if named.isascii() and named.isdecimal() and len(named) < 10 else None
     form = ask(action, "form", _form, action, order, given, actor, number, raises=DeskError)
     for name, field in form._fields.items():  # a page may have the forms of two actions
@@ -234,9 +234,9 @@ def action_form(
     return form
 
 
-def _form(action: OrderAction, order: Order | None, given: Any, actor: Actor, package: int | None) -> ActionForm:
-    if isinstance(action, PackageAction) and order is not None and package is not None:
-        return ActionForm(fields_for(action, order, package, actor), order.version, given)
+def _form(action: OrderAction, order: Order | None, given: Any, actor: Actor, number: int | None) -> ActionForm:
+    if action.about and order is not None and number is not None:
+        return ActionForm(fields_for(action, order, number, actor), order.version, given)
     return ActionForm(input_fields(action, order, actor), order.version if order else 0, given)
 
 

@@ -43,11 +43,10 @@ from webapp.ui.lists.documents import PDF, chosen_paper, drawn
 from webapp.ui.lists.list_pages import Drawn, ListPages
 from webapp.ui.lists.order_cells import OrderDrawing, OrderTable
 from webapp.ui.lists.print_pages import ISSUED_INVOICES, ISSUED_MEMOS, Issued, issued_page, nothing_chosen, start_pdf
-from webapp.ui.orders.order_page import INVOICES, REFUNDS, url_of
+from webapp.ui.orders.order_page import INVOICES, REFUND_ACT, REFUNDS, url_of
 
 bp = Blueprint(INVOICE_LIST.code, __name__)
 memos_bp = Blueprint(MEMO_LIST.code, __name__)
-REFUND_ACT = "refund"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Response, flash, g, url_for
+from flask import Response, flash, g, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.billing.models import CreditMemo, Invoice
@@ -29,6 +29,7 @@ from webapp.orders.bulk import NothingChosen
 from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order
 from webapp.orders.queries import find_order, orders_by_id, reference
+from webapp.returns.queries import announced, return_of
 from webapp.ui.frame.access import current_actor, needs
 from webapp.ui.frame.formats import zone
 from webapp.ui.frame.header_values import attach
@@ -38,7 +39,7 @@ from webapp.ui.frame.redirects import redirect
 from webapp.ui.lists.chosen import Chosen
 from webapp.ui.lists.documents import PDF, bp, chosen_paper, drawn, read_again
 from webapp.ui.orders import shown
-from webapp.ui.orders.order_page import url_of
+from webapp.ui.orders.order_page import OVERVIEW, RETURNS, url_of
 
 SHOWN = 200  # documents on one page
 _NAMED = 50  # orders without a document that a page names
@@ -242,15 +243,16 @@ def _args(chosen: Chosen) -> dict[str, Any]:
 @bp.get("/orders/<number>/return-slip")
 @needs("orders.view")
 def return_slip(number: str) -> str:
-    """The return slip of one order."""
-    order = _with_slip(number)
+    """The return slip of one order, or of one of its returns."""
+    order, coming = _with_slip(number)
+    about = request.args.get("return_id")
     return sheets_page(
         _("Return slip"),
-        [return_slips.composed_slip(order, chosen_paper())],
+        [return_slips.composed_slip(order, chosen_paper(), coming)],
         [order],
         Chosen(ids=[order.id]),
-        url_of(order),
-        pdf_url=url_for(".return_slip_pdf", number=reference(order), paper=chosen_paper() or None),
+        url_of(order, RETURNS if coming else OVERVIEW),
+        pdf_url=url_for(".return_slip_pdf", number=reference(order), return_id=about, paper=chosen_paper() or None),
         posts=False,
     )
 
@@ -258,10 +260,10 @@ def return_slip(number: str) -> str:
 @bp.get("/orders/<number>/return-slip.pdf")
 @needs("orders.view")
 def return_slip_pdf(number: str) -> AnyResponse:
-    """The return slip of one order as PDF."""
-    order = _with_slip(number)
-    document = return_slips.composed_slip(order, chosen_paper())
-    return _as_pdf([document], f"return-slip-{order.number or order.id}.pdf")
+    """The return slip of one order, or of one of its returns, as PDF."""
+    order, coming = _with_slip(number)
+    document = return_slips.composed_slip(order, chosen_paper(), coming)
+    return _as_pdf([document], f"return-slip-{coming.number if coming else order.number or order.id}.pdf")
 
 
 @bp.get("/orders/return-slips")
@@ -299,12 +301,14 @@ def start_return_slips_pdf() -> AnyResponse:
     return start_pdf(printed.RETURN_SLIPS, _chosen_orders(chosen), chosen)
 
 
-def _with_slip(number: str) -> Order:
+def _with_slip(number: str) -> tuple[Order, return_slips.Announced | None]:
+    """The order, and the return that the request names, as the slip shows it."""
     actor = current_actor()
     [order] = return_slips.orders_with_slips(actor, [find_order(number, actor).id])
     if why := return_slips.return_refusal(order):
         raise why
-    return order
+    named = request.args.get("return_id", type=int)
+    return order, None if named is None else announced(return_of(order, named))
 
 
 # --- Pages and files --------------------------------------------------------------------------------------------------
@@ -347,6 +351,7 @@ def sheets_page(
         chosen=chosen,
         pdf_url=pdf_url,
         posts=posts,
+        return_id=request.args.get("return_id", type=int),
         papers={code: paper.label for code, paper in PAPERS.items()},
         chosen_paper=chosen_paper(),
         paper=documents[0].paper if documents else "a4",

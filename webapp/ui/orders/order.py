@@ -36,7 +36,7 @@ from webapp.ui.orders.order_page import (
     CHANNEL,
     OVERVIEW,
     PLACES,
-    SHIPMENTS,
+    TAB_OF,
     TABS,
     OrderView,
     current_tab,
@@ -87,7 +87,7 @@ def _of_tab(view: OrderView, tab: str) -> dict[str, Any]:
         case "channel":
             whole = args.get("lines") == "all"
             return {"side": channel_side(order, whole=whole), "opened": False, "answer": None}
-        case "shipments" | "invoices" | "refunds" | "updates":
+        case "shipments" | "invoices" | "refunds" | "returns" | "updates":
             return {}
     return {"panels": panels_of(order, actor), "find": args.get("find", ""), "whole": args.get("lines") == "all"}
 
@@ -194,11 +194,11 @@ def choose(number: str, code: str) -> str | AnyResponse:
         return _refused(order, actor, refusal)
     if action.reads_accounts:
         finances.read_soon(order)
-    tab = SHIPMENTS if action.place is Place.PACKAGES else OVERVIEW
+    tab = TAB_OF.get(action.place, OVERVIEW)
     context = facts(order, actor, tab=tab, reveals=_reveals(action.place))
     context |= _of_tab(context["view"], tab)
     try:
-        form = action_form(action, order, actor=actor, package=request.args.get("package", ""))
+        form = action_form(action, order, actor=actor, about=request.args.get(action.about, ""))
     except PluginFailed as problem:
         return _refused(order, actor, problem)
     return page("orders/show.html", part=PLACES[action.place][0], **context | {"action": action, "form": form})

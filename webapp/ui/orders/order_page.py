@@ -3,7 +3,7 @@
 The tab determines the parts of a page; acting is in `orders`, the channel's own data in `channel_side`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from operator import attrgetter
@@ -24,6 +24,7 @@ from webapp.billing.refund_words import STATE_LABELS as MEMO_STATES, STATE_TONES
 from webapp.billing.transactions import adopt_refusal, transactions_of
 from webapp.channels import described
 from webapp.channels.incoming import BUYER_FIELDS
+from webapp.channels.returns import REASON_LABELS
 from webapp.channels.transactions import TRANSACTION_LABELS, TransactionKind
 from webapp.clock import iso, parse_instant
 from webapp.db import db
@@ -45,9 +46,23 @@ from webapp.orders.contract import OrderAction, Origin, Place
 from webapp.orders.models import Order, OrderComment, OrderHold, OrderLine
 from webapp.orders.postal import Address, address_of
 from webapp.orders.queries import find_order, reference
-from webapp.orders.services import Offer, action_at, bar, offers, package_offers
+from webapp.orders.services import (
+    Offer,
+    action_at,
+    actions,
+    bar,
+    find_action,
+    offers,
+    package_offers,
+    refusal_of,
+)
 from webapp.orders.statuses import all_statuses, status_name
 from webapp.orders.tags import tags_of
+from webapp.returns.contract import CONDITION_LABELS, RESOLUTION_LABELS
+from webapp.returns.models import Return
+from webapp.returns.queries import returns_of
+from webapp.returns.services import close_refusal, left_of, refund_refusal_of
+from webapp.returns.states import DECIDE, ENDED, INSPECT, RECEIVE, STATE_LABELS as RETURN_STATES, STATE_TONES
 from webapp.search.contract import Label
 from webapp.sync.call_list import calls_of_order, message, operation_label, seconds_of
 from webapp.sync.call_log import OUTCOMES, TONES
@@ -61,11 +76,13 @@ from webapp.updates.queries import goes_at, list_updates, why_it_waits, why_noth
 from webapp.vault import services as vault
 
 OVERVIEW, SHIPMENTS, INVOICES, REFUNDS, CHANNEL = "overview", "shipments", "invoices", "refunds", "channel"
+RETURNS = "returns"
 TABS: dict[str, LazyString] = {
     OVERVIEW: _l("Overview"),
     SHIPMENTS: _l("Shipments"),
     INVOICES: _l("Invoices"),
     REFUNDS: _l("Refunds"),
+    RETURNS: _l("Returns"),
     "updates": _l("Channel updates"),
     "timeline": _l("Timeline"),
     CHANNEL: _l("Channel side"),
@@ -76,11 +93,20 @@ PLACES = {  # the place of an act's form: the part, and its element
     Place.ADDRESSES: ("orders/_addresses.html", "#order-addresses"),
     Place.PACKAGES: ("orders/_tab.html", "#order-tab"),
     Place.DOCUMENTS: ("orders/_tab.html", "#order-tab"),
+    Place.RETURNS: ("orders/_tab.html", "#order-tab"),
 }
+TAB_OF = {Place.PACKAGES: SHIPMENTS, Place.RETURNS: RETURNS}  # the places with a tab of their own
 # Cards about the buyer, by the field that tells what each shows.
 _OF_BUYER = {"buyer": "orders/_buyer.html", "addresses": PLACES[Place.ADDRESSES][0]}
 ASIDE = "orders/_aside.html"
 RECENT = 8  # events beside the overview
+REFUND_ACT = "refund"
+RETURN_ACTS = (  # the acts on a return, by the step that they are; closing is none
+    (("authorize_return", "deny_return"), DECIDE),
+    (("receive_return",), RECEIVE),
+    (("accept_return", "reject_return"), INSPECT),
+    (("close_return",), ""),
+)
 _AROUND = (
     joinedload(Order.assignee),
     joinedload(Order.running_hold).joinedload(OrderHold.person),
@@ -107,11 +133,11 @@ def url_of(order: Order, tab: str = OVERVIEW) -> str:
 
 
 def tab_of(place: Place) -> str:
-    """The tab on which the forms of this place are: that of the packages has its own, the others go by the page. Acts
-    on documents are also on the dashboard: what they change is among the refunds.
+    """The tab on which the forms of this place are: packages and returns have their own, the others go by the page.
+    Acts on documents are also on the dashboard: what they change is among the refunds.
     """
-    if place is Place.PACKAGES:
-        return SHIPMENTS
+    if place in TAB_OF:
+        return TAB_OF[place]
     tab = current_tab()
     return REFUNDS if place is Place.DOCUMENTS and tab == OVERVIEW else tab
 
@@ -534,6 +560,52 @@ class OrderView:
             if row.state == MemoState.PROPOSED and offers["approve_refund"]
             else "",
         }
+
+    @cached_property
+    def returns(self) -> list[dict[str, Any]]:
+        """Every return with its lines and credit memos, oldest first, and what can be done about it."""
+        return [self._return(row) for row in returns_of(self.order)]
+
+    def _return(self, row: Return) -> dict[str, Any]:
+        lines = {line.id: line for line in self.order.lines}
+        return {
+            "id": row.id,
+            "number": row.number,
+            "state": RETURN_STATES[row.state],
+            "tone": STATE_TONES[row.state],
+            "open": row.state not in ENDED,
+            "requested_at": row.requested_at,
+            "by": shown.author_of(row, self.order.store),
+            "memos": [{"id": memo.id, "number": memo.number, "state": MEMO_STATES[memo.state]} for memo in row.memos],
+            "lines": [
+                {
+                    "title": lines[line.line_id].title,
+                    "sku": lines[line.line_id].sku,
+                    "reason": REASON_LABELS[line.reason],
+                    "condition": CONDITION_LABELS[line.condition],
+                    "resolution": RESOLUTION_LABELS[line.resolution],
+                    "counts": (line.asked, line.authorized, line.received, line.accepted, line.rejected),
+                }
+                for line in row.lines
+            ],
+            "ways": list(self._ways(row)),
+            "refund": REFUND_ACT if self._may_refund(row) else "",
+        }
+
+    def _ways(self, row: Return) -> Iterator[dict[str, Any]]:
+        """The acts that are possible with a return: a button each, or a link to the form where units are chosen."""
+        for codes, step in RETURN_ACTS:
+            left = sum(left_of(row, step).values()) if step else int(close_refusal(row) is None)
+            for act in self._acts(codes, {"return_id": row.id}) if left else []:
+                action = find_action(act["code"])
+                chooses = left > 1 and "lines" in action.Input.model_fields
+                yield {**act, "icon": action.icon, "form": None if chooses else act["form"]}
+
+    def _may_refund(self, row: Return) -> bool:
+        action = actions().get(REFUND_ACT)
+        if action is None or not self.actor.may(action.right) or refund_refusal_of(row) is not None:
+            return False
+        return refusal_of(action, self.order, self.actor) is None
 
     @cached_property
     def updates(self) -> list[dict[str, Any]]:

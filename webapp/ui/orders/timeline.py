@@ -85,6 +85,7 @@ _COLUMNS: dict[str, LazyString] = {
     "refunded_minor": _l("Refunded"),
     "refunding_minor": _l("About to be refunded"),
     "returned": _l("Units returned"),
+    "to_return": _l("Units on their way back"),
     "unit_price_minor": _l("Price"),
     "problems": _l("Attention"),
     "sku": _l("SKU"),

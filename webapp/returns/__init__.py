@@ -1,0 +1,1 @@
+"""What comes back: return requests of orders, from the request to the goods and the money."""

@@ -1,0 +1,83 @@
+"""Reading returns: every query starts from what the actor may see, or from an order that was found so."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import joinedload, selectinload
+
+from webapp.audit.actor import Actor
+from webapp.billing.document_columns import visible
+from webapp.billing.models import CreditMemo
+from webapp.channels.returns import ReturnReason
+from webapp.db import among, db, once_a_transaction
+from webapp.documents.return_slips import Announced
+from webapp.errors import NotFound
+from webapp.orders.models import Order
+from webapp.returns.models import PREFIX, Return, ReturnLine
+
+_WHOLE = (
+    joinedload(Return.lines),
+    joinedload(Return.person),
+    selectinload(Return.memos).selectinload(CreditMemo.lines),
+)
+_MOST = 2**31 - 1  # of an id
+
+
+def returns_of(order: Order) -> Sequence[Return]:
+    """The order's returns with their lines, people and credit memos, oldest first."""
+    name = f"returns of {order.id} {order.version}"  # every change of a return raises the version
+    query = select(Return).where(Return.order_id == order.id).order_by(Return.id).options(*_WHOLE)
+    return once_a_transaction(name, lambda: list(db.session.scalars(query).unique()))
+
+
+def return_of(order: Order, return_id: int) -> Return:
+    """The order's return with this id, as it is now; raises `NotFound`."""
+    query = select(Return).where(Return.id == return_id, Return.order_id == order.id).options(*_WHOLE)
+    query = query.execution_options(populate_existing=True)
+    row = db.session.scalars(query).unique().one_or_none() if 0 < return_id <= _MOST else None
+    if row is None:
+        raise NotFound(name=return_id)
+    return row
+
+
+def list_returns(actor: Actor, *, limit: int = 200) -> Sequence[Return]:
+    """Returns with their lines and orders, newest first."""
+    query = _read(visible(Return, actor)).order_by(Return.requested_at.desc(), Return.id.desc())
+    return list(db.session.scalars(query.limit(limit)).unique())
+
+
+def find_return(number: str, actor: Actor) -> Return:
+    """The return with this number, such as R-000012; raises `NotFound`."""
+    found = None
+    if id_ := id_of(number):
+        found = db.session.scalars(_read(visible(Return, actor)).where(Return.id == id_)).unique().one_or_none()
+    if found is None:
+        raise NotFound(name="".join(letter if letter.isprintable() else "�" for letter in number.strip()))
+    return found
+
+
+def returns_by_id(ids: Sequence[int], actor: Actor) -> list[Return]:
+    """Those of the returns that the actor may see, in this order, with their orders."""
+    query = visible(Return, actor).where(among(Return.id, ids)).options(joinedload(Return.order))
+    found = {row.id: row for row in db.session.scalars(query)}
+    return [found[id_] for id_ in ids if id_ in found]
+
+
+def id_of(number: str) -> int | None:
+    """The id within a number such as R-000012 or r-12; None for other texts."""
+    digits = number.strip().upper().removeprefix(PREFIX)
+    known = digits.isascii() and digits.isdecimal() and len(digits) < 11 and int(digits) <= _MOST
+    return int(digits) if known else None
+
+
+def _read(query: Select[Return]) -> Select[Return]:
+    lines = selectinload(Return.lines).joinedload(ReturnLine.line)
+    around = (lines, joinedload(Return.person), joinedload(Return.order))
+    return query.options(*around, selectinload(Return.memos).selectinload(CreditMemo.lines))
+
+
+def announced(row: Return) -> Announced:
+    """A return as its slip shows it: what was asked for or, once it was decided about, what was authorized."""
+    units = {line: line.authorized if row.decided_at else line.asked for line in row.lines}
+    lines = {line.line_id: (count, ReturnReason(line.reason)) for line, count in units.items() if count}
+    return Announced(row.number, lines)
