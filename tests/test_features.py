@@ -23,6 +23,7 @@ RANGES = {
     "ARC": 3,
     "DASH": 8,
     "PRT": 5,
+    "RMA": 6,
     "RPT": 3,
     "SET": 9,
     "TXN": 2,

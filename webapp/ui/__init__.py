@@ -51,6 +51,7 @@ from webapp.ui.lists import (
     outbox,
     plugin_lists,
     print_pages,  # noqa: F401 - adds pages to the routes of `documents`
+    return_list,
     ship_list,
     shipment_list,
     transactions,
@@ -93,6 +94,7 @@ def init_app(app: Flask) -> None:
         plugins,
         presence,
         reports,
+        return_list,
         roles,
         runs,
         settings,

@@ -102,6 +102,7 @@ def _main() -> Iterator[Way | None]:
     yield _way(_("Dashboard"), "dashboard.index", desk)
     yield _way(_("Orders"), "orders.index", desk)
     yield _way(_("Shipments"), "shipments.index", desk)
+    yield _way(_("Returns"), "returns.index", desk)
     yield _way(_("Invoices"), "invoices.index", desk)
     yield _way(_("Credit memos"), "credit_memos.index", desk)
     yield _way(_("Transactions"), "transactions.index", desk)

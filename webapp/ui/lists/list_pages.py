@@ -60,6 +60,7 @@ class ListPages(SubjectPages):
     table = Table  # draws the rows
     acts_on_orders = False  # whether the actions on orders are below the list
     acts_on_updates = False  # whether updates are decided about below the list
+    acts_on_returns = False  # whether returns are closed below the list
     prints = False  # whether the chosen rows can be printed, at the endpoint `print_chosen`
     acts_in_rows = False  # whether rows have buttons, which belong to a form beside the list
 
@@ -172,6 +173,7 @@ class ListPages(SubjectPages):
             "searched": self.subject,
             "acts_on_orders": self.acts_on_orders,
             "acts_on_updates": self.acts_on_updates,
+            "acts_on_returns": self.acts_on_returns,
             "prints": self.prints,
             "acts_in_rows": self.acts_in_rows,
             "notes": [] if asked.problem else self.notes(asked),

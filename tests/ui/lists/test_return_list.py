@@ -1,0 +1,47 @@
+"""The list of returns in the browser, and closing many at once."""
+
+import re
+from collections.abc import Callable
+
+from tests.refunds import shipped_order
+from tests.ui.conftest import Browser
+from tests.ui.orders.test_invoices import words
+from tests.ui.orders.test_returns import hidden, opened
+from webapp.audit.actor import Actor
+from webapp.db import db, unit_of_work
+from webapp.orders.models import Order
+from webapp.orders.queries import locked
+from webapp.returns import services
+from webapp.returns.models import Return
+
+Take = Callable[..., list[Order]]
+
+
+def test_the_list_costs_few_queries_and_closes_many(take: Take, browser: Browser, operator: Actor) -> None:
+    rows = [opened(order, operator) for order in take(*(shipped_order() for _ in range(12)))]
+    browser.get("/returns/")
+    page = browser.get("/returns/").text
+    assert len(browser.queries) <= 8, "\n".join(browser.queries)
+    assert re.findall(r'class="number" href="[^"]+#return-\d+">(R-\d+)<', page)[0] == "R-000012"
+    assert "Wrong product" in page
+
+    asked = browser.get(f"/returns/close?return={rows[0]}&return={rows[1]}").text
+    assert "Close 2 returns" in asked
+    with unit_of_work():
+        services.close_return(locked(db.session.get_one(Return, rows[0]).order), rows[0], actor=operator)
+    chosen = {"return": [str(rows[0]), str(rows[1])]} | hidden(asked.split('action="/returns/close"')[1])
+    done = browser.post("/returns/close", chosen | {"return": [str(rows[0]), str(rows[1])]})
+    shown = words(browser.get(done.location).text)
+    assert ("1 return closed" in shown, "1 had ended already" in shown) == (True, True)
+    assert browser.post("/returns/search", {"text": "r-000003"} | hidden(page)).location.endswith("#return-3")
+
+
+def test_without_the_right_nothing_is_closed(
+    take: Take, make_browser: Callable[..., Browser], make_user: Callable[..., Actor], operator: Actor
+) -> None:
+    [order] = take(shipped_order())
+    row, reader = opened(order, operator), make_browser(make_user("read_only"))
+    assert "R-000001" in reader.get("/returns/").text
+    assert 'formaction="/returns/close"' not in reader.get("/returns/").text
+    assert reader.get(f"/returns/close?return={row}").status_code == 403
+    assert reader.post("/returns/close", {"return": str(row)}).status_code == 403

@@ -1,0 +1,129 @@
+"""The list of returns in the browser, and closing many of them at once.
+
+A request closes up to `MOST` returns: each is a short act, so there is no run.
+"""
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+from flask import Blueprint, flash, url_for
+
+from webapp.audit.actor import Actor
+from webapp.db import unit_of_work
+from webapp.errors import DeskError, Refusal
+from webapp.i18n import lazy_gettext as _l, ngettext
+from webapp.lists.contract import PlainRow
+from webapp.lists.listing import chosen_ids
+from webapp.orders.queries import reference
+from webapp.returns.queries import find_return, id_of, returns_by_id
+from webapp.returns.return_list import NUMBER, RETURN_LIST, STATE
+from webapp.returns.services import RETURNING, close_each, close_refusal
+from webapp.ui.frame.access import current_actor
+from webapp.ui.frame.pages import page
+from webapp.ui.frame.redirects import redirect
+from webapp.ui.lists.cells import Beneath, Draw, Drawing
+from webapp.ui.lists.chosen import Chosen
+from webapp.ui.lists.list_pages import Drawn, ListPages
+from webapp.ui.lists.order_cells import OrderDrawing, OrderTable
+from webapp.ui.lists.shipment_list import goods_lists
+from webapp.ui.orders.order_page import RETURNS, url_of
+
+bp = Blueprint(RETURN_LIST.code, __name__)
+MOST = 200  # returns that one request closes
+TOGETHER = 20  # of these, in one transaction: none of their orders stays locked for long
+
+
+class NoReturnChosen(DeskError):
+    code, status = "no_return_chosen", 422
+    sentence = _l("Choose at least one return first.")
+
+
+class ReturnDrawing(OrderDrawing):
+    """Draws the values of returns; the number is the link to the return, on its order's page."""
+
+    def by_code(self) -> Mapping[str, Draw]:
+        return {**super().by_code(), NUMBER: self._return, STATE: self.pills}
+
+    def _return(self, row: PlainRow, value: Any) -> str:
+        url = url_for("orders.show", number=reference(row), tab=RETURNS, _anchor=f"return-{row.id}")
+        return f'<a class="number" href="{escape(url)}">{escape(value)}</a>'
+
+
+class ReturnTable(OrderTable):
+    """Draws the rows of returns; columns of orders are drawn as in the list of orders."""
+
+    def is_dim(self, row: PlainRow) -> bool:
+        return False
+
+    def drawing(self) -> Drawing:
+        return ReturnDrawing()
+
+    def beneath(self, code: str) -> Beneath | None:
+        return super().beneath(code) if code != "units" else None
+
+
+class ReturnPages(ListPages):
+    """The pages of the list of returns."""
+
+    table = ReturnTable
+    acts_on_returns = True
+
+    def add_to(self, bp: Blueprint) -> None:
+        super().add_to(bp)
+        self.serve(bp, "GET", "/close", self.choose)
+        self.serve(bp, "POST", "/close", self.close)
+
+    def beside(self) -> list[tuple[str, str, str]]:
+        return goods_lists()
+
+    def _is_choosable(self, actor: Actor) -> bool:
+        return super()._is_choosable(actor) or actor.may(RETURNING)
+
+    def url_of_number(self, text: str, actor: Actor) -> str:
+        """The URL of the return, if the text is the whole number of one."""
+        if not text.strip().upper().startswith("R-") or id_of(text) is None:
+            return ""
+        try:
+            row = find_return(text, actor)
+        except DeskError:
+            return ""
+        return f"{url_of(row.order, RETURNS)}#return-{row.id}"
+
+    def choose(self) -> Drawn:
+        """What is about to be closed: how many returns, and how many of them have ended already."""
+        actor, chosen = current_actor(), Chosen.read(self.subject)
+        actor.needs(RETURNING)
+        ids: list[int] = []
+        if chosen.everything or chosen.ids:
+            ids = chosen_ids(self.subject, actor, **chosen.where(actor), limit=MOST + 1)
+        rows = returns_by_id(ids[:MOST], actor)
+        if not rows:
+            flash(str(NoReturnChosen()), "warn")
+            return redirect(chosen.list_url())
+        return page(
+            "lists/returns/close.html",
+            chosen=chosen,
+            ids=[row.id for row in rows],
+            fitting=sum(close_refusal(row) is None for row in rows),
+            more=len(ids) > MOST,
+        )
+
+    def close(self) -> Drawn:
+        """Close the chosen returns, and show the list again."""
+        actor, chosen = current_actor(), Chosen.read(self.subject)
+        actor.needs(RETURNING)
+        if not chosen.ids:
+            raise NoReturnChosen
+        refusals: dict[int, Refusal | None] = {}
+        for start in range(0, len(chosen.ids[:MOST]), TOGETHER):
+            with unit_of_work():
+                refusals |= close_each(chosen.ids[start : start + TOGETHER], actor=actor)
+        done = sum(refusal is None for refusal in refusals.values())
+        flash(str(ngettext("%(num)s return closed", "%(num)s returns closed", done)), "good" if done else "warn")
+        if left := len(refusals) - done:
+            flash(str(ngettext("%(num)s had ended already", "%(num)s had ended already", left)), "warn")
+        return redirect(chosen.list_url())
+
+
+ReturnPages(RETURN_LIST).add_to(bp)
