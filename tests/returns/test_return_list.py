@@ -58,7 +58,7 @@ def said(code: str, rows: list[Return], actor: Actor) -> list[object]:
 def test_each_return_says_what_it_is_and_how_far_it_has_come(returns: list[Return], mia: Actor) -> None:
     assert said("rma", returns, mia) == ["R-000001", "R-000002", "R-000003"]
     states = [[label.text for label in labels] for labels in said("return", returns, mia)]  # type: ignore[attr-defined]
-    assert states == [["Return requested"], ["Denied"], ["Partly received"]]
+    assert states == [["Requested"], ["Denied"], ["Partly received"]]
     assert said("asked", returns, mia) == [1, 1, 3]
     assert said("received", returns, mia) == [0, 0, 1]
     assert said("reason", returns, mia) == ["Another reason", "Arrived too late", "Damaged or defective"]

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from webapp.i18n import LazyString, lazy_gettext as _l
+from webapp.i18n import LazyString, lazy_pgettext
 
 
 class ReturnState(StrEnum):
@@ -23,15 +23,15 @@ class ReturnState(StrEnum):
 
 
 STATE_LABELS: Mapping[str, LazyString] = {
-    ReturnState.REQUESTED: _l("Return requested"),
-    ReturnState.AUTHORIZED: _l("Authorized"),
-    ReturnState.PARTLY_AUTHORIZED: _l("Partly authorized"),
-    ReturnState.DENIED: _l("Denied"),
-    ReturnState.PARTLY_RECEIVED: _l("Partly received"),
-    ReturnState.RECEIVED: _l("Received"),
-    ReturnState.ACCEPTED: _l("Accepted"),
-    ReturnState.REJECTED: _l("Rejected"),
-    ReturnState.CLOSED: _l("Return closed"),
+    ReturnState.REQUESTED: lazy_pgettext("return", "Requested"),
+    ReturnState.AUTHORIZED: lazy_pgettext("return", "Authorized"),
+    ReturnState.PARTLY_AUTHORIZED: lazy_pgettext("return", "Partly authorized"),
+    ReturnState.DENIED: lazy_pgettext("return", "Denied"),
+    ReturnState.PARTLY_RECEIVED: lazy_pgettext("return", "Partly received"),
+    ReturnState.RECEIVED: lazy_pgettext("return", "Received"),
+    ReturnState.ACCEPTED: lazy_pgettext("return", "Accepted"),
+    ReturnState.REJECTED: lazy_pgettext("return", "Rejected"),
+    ReturnState.CLOSED: lazy_pgettext("return", "Closed"),
 }
 STATE_TONES: Mapping[str, str] = {
     ReturnState.REQUESTED: "warn",

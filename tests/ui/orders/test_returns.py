@@ -84,7 +84,7 @@ def test_a_return_from_its_request_to_the_credit_memo(
     assert browser.post(f"{url}/refund", sent, htmx=True).status_code == 200
     page = browser.get(tab).text
     assert len(browser.queries) <= 8, "\n".join(browser.queries)
-    assert "R-000001 Return closed" in words(page)
+    assert "R-000001 Closed" in words(page)
     assert "Refund CM-000001: Issued" in words(page)
     assert "_return" not in page
 
