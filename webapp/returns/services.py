@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import select
 
 from webapp.audit.actor import Actor
-from webapp.billing.memos import memo_of
+from webapp.billing.memos import CanceledNotRefunded, CancelInstead, memo_of
 from webapp.billing.models import CreditMemo, MemoState
 from webapp.billing.refundable import refundable_units
 from webapp.channels.described import refund_reason_for
@@ -58,18 +58,6 @@ class NotOursToReturn(Refusal):
 
     code = "not_ours_to_return"
     sentence = _l("%(channel)s itself ships this order, and takes its returns.")
-
-
-class NothingShippedToReturn(Refusal):
-    """Nothing has left that could come back."""
-
-    code = "nothing_shipped_to_return"
-    sentence = _l("Nothing of this order has shipped: cancel it instead.")
-
-
-class CanceledNotReturned(Refusal):
-    code = "canceled_not_returned"
-    sentence = _l("This order is canceled, and nothing of it has left.")
 
 
 class NothingLeftToReturn(Refusal):
@@ -127,7 +115,7 @@ def return_refusal(order: Order) -> Refusal | None:
     if order.fulfilled_by == FulfilledBy.CHANNEL:
         return NotOursToReturn(channel=channel_name(order.store.channel))
     if not any(line.shipped for line in order.lines):
-        return CanceledNotReturned() if order.state == OrderState.CANCELED else NothingShippedToReturn()
+        return CanceledNotRefunded() if order.state == OrderState.CANCELED else CancelInstead()
     return None if any(map(returnable_units, order.lines)) else NothingLeftToReturn()
 
 

@@ -10,7 +10,6 @@ from webapp.audit.actor import Actor
 from webapp.billing import memos, services as billing
 from webapp.billing.refundable import Wish
 from webapp.channels.incoming import ChannelStage, FulfilledBy
-from webapp.channels.returns import ReturnReason
 from webapp.channels.services import ChannelLeftOut
 from webapp.clock import now
 from webapp.db import db, unit_of_work
@@ -19,11 +18,10 @@ from webapp.fulfillment import canceling, cancellations, correcting, services as
 from webapp.hooks import hooks
 from webapp.i18n import force_locale
 from webapp.orders import addresses, archiving, contract as acts, holds, organizing, services as acting
-from webapp.orders.models import Order
+from webapp.orders.models import Order, OrderLine
 from webapp.orders.queries import find_order
 from webapp.orders.services import bar, offers
 from webapp.returns import services as returns
-from webapp.returns.contract import ReturnItem
 from webapp.testing import FakeChannel, incoming_line, incoming_order
 from webapp.updates import owing, queries as updates
 from webapp.updates.models import ChannelUpdate, UpdateState
@@ -99,10 +97,10 @@ def states(take: Take, mia: Actor) -> Iterator[tuple[Order, Actor]]:
     ):
         [order] = take(incoming_order(**told))  # type: ignore[arg-type]
         yield order, mia
-    [order] = take(incoming_order([incoming_line(fulfilled=1)], **shipped))  # type: ignore[arg-type]
+    [order] = take(incoming_order())
     with unit_of_work():
-        item = ReturnItem(order.lines[0].id, 1, ReturnReason.OTHER)
-        returns.request_return(find_order(f"@{order.id}", mia, lock=True), [item], actor=mia)
+        coming = {"shipped": OrderLine.ordered, "to_return": OrderLine.ordered}
+        db.session.execute(update(OrderLine).where(OrderLine.order_id == order.id).values(coming))
     yield order, mia
     [order] = take(incoming_order(**shipped))  # type: ignore[arg-type]
     for change in (
