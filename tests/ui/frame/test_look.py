@@ -19,6 +19,7 @@ from webapp.billing.models import Invoice
 from webapp.billing.refundable import Wish
 from webapp.billing.services import issue_invoices
 from webapp.channels.incoming import ChannelStage, IncomingPackage
+from webapp.channels.returns import ReturnReason
 from webapp.clock import iso, now
 from webapp.db import db, unit_of_work
 from webapp.fulfillment.contract import PackageInput
@@ -28,6 +29,8 @@ from webapp.orders.bulk import start_bulk
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
 from webapp.orders.services import find_action, read_input
+from webapp.returns.contract import ReturnItem
+from webapp.returns.services import request_return
 from webapp.testing import FakeChannel, incoming_line, incoming_order
 from webapp.ui.frame import live
 from webapp.updates.models import ChannelUpdate, UpdateState
@@ -109,6 +112,7 @@ NO_PAGES = {"static", "live.stream", "health.alive", "health.ready", "exports.fe
 NO_PAGES |= {"dashboard.report_csv", "documents.packing_slip_pdf", "orders.stream_export", "shipments.stream_export"}
 NO_PAGES |= {"outbox.stream_export", "calls.stream_export", "invoices.stream_export", "invoices.show_pdf"}
 NO_PAGES |= {"credit_memos.stream_export", "credit_memos.show_pdf", "transactions.stream_export"}
+NO_PAGES |= {"returns.stream_export"}
 NO_PAGES |= {"documents.picking_pdf", "documents.return_slip_pdf"}
 NO_PAGES |= {f"reports.{code}_{kind}" for code in ("taxes", "invoices", "refunds") for kind in ("csv", "workbook")}
 
@@ -134,7 +138,7 @@ def _pages(app: Flask, order: Order, store: Any, run: Any) -> list[str]:
                 found.append(url_for(rule.endpoint, **given))
             elif lacking == {"code"}:
                 found += [url_for(rule.endpoint, code=code, **given) for code in codes.get(rule.endpoint, ["fake"])]
-        tabs = ("shipments", "invoices", "refunds", "updates", "timeline", "channel")
+        tabs = ("shipments", "invoices", "refunds", "returns", "updates", "timeline", "channel")
         found += [url_for("orders.show", number=order.number, tab=tab) for tab in tabs]
         found += [url_for("orders.show", number=order.number, at=iso(now()))]
         chosen = (
@@ -152,6 +156,8 @@ def _pages(app: Flask, order: Order, store: Any, run: Any) -> list[str]:
             "documents.packing_slips",
             "documents.picking",
             "documents.return_slips_of_many",
+            "returns.choose",
+            "returns.export",
             "ship_list.give",
         )
         found += [url_for(endpoint, all=1) for endpoint in chosen]
@@ -174,8 +180,8 @@ def test_axe_finds_nothing_on_any_page_and_none_scrolls_sideways(
     channel: FakeChannel,
 ) -> None:
     lines = [incoming_line("MUG", 2), incoming_line("", 1)]
-    left = incoming_line("CUP", 1, fulfilled=1)
-    parcel = IncomingPackage("1", {left.number: 1}, "DHL", tracking_number="JD0009", shipped_at=now())
+    left = incoming_line("CUP", 2, fulfilled=2)
+    parcel = IncomingPackage("1", {left.number: 2}, "DHL", tracking_number="JD0009", shipped_at=now())
     [order, other, told, shipped] = take(
         incoming_order(lines, flags=("prime", "gift")),
         incoming_order(total=None),
@@ -183,6 +189,7 @@ def test_axe_finds_nothing_on_any_page_and_none_scrolls_sideways(
         incoming_order([left], stage=ChannelStage.SHIPPED, status="SHIPPED", packages=(parcel,)),
     )
     with unit_of_work():
+        coming = request_return(locked(shipped), [ReturnItem(shipped.lines[0].id, 2, ReturnReason.OTHER)], actor=olga)
         given = read_input(find_action("hold"), {"reason": "fraud check"})
         run = start_bulk("hold", given, actor=olga, ids=[other.id])
         ship_order(locked(told), [PackageInput("DHL", "JD1", lines={told.lines[0].id: 1})], actor=olga)
@@ -194,7 +201,12 @@ def test_axe_finds_nothing_on_any_page_and_none_scrolls_sideways(
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme=scheme)
     flaws, wide, looked_at = [], [], 0
-    for path in _pages(app, order, store, run):
+    of_return = [
+        "?tab=returns",
+        f"/actions/authorize_return?return_id={coming.id}",
+        f"/return-slip?return_id={coming.id}",
+    ]
+    for path in [*_pages(app, order, store, run), *(f"/orders/{shipped.number}{rest}" for rest in of_return)]:
         answer = page.goto(path)
         if "text/html" not in answer.headers.get("content-type", "") or "<html" not in answer.text():
             continue
