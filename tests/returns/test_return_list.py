@@ -1,9 +1,11 @@
 """The list of returns: found by what they and their orders are, and orders by them."""
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
+from tests.plans import plans_of
 from tests.refunds import shipped_line, shipped_order
 from webapp.audit.actor import Actor
 from webapp.channels.returns import ReturnReason
@@ -16,7 +18,7 @@ from webapp.orders.queries import locked
 from webapp.returns import services
 from webapp.returns.contract import ReturnItem
 from webapp.returns.models import Return
-from webapp.returns.return_list import LINES, RETURN_LIST, RETURNS
+from webapp.returns.return_list import LINES, RETURN_LIST, RETURNS, TO_DECIDE
 from webapp.search.compiling import compile_query
 from webapp.search.query import parse
 from webapp.search.registered import list_columns
@@ -85,3 +87,11 @@ def test_returns_are_found_and_orders_by_them(returns: list[Return], mia: Actor)
     for query in ("return:partly_received", "rma:r-3"):
         asked = compile_query(parse(query), mia)
         assert [row.id for row in list_page(ORDER_LIST, mia, asked).rows] == [returns[2].order_id]
+
+
+def test_returns_that_wait_are_found_by_their_state(returns: list[Return], mia: Actor) -> None:
+    """Few of all returns wait; those that are over are read along the sorting."""
+    for query, index in {TO_DECIDE: "ix_returns_state", "return:closed": "ix_returns_requested_at"}.items():
+        asked = compile_query(parse(query, RETURNS), mia)
+        [plan, *_] = plans_of(partial(list_page, RETURN_LIST, mia, asked), "returns")
+        assert db.engine.dialect.name == "postgresql" or index in plan, plan

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from random import Random
 from threading import Barrier
 
 import pytest
@@ -20,7 +21,7 @@ from webapp.errors import DeskError, Invalid, NotFound
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.services import ship_order
 from webapp.fulfillment.unshipping import UnitsSettled, unshipping_refusal
-from webapp.orders.events import events_of
+from webapp.orders.events import events_of, rebuild
 from webapp.orders.models import Order, OrderLine
 from webapp.orders.queries import locked
 from webapp.orders.services import act, find_action, read_input
@@ -28,7 +29,7 @@ from webapp.returns import services
 from webapp.returns.contract import ReturnItem
 from webapp.returns.models import Return
 from webapp.returns.queries import find_return, returns_of
-from webapp.returns.states import ReturnState
+from webapp.returns.states import ReturnState, awaited
 from webapp.testing import JAPAN, incoming_order
 
 Take = Callable[..., list[Order]]
@@ -101,6 +102,31 @@ def test_a_return_that_is_wholly_rejected_says_so(order: Order, mia: Actor) -> N
     step(row, "receive_return", mia)
     assert step(row, "reject_return", mia) == S.REJECTED
     assert isinstance(services.refund_refusal_of(row), services.NothingAccepted)
+
+
+def test_whatever_is_done_the_counters_add_up_and_follow_from_the_events(take: Take, mia: Actor) -> None:
+    [order] = take(shipped_order([shipped_line("MUG", 12), shipped_line("CUP", 6)]))
+    chance, whole, in_part = Random(3), ("deny", "reject", "close"), 6 * ("authorize", "receive", "accept")
+    for _ in range(80):
+        rows = list(returns_of(order))
+        units = [chance.randint(0, 1) for _ in order.lines]
+        try:
+            if not rows or chance.random() < 0.2:
+                request(order, 1, *units[1:], actor=mia)
+            else:
+                code = chance.choice((*whole, *in_part))
+                step(chance.choice(rows[-3:]), f"{code}_return", mia, *(units if code in in_part else ()))
+        except DeskError:
+            continue
+        for line in order.lines:
+            mine = [(one, row) for row in returns_of(order) for one in row.lines if one.line_id == line.id]
+            assert line.to_return == sum(awaited(one, row.state) for one, row in mine)
+            assert line.returned == sum(one.received for one, _row in mine)
+    rebuilt = rebuild(reversed(events_of(order))).lines
+    assert {(rebuilt[str(line.id)]["to_return"], rebuilt[str(line.id)]["returned"]) for line in order.lines} == set(
+        counts(order)
+    )
+    assert sum(line.returned for line in order.lines) > 3
 
 
 # --- What is refused --------------------------------------------------------------------------------------------------

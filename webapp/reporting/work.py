@@ -1,4 +1,4 @@
-"""Today's tasks: how many orders or updates wait for whom, each as a query of the list that shows them.
+"""Today's tasks: how many orders, returns or updates wait for whom, each as a query of the list that shows them.
 
 Number and link use one query, so that a card never shows another number than its list. All tasks are counted in one
 database query, each up to a maximum and by an index of what is open. Of buyers' requests to cancel, the oldest are
@@ -20,6 +20,7 @@ from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order
 from webapp.orders.predefined_views import REFUNDS_TO_APPROVE, TO_SHIP
 from webapp.orders.queries import AROUND_FEW, visible
+from webapp.returns.return_list import RETURN_LIST, TO_DECIDE as RETURNS_TO_DECIDE
 from webapp.search.compiling import compile_query
 from webapp.search.query import parse
 from webapp.updates.outbox import NEEDS_DECISION, OUTBOX_LIST
@@ -57,6 +58,7 @@ SHIPPING = (
 DECIDING = (
     Task("cancel", _l("Buyer wants to cancel"), TO_DECIDE, "bad"),
     Task("refunds", _l("Refunds to approve"), REFUNDS_TO_APPROVE, "warn"),
+    Task("returns", _l("Returns to decide about"), RETURNS_TO_DECIDE, "warn", RETURN_LIST),
     Task("attention", _l("Attention"), "attention:yes", "warn"),
     Task("hold", lazy_pgettext("orders", "On hold"), "hold:yes", "warn"),
     Task("updates", _l("Updates refused or uncertain"), NEEDS_DECISION, "bad", OUTBOX_LIST),

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, false, func, select
+from sqlalchemy import ColumnElement, and_, false, func, select, text
 
 from webapp.accounts.models import User
 from webapp.audit.actor import Actor, ActorKind
@@ -26,7 +26,7 @@ from webapp.orders.models import Order, OrderLine
 from webapp.returns.contract import CONDITION_LABELS, RESOLUTION_LABELS
 from webapp.returns.models import PREFIX, Return, ReturnLine, ReturnMemo
 from webapp.returns.queries import id_of
-from webapp.returns.states import STATE_LABELS, STATE_TONES, ReturnState
+from webapp.returns.states import ENDED, STATE_LABELS, STATE_TONES, ReturnState
 from webapp.search.conditions import between
 from webapp.search.contract import ORDERS, Column, ColumnKind, KeyKind, Label, QueryKey
 
@@ -155,8 +155,17 @@ COLUMNS = (
 # --- Keys -------------------------------------------------------------------------------------------------------------
 
 
+TO_DECIDE = f"{STATE}:{ReturnState.REQUESTED}"  # the query for those that wait for a decision
+
+
 def _in_state(values: Sequence[str], actor: Actor) -> ColumnElement[bool]:
-    return Return.state.in_(values)
+    """The returns in one of these states. Few are not over: their states are text, so that `DocumentWalk` leaves the
+    index to the database.
+    """
+    if not ENDED.isdisjoint(values):
+        return Return.state.in_(values)
+    named = ", ".join(f"'{ReturnState(value)}'" for value in values)
+    return and_(text(f"returns.state IN ({named})"), Return.id.is_not(None))
 
 
 def _with_number(values: Sequence[str], actor: Actor) -> ColumnElement[bool]:
@@ -267,7 +276,7 @@ WORDS = ListWords(
 _COMING = ",".join((ReturnState.AUTHORIZED, ReturnState.PARTLY_AUTHORIZED, ReturnState.PARTLY_RECEIVED))
 _INSPECTED = ",".join((ReturnState.ACCEPTED, ReturnState.REJECTED))
 CARDS = (
-    StatusCard("requested", _l("To decide about"), f"{STATE}:{ReturnState.REQUESTED}", "warn"),
+    StatusCard("requested", _l("To decide about"), TO_DECIDE, "warn"),
     StatusCard("coming", _l("On the way back"), f"{STATE}:{_COMING}", "waits"),
     StatusCard("received", _l("To inspect"), f"{STATE}:{ReturnState.RECEIVED}", "info"),
     StatusCard("inspected", _l("To refund or close"), f"{STATE}:{_INSPECTED}", "good"),

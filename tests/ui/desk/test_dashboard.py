@@ -21,6 +21,7 @@ from webapp.audit.actor import Actor
 from webapp.audit.rights import rights_of_built_in
 from webapp.channels.incoming import ChannelStage, FulfilledBy
 from webapp.channels.models import Store
+from webapp.channels.returns import ReturnReason
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.fulfillment.canceling import cancel_orders
@@ -34,6 +35,8 @@ from webapp.orders.models import Order
 from webapp.orders.queries import locked
 from webapp.reporting.contract import Card
 from webapp.reporting.figures import Interval
+from webapp.returns.contract import ReturnItem
+from webapp.returns.services import request_return
 from webapp.testing import again, incoming_line, incoming_order, line_again
 from webapp.ui.desk import charts, dashboard, sales
 from webapp.updates.models import ChannelUpdate, UpdateState
@@ -109,7 +112,7 @@ def test_without_a_script_the_page_draws_its_cards_itself(browser: Browser, take
 
 @pytest.fixture
 def busy(take: Callable[..., list[Order]], operator: Actor) -> list[Order]:
-    """A morning: late, due, canceled by the buyer, held, with refused updates, and none of our business."""
+    """A morning: late, due, canceled by the buyer, held, coming back, with refused updates, and what is not ours."""
     at = now()
     midnight = at.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
     wish = incoming_order(ship_by=midnight + timedelta(days=9))
@@ -129,6 +132,7 @@ def busy(take: Callable[..., list[Order]], operator: Actor) -> list[Order]:
         line = locked(orders[6]).lines[0]
         ship_order(orders[6], [PackageInput("DHL", "JD1", lines={line.id: 1})], actor=operator)
         db.session.execute(update(ChannelUpdate).values(state=UpdateState.REFUSED))
+        request_return(orders[6], [ReturnItem(line.id, 1, ReturnReason.OTHER)], actor=operator)
     return orders
 
 
@@ -148,13 +152,14 @@ def test_what_must_happen_today_is_counted_as_its_lists_show_it(browser: Browser
         "Due later": "2",
         "Buyer wants to cancel": "1",
         "Refunds to approve": "0",
+        "Returns to decide about": "1",
         "Attention": "0",
         "On hold": "1",
         "Updates refused or uncertain": "1",
     }
     for word, (number, url) in stats.items():
         listed = browser.get(url).text
-        assert len(re.findall(r'<tr id="(?:order|update)-\d+"', listed)) == int(number), (word, url)
+        assert len(re.findall(r'<tr id="(?:order|return|update)-\d+"', listed)) == int(number), (word, url)
 
 
 @pytest.fixture
