@@ -92,7 +92,7 @@ def _units(code: str, label: LazyString, column: Any) -> Column:
         values=of_each(lambda row: getattr(row, name) or 0),
         reads={name: _sum(column)},
         default=True,
-        width=95,
+        width=130,
     )
 
 
