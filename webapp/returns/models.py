@@ -13,6 +13,11 @@ from webapp.orders.models import Order, OrderLine
 PREFIX = "R-"
 
 
+def number_of(return_id: int) -> str:
+    """What people call a return by, such as R-000012."""
+    return f"{PREFIX}{return_id:06d}"
+
+
 class Return(Model):
     """A return request of an order. `state` is computed from the lines and the two times (see `states`)."""
 
@@ -46,8 +51,7 @@ class Return(Model):
 
     @property
     def number(self) -> str:
-        """What people call it by, such as R-000012."""
-        return f"{PREFIX}{self.id:06d}"
+        return number_of(self.id)
 
 
 class ReturnLine(Model):

@@ -24,7 +24,7 @@ from webapp.orders.lent_columns import columns_of_orders
 from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order, OrderLine
 from webapp.returns.contract import CONDITION_LABELS, RESOLUTION_LABELS
-from webapp.returns.models import PREFIX, Return, ReturnLine, ReturnMemo
+from webapp.returns.models import Return, ReturnLine, ReturnMemo, number_of
 from webapp.returns.queries import id_of
 from webapp.returns.states import ENDED, STATE_LABELS, STATE_TONES, ReturnState
 from webapp.search.conditions import between
@@ -53,10 +53,6 @@ _person = (
     .correlate(Return)
     .scalar_subquery()
 )
-
-
-def _number(row: PlainRow) -> str:
-    return f"{PREFIX}{row.id:06d}"
 
 
 def _state(row: PlainRow) -> list[Label]:
@@ -101,7 +97,7 @@ COLUMNS = (
         subject=RETURNS,
         code=NUMBER,
         label=_l("Return"),
-        values=of_each(_number),
+        values=of_each(lambda row: number_of(row.id)),
         reads={},
         always=True,
         default=True,
@@ -298,7 +294,7 @@ RETURN_LIST = Subject(
     always=(NUMBER, STATE, "number", "channel_number", "state", "channel_status", "store"),
     each=_l("One row per return"),
     expansions=[LINES],
-    reference=_number,
+    reference=lambda row: number_of(row.id),
     words=WORDS,
     path="/returns",
     one="return",

@@ -165,9 +165,9 @@ def request_return(order: Order, items: Sequence[ReturnItem], *, comment: str = 
     for line in row.lines:
         lines[line.line_id].to_return += line.asked
     db.session.flush()
+    _record(row, "return_requested", actor, units=sum(line.asked for line in row.lines))
     if comment.strip():
         add_comment(order, comment, actor=actor)
-    _record(row, "return_requested", actor, units=sum(line.asked for line in row.lines))
     return row
 
 

@@ -16,6 +16,7 @@ from webapp.i18n import lazy_gettext as _l, ngettext
 from webapp.lists.contract import PlainRow
 from webapp.lists.listing import chosen_ids
 from webapp.orders.queries import reference
+from webapp.returns.models import PREFIX
 from webapp.returns.queries import find_return, id_of, returns_by_id
 from webapp.returns.return_list import NUMBER, RETURN_LIST, STATE
 from webapp.returns.services import RETURNING, close_each, close_refusal
@@ -82,7 +83,7 @@ class ReturnPages(ListPages):
 
     def url_of_number(self, text: str, actor: Actor) -> str:
         """The URL of the return, if the text is the whole number of one."""
-        if not text.strip().upper().startswith("R-") or id_of(text) is None:
+        if not text.strip().upper().startswith(PREFIX) or id_of(text) is None:
             return ""
         try:
             row = find_return(text, actor)
