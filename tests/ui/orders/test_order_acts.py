@@ -157,7 +157,8 @@ def test_no_page_calls_a_field_by_its_code(make_order: Callable[..., Order], mia
     with force_locale(language):
         for action in actions().values():
             known = action.Input.model_json_schema()
-            inner = [f"packages.0.{name}" for part in known.get("$defs", {}).values() for name in part["properties"]]
+            parts = [part.get("properties", ()) for part in known.get("$defs", {}).values()]
+            inner = [f"{groups}.0.{name}" for groups in ("packages", "items") for names in parts for name in names]
             for code in (*known.get("properties", {}), *inner, "odd"):
                 wrong = Invalid(field=code, problem="…")
                 given = MultiDict(dict.fromkeys([one.name for one in input_fields(action, order, mia)], "x"))
