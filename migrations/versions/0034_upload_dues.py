@@ -1,7 +1,7 @@
 """`upload_dues` names the orders of which a job uploads issued documents to their channels.
 
 Revision ID: 0034
-Revises: 0032
+Revises: 0033
 Create Date: 2026-11-30 13:20:00.000000
 """
 
@@ -11,7 +11,7 @@ from alembic import op
 from webapp.db import UtcDateTime
 
 revision = "0034"
-down_revision = "0032"
+down_revision = "0033"
 branch_labels = None
 depends_on = None
 

@@ -1,23 +1,31 @@
 """Reading invoices and credit memos: every query starts from what the actor may see."""
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Select, select
 from sqlalchemy.orm import joinedload, selectinload
 
 from webapp.audit.actor import Actor
-from webapp.billing.models import CreditMemo, Invoice, Transaction
+from webapp.billing.models import CreditMemo, Invoice
 from webapp.db import among, db, once_a_transaction
 from webapp.errors import NotFound
 from webapp.orders.models import Order
 from webapp.orders.queries import AROUND
 
 AnyDocument = TypeVar("AnyDocument", bound=Invoice | CreditMemo)
-OfOrder = TypeVar("OfOrder", bound=Invoice | CreditMemo | Transaction)
 
 
-def visible(model: type[OfOrder], actor: Actor) -> Select[OfOrder]:
+class OfOrder(Protocol):
+    """A row that belongs to an order."""
+
+    order_id: Any
+
+
+AnyOfOrder = TypeVar("AnyOfOrder", bound=OfOrder)
+
+
+def visible(model: type[AnyOfOrder], actor: Actor) -> Select[AnyOfOrder]:
     """All rows of this kind of orders that the actor may see, joined with their orders; raises `Forbidden` if the actor
     may see no orders.
     """

@@ -6,8 +6,8 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import joinedload, selectinload
 
 from webapp.audit.actor import Actor
-from webapp.billing.document_columns import visible
 from webapp.billing.models import CreditMemo
+from webapp.billing.queries import visible
 from webapp.channels.returns import ReturnReason
 from webapp.db import among, db, once_a_transaction
 from webapp.documents.return_slips import Announced

@@ -12,8 +12,9 @@ from sqlalchemy import ColumnElement, and_, false, func, select, text
 
 from webapp.accounts.models import User
 from webapp.audit.actor import Actor, ActorKind
-from webapp.billing.document_columns import FILTERS, DocumentWalk, issuer, visible
+from webapp.billing.document_columns import FILTERS, DocumentWalk, issuer
 from webapp.billing.models import CreditMemo
+from webapp.billing.queries import visible
 from webapp.channels.returns import REASON_LABELS
 from webapp.db import among, db, table_of
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l, ngettext

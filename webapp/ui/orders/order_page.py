@@ -62,7 +62,14 @@ from webapp.returns.contract import CONDITION_LABELS, RESOLUTION_LABELS
 from webapp.returns.models import Return
 from webapp.returns.queries import returns_of
 from webapp.returns.services import close_refusal, left_of, refund_refusal_of
-from webapp.returns.states import DECIDE, ENDED, INSPECT, RECEIVE, STATE_LABELS as RETURN_STATES, STATE_TONES
+from webapp.returns.states import (
+    DECIDE,
+    ENDED,
+    INSPECT,
+    RECEIVE,
+    STATE_LABELS as RETURN_STATES,
+    STATE_TONES as RETURN_TONES,
+)
 from webapp.search.contract import Label
 from webapp.sync.call_list import calls_of_order, message, operation_label, seconds_of
 from webapp.sync.call_log import OUTCOMES, TONES
@@ -572,7 +579,7 @@ class OrderView:
             "id": row.id,
             "number": row.number,
             "state": RETURN_STATES[row.state],
-            "tone": STATE_TONES[row.state],
+            "tone": RETURN_TONES[row.state],
             "open": row.state not in ENDED,
             "requested_at": row.requested_at,
             "by": shown.author_of(row, self.order.store),
