@@ -187,6 +187,7 @@ def test_settings_of_a_shop_are_its_legal_face(cli: Command, store: Store) -> No
         "credit_memo_yearly": False,
         "tax_rates": "",
         "prices_include_tax": False,
+        "kept_countries": "",
     }
     wrong = cli("settings", "set", "sender", "--shop", store.shop_id, "--set", "reply_to=harbor")
     assert (wrong.code, "Reply address: this is no e-mail address." in wrong.err) == (1, True)

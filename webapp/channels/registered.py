@@ -13,7 +13,7 @@ REFUND = "refund"  # the kind of update for which a channel has a plan
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,39}")
 OF_LINES = {  # other names in a line's JSON: a product code with such a name would overwrite the value
     "id", "channel_line_id", "sku", "title", "ordered", "canceled", "shipped", "invoiced", "invoiceable",
-    "refunded", "open", "unit_price", "total", "problems",
+    "refunded", "returnable", "returned", "open", "unit_price", "total", "problems",
 }  # fmt: skip
 
 
