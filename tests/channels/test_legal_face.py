@@ -46,7 +46,7 @@ def test_a_shops_face_is_read_as_documents_want_it(shop: Shop, operator: Actor) 
         "XI": "XI123456789",
     }
     assert next(iter(vat_numbers(shop))) == "DE"
-    assert face_of(shop, "FR") == Face("Berlin", "Harbor GmbH", "1 Rue X\nParis", "FR12345678901")
+    assert face_of(shop, "FR") == Face("Berlin", "Harbor GmbH", "1 Rue X\nParis", "FR12345678901", country="DE")
     assert face_of(shop, "JP").vat_number == "DE123456789"  # the country of its seat
     assert sender_of(shop) == Sender("Your Harbor", "help@harbor.test")
     put(shop, operator, legal_name="Berlin")

@@ -22,8 +22,9 @@ from webapp.vault.models import MonthName
 class Invoice(Model):
     """An issued invoice of an order. Its number comes from the gapless sequence of its shop.
 
-    `seller` is what the paper says of the shop: name, legal_name, address, vat_number; `terms` is what else it says
-    (see `webapp.billing.terms`; empty for invoices of earlier versions). `sealed` is what it says of the
+    `seller` is what the paper says of the shop: name, legal_name, address, vat_number, and the country of its seat (not
+    in those of earlier versions); `terms` is what else it says (see `webapp.billing.terms`; empty for invoices of
+    earlier versions). `sealed` is what it says of the
     buyer: name, company, purchase_order and address, under the order's key; None for an order without buyer data.
     """
 

@@ -228,6 +228,7 @@ def seller_of(order: Order) -> dict[str, str]:
         "legal_name": face.legal_name,
         "address": face.address,
         "vat_number": face.vat_number,
+        "country": face.country,
     }
 
 

@@ -20,6 +20,7 @@ _ADDRESS_LINES, _LONGEST = 8, 100
 _SPACING = re.compile(r"[\s.\-/]+")
 _VAT = re.compile(r"([A-Z]{2})([0-9A-Z+*]{2,18})", re.ASCII)
 _COUNTRY_OF = {"EL": "GR"}  # Greek numbers begin with letters of their own; those of Northern Ireland begin with XI
+_SEAT_OF = {"XI": "GB"}
 _BRITISH = r"\d{9}|\d{12}|(GD|HA)\d{3}"
 # The formats of the European Union as its VIES page lists them, and of neighbors; others are any letters and digits.
 _SHAPES = {
@@ -60,7 +61,7 @@ _SHAPES = {
 @dataclass(frozen=True, slots=True)
 class Face:
     """What a document says about its shop. A field that was not set is empty, and so is a legal name equal to the
-    shop's name.
+    shop's name. `country` is that of the shop's seat, in two letters.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Face:
     address: str
     vat_number: str
     logo: Logo | None = None
+    country: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +199,9 @@ def face_of(shop: Shop, country: str = "") -> Face:
     """What a document says about the shop, for a sale in this country."""
     legal_name, numbers = LEGAL_NAME.of(shop), vat_numbers(shop)
     number = numbers.get(country) or next(iter(numbers.values()), "")
+    seat = next(iter(numbers), "")
     legal_name = "" if legal_name == shop.name else legal_name
-    return Face(shop.name, legal_name, ADDRESS.of(shop), number, logo_of(shop.id))
+    return Face(shop.name, legal_name, ADDRESS.of(shop), number, logo_of(shop.id), _SEAT_OF.get(seat, seat))
 
 
 def return_address_of(shop: Shop) -> tuple[str, ...]:
