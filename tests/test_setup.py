@@ -23,9 +23,11 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 GROUPS = {
     "requirements.lock": [],
+    "requirements-facturx.lock": [],
     "requirements-test.lock": ["test", "browser", "lint"],
     "requirements-setup.lock": ["setup"],
 }
+WITH_FACTURX = ("requirements-facturx.lock", "requirements-test.lock")
 
 
 @pytest.fixture
@@ -61,6 +63,8 @@ def test_a_lock_holds_what_was_asked_for(name: str) -> None:
     asked = [word for group in GROUPS[name] for word in PROJECT["dependency-groups"][group]]
     if "setup" not in GROUPS[name]:
         asked += PROJECT["project"]["dependencies"]
+    if name in WITH_FACTURX:
+        asked += PROJECT["project"]["optional-dependencies"]["facturx"]
     versions = locked(name)
     for requirement in map(Requirement, asked):
         found = versions.get(canonicalize_name(requirement.name))
@@ -77,9 +81,10 @@ def test_a_lock_names_no_address_and_hashes_everything(name: str) -> None:
         assert "--hash=sha256:" in requirement
 
 
-def test_what_the_tests_run_is_what_the_desk_runs() -> None:
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-facturx.lock"])
+def test_what_the_tests_run_is_what_the_desk_runs(name: str) -> None:
     tests = locked("requirements-test.lock")
-    assert {name: tests.get(name) for name in locked("requirements.lock")} == locked("requirements.lock")
+    assert {package: tests.get(package) for package in locked(name)} == locked(name)
 
 
 def test_uv_takes_the_locked_versions() -> None:

@@ -19,8 +19,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PROJECT = ROOT / "pyproject.toml"
 EVERYTHING = "requirements-test.lock"  # resolved first; the others take their versions from it
 LOCKS = {
-    EVERYTHING: ["--group", "test", "--group", "browser", "--group", "lint"],
+    EVERYTHING: ["--extra", "facturx", "--group", "test", "--group", "browser", "--group", "lint"],
     "requirements.lock": [],
+    "requirements-facturx.lock": ["--extra", "facturx"],
     "requirements-setup.lock": ["--group", "setup"],
 }
 ONLY_GROUPS = {"requirements-setup.lock"}

@@ -12,10 +12,13 @@ from tests.refunds import only_recorded, shipped_order
 from webapp.audit.actor import Actor
 from webapp.billing.kept_buyers import COUNTRIES, KEEPING
 from webapp.billing.services import issue_invoice
+from webapp.billing.taxes import TAXES
+from webapp.channels.legal_face import FACE
 from webapp.db import unit_of_work
+from webapp.documents import facturx
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
-from webapp.settings.services import change
+from webapp.settings.services import change, store_all
 from webapp.vault.key_file import is_month, key_file
 from webapp.vault.services import erase
 
@@ -73,6 +76,30 @@ def test_one_is_written_as_pdf(cli: Command, make_order: MakeOrder, tmp_path: Pa
     text = PdfReader(file).pages[0].extract_text()
     assert "INV-000001" in text
     assert order.channel_order_number in text
+
+
+@ON_SQLITE
+def test_one_is_written_as_factur_x_or_what_is_missing_is_said(
+    cli: Command, make_order: MakeOrder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = make_order()
+    cli("orders", "act", order.number, "invoice")
+    file = tmp_path / "invoice.pdf"
+    asked = ("invoices", "pdf", "INV-000001", str(file), "--facturx")
+    monkeypatch.setattr(facturx, "is_installed", lambda: False)
+    assert "requirements-facturx.lock" in cli(*asked).err
+    monkeypatch.undo()
+    pytest.importorskip("facturx")
+    refused = cli(*asked)
+    assert (refused.code, file.exists()) == (1, False)
+    assert refused.err.strip() == "Factur-X needs the seller's VAT number, and INV-000001 was issued without one."
+    with unit_of_work():
+        store_all(FACE, {"vat_numbers": "DE123456789", "address": "Kai 1"}, order.shop)
+        store_all(TAXES, {"tax_rates": "DE 20"}, order.shop)
+    other = make_order()
+    cli("orders", "act", other.number, "invoice")
+    assert cli("invoices", "pdf", "INV-000002", str(file), "--facturx").code == 0
+    assert list(PdfReader(file).attachments) == ["factur-x.xml"]
 
 
 @ON_SQLITE

@@ -15,6 +15,7 @@ from webapp.cli.text import cell, pairs, section, table
 from webapp.db import unit_of_work
 from webapp.documents import pdf as drawing
 from webapp.documents.composed import PAPERS
+from webapp.documents.facturx import facturx_of
 from webapp.documents.invoices import compose
 from webapp.documents.issued import archived_content_of, content_of
 from webapp.documents.uploads import uploads_of
@@ -67,17 +68,21 @@ def _add_commands(
     @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
     @click.option("--paper", type=click.Choice(list(PAPERS)), help="By default the usual paper of its country.")
     @click.option("--purpose", help="With the buyer, who is erased: what for. It is recorded.")
+    @click.option("--facturx", is_flag=True, help="As Factur-X: for archives, with its content as XML.")
     @desk_command
-    def pdf(door: Door, number: str, file: Path, paper: str | None, purpose: str | None) -> None:
+    def pdf(door: Door, number: str, file: Path, paper: str | None, purpose: str | None, facturx: bool) -> None:
         found = find_document(number, door.actor, model)
         if purpose is None:
             content = content_of(found, door.actor, paper or "")
         else:
             with unit_of_work():
                 content = archived_content_of(found, door.actor, purpose, paper or "")
-        document = compose(content)
-        with file.open("wb") as target:
-            drawing.draw([document], target, lambda logo: picture_of(logo, door.actor))
+        if facturx:
+            file.write_bytes(facturx_of(content, lambda logo: picture_of(logo, door.actor)))
+        else:
+            document = compose(content)
+            with file.open("wb") as target:
+                drawing.draw([document], target, lambda logo: picture_of(logo, door.actor))
         door.show({"number": found.number, "file": str(file)}, [f"{found.number} is in {file}."])
 
 

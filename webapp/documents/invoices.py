@@ -10,11 +10,12 @@ Amounts of a credit memo are positive: they are what is credited. Amounts and un
 are negative.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
 from babel import Locale
 
@@ -92,6 +93,13 @@ class Extra:
     total: Money
     title: str = ""  # in place of the component's name
 
+    @property
+    def name(self) -> str:
+        """The name of the amount, in the language that is spoken."""
+        if self.title:
+            return self.title
+        return _("Adjustment") if self.component is None else str(COMPONENT_LABELS[self.component])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Buyer:
@@ -101,6 +109,7 @@ class Buyer:
     delivery: Sequence[str] = ()
     vat_number: str = ""
     hidden: bool = False
+    snapshot: Mapping[str, Any] = field(default_factory=dict)  # what the lines were made of, as `Invoice.sealed` has it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +120,7 @@ class InvoiceContent:
     number: str
     issued_on: date  # in the shop's time zone
     supplied_on: date | None = None
-    corrects: str = ""  # the numbers of the invoices that a credit memo corrects, or of the memo that it takes back
+    corrects: Sequence[str] = ()  # numbers of the invoices that a credit memo corrects, or of the memo it takes back
     takes_back: bool = False  # whether a credit memo takes another one back: its amounts are negative
     order_number: str  # empty if the order has none
     channel_order_number: str
@@ -265,7 +274,7 @@ class _Composer:
             yield Fact(_("Credit memo number"), content.number, Style.STRONG)
             if content.corrects:
                 label = _("Takes back credit memo") if content.takes_back else _("For invoice")
-                yield Fact(label, content.corrects)
+                yield Fact(label, ", ".join(content.corrects))
         else:
             yield Fact(_("Invoice number"), content.number, Style.STRONG)
         yield Fact(_("Date of issue"), formats.day(content.issued_on, self.locale))
@@ -296,8 +305,7 @@ class _Composer:
             price = self._money(row.unit_price) if row.unit_price is not None and row.units else ""
             yield self._row(row, row.title, units, price, row.sku)
         for extra in self.content.extras:
-            name = _("Adjustment") if extra.component is None else str(COMPONENT_LABELS[extra.component])
-            yield self._row(extra, extra.title or name, "", self._money(extra.amount))
+            yield self._row(extra, extra.name, "", self._money(extra.amount))
 
     def _row(self, row: Row | Extra, title: str, units: str, price: str, sku: str = "") -> tuple[tuple[Text, ...], ...]:
         product = [Text(title)]

@@ -38,7 +38,7 @@ def archived_content_of(document: Invoice | CreditMemo, actor: Actor, purpose: s
     """The content of a document whose buyer was erased, with what the law has it keep of the buyer: see `open_kept`."""
     said, content = open_kept(document, actor, purpose), content_of(document, actor, paper)
     with spoken(formats.language_of(content.locale)):
-        return replace(content, buyer=Buyer(billing=_lines(said)))
+        return replace(content, buyer=_named(said))
 
 
 def contents_of(documents: Sequence[Invoice | CreditMemo], actor: Actor, paper: str = "") -> list[InvoiceContent]:
@@ -64,7 +64,7 @@ def _content(document: Invoice | CreditMemo, actor: Actor, keys: vault.DataKeys 
             number=document.number or "",
             issued_on=_issued_on(document),
             supplied_on=_day(document.terms.get("supplied_on")),
-            corrects=", ".join(document.terms.get("documents", ())),
+            corrects=document.terms.get("documents", ()),
             takes_back=isinstance(document, CreditMemo) and document.purpose == Purpose.REVERSAL,
             order_number=order.number or "",
             channel_order_number=order.channel_order_number,
@@ -151,8 +151,12 @@ def _buyer(document: Invoice | CreditMemo, actor: Actor, keys: vault.DataKeys | 
         return Buyer(hidden=True)
     if keys is None or document.sealed is None:
         return Buyer()
-    buyer = keys.open(document.order_id, SNAPSHOT, document.sealed) or {}
-    return Buyer(billing=_lines(buyer), vat_number=str(buyer.get("vat_number") or ""))
+    return _named(keys.open(document.order_id, SNAPSHOT, document.sealed) or {})
+
+
+def _named(said: Mapping[str, Any]) -> Buyer:
+    """The buyer as the document's snapshot has them."""
+    return Buyer(billing=_lines(said), vat_number=str(said.get("vat_number") or ""), snapshot=said)
 
 
 def _lines(buyer: Mapping[str, Any]) -> Sequence[str]:

@@ -50,7 +50,7 @@ def _draw(documents: Iterable[Document], file: Sink, readable: Mapping[Logo, Any
 
     _register_fonts()
     readers = {logo: ImageReader(picture) for logo, picture in readable.items()}  # the file then holds each logo once
-    canvas, pages = Canvas(file, pageCompression=1), 0
+    canvas, pages = Canvas(file, pageCompression=1, initialFontName=letters.REGULAR[0]), 0  # no font stays outside
     for document in documents:
         layout = laid_out(document, readers)
         if not pages:

@@ -13,12 +13,14 @@ from webapp.audit.actor import Actor
 from webapp.billing.kept_buyers import COUNTRIES, KEEPING
 from webapp.billing.models import Invoice, InvoiceLine
 from webapp.billing.services import issue_invoices
+from webapp.billing.taxes import TAXES
+from webapp.channels.legal_face import FACE
 from webapp.db import db, unit_of_work
 from webapp.documents import print_runs
 from webapp.jobs.models import Run
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
-from webapp.settings.services import change
+from webapp.settings.services import change, store_all
 from webapp.testing import JANE, incoming_line, incoming_order
 from webapp.ui.lists import print_pages
 from webapp.vault import services as vault
@@ -232,6 +234,38 @@ def test_who_sees_no_buyers_gets_paper_without_them(
     started = rae.post("/invoices/print", {"all": "1"})
     work()
     assert "Buyer Number0" not in "".join(sheets(rae.get(f"{started.location}/document").data))
+
+
+def test_an_invoice_is_had_as_factur_x_by_who_may_see_its_buyer(
+    take: Take, browser: Browser, make_browser: Callable[..., Browser], make_user: Callable[..., Actor], operator: Actor
+) -> None:
+    pytest.importorskip("facturx")
+    [order] = take(incoming_order([incoming_line("MUG", 2)]))
+    with unit_of_work():
+        [bare] = issue_invoices([locked(order)], {order.lines[0].id: 1}, actor=operator)
+        store_all(FACE, {"vat_numbers": "DE123456789", "address": "Kai 1"}, order.shop)
+        store_all(TAXES, {"tax_rates": "DE 20"}, order.shop)
+        change(KEEPING, {COUNTRIES.name: "DE 8: § 14b UStG"}, order.shop, actor=operator)
+        [whole] = issue_invoices([locked(order)], actor=operator)
+    refused = "Factur-X needs the seller&#39;s VAT number"
+    assert refused in browser.get(f"/invoices/{bare.id}").text
+    assert browser.get(f"/invoices/{bare.id}/factur-x.pdf").status_code == 409
+
+    url = f"/invoices/{whole.id}/factur-x.pdf"
+    assert f'href="{url}"' in browser.get(f"/invoices/{whole.id}").text
+    answer = browser.get(url)
+    assert len(browser.queries) <= 9, "\n".join(browser.queries)
+    assert answer.headers["Content-Disposition"].startswith('attachment; filename="INV-000002-factur-x.pdf"')
+    [xml] = PdfReader(io.BytesIO(answer.data)).attachments["factur-x.xml"]
+    assert b"Quixelworth" in xml
+    rae = make_browser(make_user("read_only", "Rae"))
+    assert rae.get(url).status_code == 409
+    with unit_of_work():
+        vault.erase([order.id])
+    assert browser.get(url).status_code == 409
+    opened = browser.post(f"/invoices/{whole.id}/buyer/factur-x.pdf", {"purpose": "Tax audit"})
+    assert list(PdfReader(io.BytesIO(opened.data)).attachments) == ["factur-x.xml"]
+    assert rae.post(f"/invoices/{whole.id}/buyer/factur-x.pdf", {"purpose": "Curiosity"}).status_code == 403
 
 
 def test_the_buyer_of_an_invoice_who_is_erased_is_shown_for_a_purpose(

@@ -21,8 +21,9 @@ from webapp.billing.queries import find_document, get_document
 from webapp.channels.logos import picture_of
 from webapp.db import unit_of_work
 from webapp.documents import pdf, print_runs
-from webapp.documents.composed import PAPERS, Document, texts
-from webapp.documents.invoices import compose
+from webapp.documents.composed import PAPERS, texts
+from webapp.documents.facturx import facturx_of, facturx_refusal, is_installed
+from webapp.documents.invoices import InvoiceContent, compose
 from webapp.documents.issued import archived_content_of, content_of
 from webapp.documents.letters import Drawing as OnPaper, name_of, without_font
 from webapp.documents.upload_list import UPLOAD
@@ -101,8 +102,11 @@ class IssuedPages(ListPages, ABC):
         self.serve(bp, "POST", "/print", self.start_pdf)
         self.serve(bp, "GET", "/<int(max=2147483647):document_id>", self.show)
         self.serve(bp, "GET", "/<int(max=2147483647):document_id>.pdf", self.show_pdf)
+        self.serve(bp, "GET", "/<int(max=2147483647):document_id>/factur-x.pdf", self.show_facturx)
         self.serve(bp, "POST", "/<int(max=2147483647):document_id>/buyer", self.show_buyer, ARCHIVE)
         self.serve(bp, "POST", "/<int(max=2147483647):document_id>/buyer.pdf", self.show_buyer_pdf, ARCHIVE)
+        facturx = "/<int(max=2147483647):document_id>/buyer/factur-x.pdf"
+        self.serve(bp, "POST", facturx, self.show_buyer_facturx, ARCHIVE)
 
     def beside(self) -> list[tuple[str, str, str]]:
         return [(one.code, str(one.label), url_for(f"{one.code}.index")) for one in (INVOICE_LIST, MEMO_LIST)]
@@ -138,12 +142,17 @@ class IssuedPages(ListPages, ABC):
     def show(self, document_id: int) -> str:
         """The document as it is printed."""
         found = get_document(document_id, current_actor(), self.kind.model)
-        return self._shown(found, _composed(found), _purpose_form())
+        return self._shown(found, _content(found), _purpose_form())
 
     def show_pdf(self, document_id: int) -> AnyResponse:
         """The document as PDF."""
         found = get_document(document_id, current_actor(), self.kind.model)
-        return _as_pdf(found, _composed(found))
+        return _as_pdf(found, _content(found))
+
+    def show_facturx(self, document_id: int) -> AnyResponse:
+        """The document as Factur-X."""
+        found = get_document(document_id, current_actor(), self.kind.model)
+        return _as_facturx(found, _content(found))
 
     def show_buyer(self, document_id: int) -> Drawn | tuple[str, int]:
         """The document with the buyer, who is erased, for a purpose. Posted, since opening it is deliberate and
@@ -151,25 +160,31 @@ class IssuedPages(ListPages, ABC):
         """
         form = _purpose_form(request.form)
         try:
-            found, document = self._with_buyer(document_id)
+            found, content = self._with_buyer(document_id)
         except Invalid as error:
             form.complain(error)
             found = get_document(document_id, current_actor(), self.kind.model)
-            return self._shown(found, _composed(found), form), 422
-        return self._shown(found, document, form)
+            return self._shown(found, _content(found), form), 422
+        return self._shown(found, content, form)
 
     def show_buyer_pdf(self, document_id: int) -> AnyResponse:
         """The document with the buyer, who is erased, as PDF, for a purpose."""
         return _as_pdf(*self._with_buyer(document_id))
 
-    def _with_buyer(self, document_id: int) -> tuple[Invoice | CreditMemo, Document]:
+    def show_buyer_facturx(self, document_id: int) -> AnyResponse:
+        """The document with the buyer, who is erased, as Factur-X, for a purpose."""
+        return _as_facturx(*self._with_buyer(document_id))
+
+    def _with_buyer(self, document_id: int) -> tuple[Invoice | CreditMemo, InvoiceContent]:
         actor, purpose = current_actor(), request.form.get("purpose", "")
         with unit_of_work():
             found = get_document(document_id, actor, self.kind.model)
-            return found, compose(archived_content_of(found, actor, purpose, chosen_paper()))
+            return found, archived_content_of(found, actor, purpose, chosen_paper())
 
-    def _shown(self, found: Invoice | CreditMemo, document: Document, form: forms.Form) -> str:
+    def _shown(self, found: Invoice | CreditMemo, content: InvoiceContent, form: forms.Form) -> str:
         g.has_practice = found.order.store.practice
+        document = compose(content)
+        facturx_url = url_for(".show_facturx", document_id=found.id, paper=chosen_paper() or None)
         return page(
             "lists/documents/issued.html",
             title=self.title(found.number or ""),
@@ -179,12 +194,14 @@ class IssuedPages(ListPages, ABC):
             papers={code: paper.label for code, paper in PAPERS.items()},
             paper=document.paper,
             as_pdf=url_for(".show_pdf", document_id=found.id, paper=chosen_paper() or None),
+            facturx=Way("Factur-X", facturx_url, str(facturx_refusal(content) or "")),
             follow_up=self.follow_up(found.order),
             kept_through=kept_through(found),
             may_open=may(ARCHIVE),
             form=form,
             open_url=url_for(".show_buyer", document_id=found.id),
             open_pdf_url=url_for(".show_buyer_pdf", document_id=found.id),
+            open_facturx_url=url_for(".show_buyer_facturx", document_id=found.id) if is_installed() else "",
         )
 
     def _chosen_ids(self, chosen: Chosen) -> list[int]:
@@ -195,15 +212,24 @@ class IssuedPages(ListPages, ABC):
         return chosen_ids(self.subject, actor, **chosen.where(actor), limit=print_runs.MOST + 1)
 
 
-def _composed(document: Invoice | CreditMemo) -> Document:
-    return compose(content_of(document, current_actor(), chosen_paper()))
+def _content(document: Invoice | CreditMemo) -> InvoiceContent:
+    return content_of(document, current_actor(), chosen_paper())
 
 
-def _as_pdf(found: Invoice | CreditMemo, document: Document) -> AnyResponse:
+def _as_pdf(found: Invoice | CreditMemo, content: InvoiceContent) -> AnyResponse:
     actor, file = current_actor(), io.BytesIO()
-    pdf.draw([document], file, lambda logo: picture_of(logo, actor))
-    response = Response(file.getvalue(), mimetype=PDF)
-    attach(response, f"{found.number}.pdf")
+    pdf.draw([compose(content)], file, lambda logo: picture_of(logo, actor))
+    return _attached(file.getvalue(), f"{found.number}.pdf")
+
+
+def _as_facturx(found: Invoice | CreditMemo, content: InvoiceContent) -> AnyResponse:
+    actor = current_actor()
+    return _attached(facturx_of(content, lambda logo: picture_of(logo, actor)), f"{found.number}-factur-x.pdf")
+
+
+def _attached(file: bytes, name: str) -> AnyResponse:
+    response = Response(file, mimetype=PDF)
+    attach(response, name)
     return response
 
 
