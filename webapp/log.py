@@ -97,6 +97,7 @@ def configure(configuration: Configuration) -> None:
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("httpx").setLevel(logging.WARNING)  # its INFO lines contain URLs
+    logging.getLogger("factur-x").setLevel(logging.CRITICAL)  # its errors quote the document, and are raised as well
 
 
 def _same(logger: Any, method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
