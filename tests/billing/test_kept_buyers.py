@@ -24,9 +24,10 @@ from webapp.orders.queries import locked
 from webapp.search.compiling import compile_query
 from webapp.search.query import parse
 from webapp.settings.services import change
+from webapp.testing import JANE
 from webapp.vault import periods
 from webapp.vault.jobs import destroy_unused_keys
-from webapp.vault.key_file import key_file
+from webapp.vault.key_file import KeyProblem, key_file
 from webapp.vault.models import VaultKey
 from webapp.vault.services import erase
 
@@ -75,13 +76,15 @@ def test_without_a_legal_ground_a_document_loses_its_buyer(take: Take, operator:
 def test_it_is_kept_under_the_months_key_and_opened_for_a_purpose_on_the_record(
     take: Take, operator: Actor, mia: Actor
 ) -> None:
-    early, late = take(shipped_order(), shipped_order())
+    early, late = take(shipped_order(), shipped_order(buyer={**JANE, "vat_number": "DE123456789"}))
     before = issue(early, operator)  # the law was declared later
     declare(early, operator, "DE 8: § 14b UStG")
     invoice = issue(late, operator)
     [row] = db.session.scalars(select(KeptBuyer))
     assert (row.document_id, row.month, row.kept_through) == (invoice.id, MONTH, 2034)
-    weeks = set(db.session.scalars(select(VaultKey.period)))
+    weeks, whole = set(db.session.scalars(select(VaultKey.period))), content_of(invoice, operator).buyer
+    with pytest.raises(NotKept), unit_of_work():  # the right to see buyers is another one
+        open_kept(invoice, operator, "Tax audit")
     erase_buyers(early, late)
     for week in weeks:
         key_file().destroy(week)
@@ -89,17 +92,34 @@ def test_it_is_kept_under_the_months_key_and_opened_for_a_purpose_on_the_record(
     for document in (before, invoice):
         assert list(content_of(document, operator).buyer.billing) == []  # on no page
         assert name_on(document, operator) == "Jane Quixelworth"
+    with unit_of_work():
+        assert archived_content_of(invoice, operator, "Tax audit").buyer == whole
     named = compile_query(parse("Quixelworth", INVOICES), operator)
     assert list_page(INVOICE_LIST, operator, named).rows == []  # nor in any search
     opened = [row.data for row in db.session.scalars(select(AuditEntry).where(AuditEntry.code == "kept_buyer_opened"))]
     assert [(entry["document"], entry["purpose"]) for entry in opened] == [
         ("INV-000001", "Tax audit"),
         ("INV-000002", "Tax audit"),
+        ("INV-000002", "Tax audit"),
     ]
     with pytest.raises(Forbidden), unit_of_work():
         open_kept(invoice, mia, "Curiosity")
     with pytest.raises(Invalid, match="purpose"), unit_of_work():
         open_kept(invoice, operator, "  ")
+
+
+def test_an_older_copy_of_the_key_file_is_named(take: Take, operator: Actor) -> None:
+    [order] = take(shipped_order())
+    declare(order, operator, "DE 8: § 14b UStG")
+    path = key_file().path
+    older = path.read_bytes()
+    invoice = issue(order, operator)
+    erase_buyers(order)
+    path.write_bytes(older)
+    for problem in ("it lacks the key of", "it has another key of"):  # the second once this month made one
+        with pytest.raises(KeyProblem, match=problem), unit_of_work():
+            open_kept(invoice, operator, "Tax audit")
+        key_file().current_month()
 
 
 def test_it_ends_with_its_year_and_the_months_key_with_the_last_of_them(

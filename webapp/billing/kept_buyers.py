@@ -229,7 +229,8 @@ def kept_through(document: Document) -> int | None:
 def open_kept(document: Document, actor: Actor, purpose: str) -> Mapping[str, Any]:
     """What a document says of a buyer who is erased. Who opens it and what for is recorded in the open unit of work.
 
-    Raises `Forbidden`, `Invalid` without a purpose, or `NotKept`.
+    Raises `Forbidden`, `Invalid` without a purpose, or `NotKept`, also while the buyer is not erased: the right to see
+    buyers is another one.
     """
     actor.needs(ARCHIVE)
     purpose = purpose.strip()
@@ -237,7 +238,7 @@ def open_kept(document: Document, actor: Actor, purpose: str) -> Mapping[str, An
         raise Invalid(field="purpose", problem=_l("is needed."))
     if len(purpose) > _LONGEST:
         raise Invalid(field="purpose", problem=_l("is too long."))
-    row = db.session.get(KeptBuyer, (_kind(document), document.id))
+    row = db.session.get(KeptBuyer, (_kind(document), document.id)) if document.sealed is None else None
     said = _opened(row) if row is not None else None
     if said is None:
         raise NotKept

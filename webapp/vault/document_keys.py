@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from cryptography.exceptions import InvalidTag
 
-from webapp.vault.key_file import decrypt, encrypt, key_file
+from webapp.i18n import lazy_gettext as _l
+from webapp.vault.key_file import KeyProblem, decrypt, encrypt, key_file
 
 
 class SealedDocument(NamedTuple):
@@ -40,7 +41,8 @@ def open_document(name: str, sealed: SealedDocument) -> Mapping[str, Any] | None
         return None
     try:
         key = decrypt(month_key, sealed.wrapped, f"document-key:{name}")
-        said: Mapping[str, Any] = json.loads(decrypt(key, sealed.body, f"document:{name}"))
-    except (InvalidTag, ValueError):
-        return None
+    except InvalidTag:  # a copy of the file from before the month made another key for it
+        problem = _l("it has another key of %(period)s. Put the newer copy back.", period=sealed.month)
+        raise KeyProblem(path=key_file().path, problem=problem) from None
+    said: Mapping[str, Any] = json.loads(decrypt(key, sealed.body, f"document:{name}"))
     return said
