@@ -56,6 +56,8 @@ BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-c
 _QUIET = [
     "--no-sandbox",
     "--disable-gpu",
+    "--font-render-hinting=none",  # letters are equal in every kind of Chromium
+    "--disable-lcd-text",
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",

@@ -81,7 +81,9 @@ _PLAIN: dict[str, Callable[[], Iterator[object]]] = {
     "plugins": lambda: iter(name for name, _ in hooks.manager.list_name_plugin()),
     "jobs": lambda: (job for job in [*jobs._jobs.values(), *runs._jobs.values()] if _is_of_tests(job.function)),
     "kinds of errors": lambda: (kind for kind in errors._classes.values() if _is_of_tests(kind)),
-    "files of this checkout": lambda: (name for name in os.listdir(ROOT) if not name.startswith(".")),  # no caches
+    "files of this checkout": lambda: (
+        name for name in os.listdir(ROOT) if not name.startswith((".", "__"))
+    ),  # no caches
     "temporary files": lambda: (name for name in os.listdir(tempfile.gettempdir()) if not _PORT.fullmatch(name)),
 }
 

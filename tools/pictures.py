@@ -115,6 +115,7 @@ def take_all(page: Page, link: str, practice_url: str) -> None:
     _cancel(page)
     _outbox(page)
     _packages(page)
+    _money(page)
     _stores(page)
     _dashboard(page)
     _people(page)
@@ -232,6 +233,41 @@ def _packages(page: Page) -> None:
     page.get_by_role("link", name="Packing slip", exact=True).click()
     expect(page.locator(".slip").first).to_be_visible()
     keep(page, "slip")
+
+
+def _money(page: Page) -> None:
+    """An invoice on paper, a refund as it is composed, and a return whose goods are here."""
+    _list(page, "state:complete fulfilled-by:merchant country:DE total:>60")
+    page.locator("#list tbody a.number").first.click()
+    expect(page.locator("#order-actions")).to_be_visible()
+    order = page.url.split("?")[0].split("#")[0]
+    page.goto(f"{order}/actions/invoice")
+    page.locator("#order-actions form.chosen button.main").click()
+    expect(page.locator("#messages")).to_contain_text("issued")
+    page.goto(f"{order}?tab=invoices")
+    page.locator("#order-tab").get_by_role("link", name="Print", exact=True).first.click()
+    expect(page.locator(".slip").first).to_be_visible()
+    keep(page, "invoice")
+    page.goto(f"{order}/actions/refund")
+    page.get_by_label("Reason").select_option(index=1)
+    expect(page.locator("#order-actions form.chosen")).to_contain_text("The buyer gets")
+    page.locator("#order-actions").scroll_into_view_if_needed()
+    keep(page, "refund")
+    page.goto(f"{order}/actions/return")
+    page.get_by_label("Reason").select_option(index=2)
+    page.locator("#order-actions form.chosen button.main").click()
+    expect(page.locator("#messages")).to_contain_text("requested")
+    for step, done in (("Authorize", "authorized"), ("Receive goods", "received")):
+        page.goto(f"{order}?tab=returns")
+        form = page.locator("#order-tab").get_by_role("link", name=step)
+        if form.count():  # of several units some can be chosen
+            form.click()
+            page.locator("#order-tab form button.main").click()
+        else:
+            page.locator("#order-tab").get_by_role("button", name=step).click()
+        expect(page.locator("#messages")).to_contain_text(done)
+    page.goto(f"{order}?tab=returns")
+    keep(page, "return")
 
 
 def _update(page: Page) -> Locator:
