@@ -1,11 +1,13 @@
 """Uploads of invoices and credit memos: which documents are owed one, when it goes, and what becomes of it."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import time_machine
+from flask import Flask
 
 from tests.conftest import run_by_the_clock, run_jobs
 from tests.refunds import refund, reverse, shipped_order
@@ -22,8 +24,9 @@ from webapp.channels.services import add_store
 from webapp.channels.uploads import UploadedDocument
 from webapp.clock import now
 from webapp.db import db, unit_of_work
+from webapp.documents import upload_dues
 from webapp.documents.upload_dues import remember
-from webapp.documents.upload_settings import UPLOAD, UPLOADS, uploads_since
+from webapp.documents.upload_settings import SINCE, UPLOAD, UPLOADS, uploads_since
 from webapp.documents.uploads import BuyerErased, CanceledThere, uploads_of
 from webapp.errors import Invalid, sentence_of
 from webapp.lists.contract import Subject
@@ -33,7 +36,7 @@ from webapp.orders.models import Order
 from webapp.orders.queries import locked
 from webapp.search.contract import Label
 from webapp.search.registered import list_columns
-from webapp.settings.services import change
+from webapp.settings.services import change, store_all
 from webapp.testing import JAPAN, FakeChannel, again, incoming_line, incoming_order, line_again
 from webapp.updates import deciding
 from webapp.updates.models import ChannelUpdate
@@ -147,6 +150,31 @@ def test_only_what_the_store_wants_uploaded_is_owed_and_the_rest_once_it_does(
         remember([wanted.id])
     later(1)
     assert state_of(memo) == "withdrawn"  # a person said so
+
+
+def test_a_store_that_is_switched_on_while_the_job_looks_is_looked_at_again(
+    app: Flask, taking: FakeChannel, store: Store, take: Take, mia: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [order] = take(shipped_order())
+    invoice, store_id, look = issue(order, mia), store.id, upload_dues._owe
+
+    def switch_on() -> None:
+        with app.app_context():
+            values = {UPLOAD.name: True, SINCE.name: now().date().isoformat()}
+            with unit_of_work():
+                store_all(UPLOADS, values, db.session.get_one(Store, store_id))
+            db.session.remove()
+
+    with ThreadPoolExecutor(1) as pool, monkeypatch.context() as patch:
+
+        def meanwhile(one: Order) -> None:
+            look(one)
+            wait([pool.submit(switch_on)], timeout=0.5)  # it waits for the job
+
+        patch.setattr(upload_dues, "_owe", meanwhile)
+        run_jobs()
+    run_jobs()
+    assert state_of(invoice) == "sent"
 
 
 def test_what_the_channel_does_not_take_is_shown_and_tried_again(

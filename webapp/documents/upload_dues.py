@@ -3,7 +3,8 @@
 Whatever could make an upload due writes the order's row in its own transaction, also while the store's uploads are
 switched off: so that a document that is issued while somebody switches them on is not missed. A row says no more than
 *look*: the job locks the order and owes the upload of each of its issued documents that has none yet, so a job that
-runs twice, or on two workers, owes each upload once.
+runs twice, or on two workers, owes each upload once. It locks the row, too: settings that change meanwhile write it
+again afterwards.
 """
 
 from collections.abc import Sequence
@@ -54,7 +55,7 @@ def remember_all(store: Store, since: date) -> None:
 
 def _write(*conditions: ColumnElement[bool]) -> None:
     chosen = select(Order.id, literal(now(), UploadDue.next_at.type), literal(0)).where(*conditions)
-    chosen = chosen.order_by(Order.id)  # in one order, so that two transactions don't deadlock
+    chosen = chosen.order_by(Order.id).with_for_update(read=True, key_share=True, of=Order)  # before its row, as all do
     row = insert_into(UploadDue).from_select(["order_id", "next_at", "tries"], chosen)
     changed = {"next_at": row.excluded.next_at, "tries": 0}
     db.session.execute(row.on_conflict_do_update(index_elements=["order_id"], set_=changed))
@@ -72,7 +73,8 @@ def work_off(limit: int) -> int:
     if not ids:
         return 0
     orders = locked_all(ids, Actor.job("uploads"), *AROUND)
-    rows = select(UploadDue).where(among(UploadDue.order_id, ids)).execution_options(populate_existing=True)
+    rows = select(UploadDue).where(among(UploadDue.order_id, ids)).order_by(UploadDue.order_id).with_for_update()
+    rows = rows.execution_options(populate_existing=True)
     waiting = {row.order_id: row for row in db.session.scalars(rows)}  # under the locks: another worker had the others
     over = []
     for order in (one for one in orders if one.id in waiting):
