@@ -51,7 +51,7 @@ from webapp.vault.key_file import key_file
 
 os.environ.setdefault("WAYBILL_LOG_LEVEL", "error")
 DATABASES = ("sqlite", "postgres")
-FACES = ("cli", "documents", "plugins", "ui")
+FACES = ("cli", "plugins", "ui")
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")  # the first takes half the time
 _QUIET = [
     "--no-sandbox",
