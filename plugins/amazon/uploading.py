@@ -1,14 +1,19 @@
 """Uploading invoices and credit memos to Amazon's European marketplaces: each is a feed of its own. Its document is the
 PDF, and its options say what it is.
 
-Amazon takes a number of an order once, so an upload that may have been lost can be repeated. It is nevertheless looked
-for first, as that of any feed; so that it can be told from others, an account's uploads go one after another.
+Amazon takes a number of an order once, so an upload that may have been lost is sent again. It is not looked for in the
+list of feeds: reports of documents are texts that don't say which document they are about, so a feed that somebody else
+submitted could be taken for it.
 """
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any, Final
+
+from redis.exceptions import RedisError
 
 from plugins.amazon.accounts import Account
 from plugins.amazon.client import CREATE_INVOICE_FEED, Client
@@ -33,6 +38,8 @@ from webapp.api import (
     UpdateKind,
     UploadedDocument,
     lazy_gettext as _l,
+    now,
+    parse_instant,
 )
 
 
@@ -41,7 +48,6 @@ def _kind(code: str, label: Any) -> UpdateKind:
         code,
         label,
         repeatable=True,
-        exclusive=True,
         look_after=60.0,
         look_steps=(60.0, 120.0, 300.0, 900.0),
         unseen_after=2 * 86_400.0,
@@ -55,8 +61,10 @@ KINDS: Final = (
 CODES: Final = frozenset(kind.code for kind in KINDS)
 LANE: Final = "UPLOAD_VAT_INVOICE"
 PDF: Final = "application/pdf"
-TOO_EARLY: Final = "79513"  # the order is not shipped completely
-TAKEN_BEFORE: Final = "79520"
+TOO_EARLY: Final = ("79513", "79517")  # the order is not shipped completely; not dispatched
+TAKEN_BEFORE: Final = "79520"  # our guess, as is the practice Amazon's: Amazon publishes no code for it
+EARLY_AT_MOST: Final = timedelta(days=3)  # until then Amazon has learned of a shipment that its orders show
+NOTED: Final = 30 * 86_400  # seconds for which it is remembered what became of earlier attempts
 RESERVE: Final = 1  # calls that uploads leave to cancellations and refunds, whose feeds are asked about in the same way
 LONGEST_WAIT: Final = 6 * 3600.0
 PATIENCE: Final = 300.0  # seconds until the next look-up after one that learned nothing
@@ -110,16 +118,15 @@ def look_up(
     """An outcome for each update. `sync_seconds`: between two readings of the store's orders."""
     finder = _Uploads(client, shared, Account.of(store), LANE, most=1, reserve=RESERVE)
     finder.sync_seconds = sync_seconds
-    outcomes = finder.look_up(updates)
-    return {update.id: _of_upload(update, outcomes[update.id]) for update in updates}
+    found = finder.look_up([one for one in updates if one.handle is not None])
+    outcomes = {id_: _patient(outcome) for id_, outcome in found.items()}
+    return outcomes | {one.id: finder.lost(one) for one in updates if one.handle is None}
 
 
-def _of_upload(update: Update, outcome: Outcome) -> Outcome:
-    match outcome:
-        case Unknown() if update.handle is None:
-            return NotYet(0)  # several feeds could be it: repeated, it is taken once
-        case NothingLearned(seconds=seconds):  # Amazon gives 80 reports in an hour: thousands must not ask all the time
-            return replace(outcome, seconds=max(seconds, PATIENCE))
+def _patient(outcome: Outcome) -> Outcome:
+    """Amazon gives 80 reports in an hour: thousands of documents must not ask for theirs all the time."""
+    if isinstance(outcome, NothingLearned):
+        return replace(outcome, seconds=max(outcome.seconds, PATIENCE))
     return outcome
 
 
@@ -142,10 +149,36 @@ class _Uploads(Finder):
                 return {one.id: Refused(str(error), error.stored()) for one in group}
         return super().outcomes_of(feed, group)
 
+    def lost(self, update: Update) -> Outcome:
+        """It is sent again; that Amazon may have it is remembered."""
+        if update.begun or update.look_from:
+            self._note("lost", update)
+        return NotYet(0)
+
     def _outcome(self, report: RecordReport, update: Update) -> Outcome:
-        if report.taken or report.code == TAKEN_BEFORE:
+        if report.taken or (report.code == TAKEN_BEFORE and self._noted_at("lost", update)):
             return Effective()
-        if report.code == TOO_EARLY:
-            seconds = min(self.sync_seconds * 2 ** min(max(update.attempts - 1, 0), 20), LONGEST_WAIT)
-            return NotCarriedOut(seconds=seconds, problem=report.sentence)
+        if report.code in TOO_EARLY:  # it goes only once the desk knows of the shipment
+            self._note("early", update)
+            since = self._noted_at("early", update)
+            if since is None or now() - since < EARLY_AT_MOST:
+                seconds = min(self.sync_seconds * 2 ** min(max(update.attempts - 1, 0), 20), LONGEST_WAIT)
+                return NotCarriedOut(seconds=seconds, problem=report.sentence)
         return Refused(report.sentence)
+
+    def _note(self, what: str, update: Update) -> None:
+        """Remember since when this is so of an update. Without Redis, it is not remembered."""
+        key, at = self._key(what, update), now().isoformat()
+        with suppress(RedisError):
+            self.shared.ask(lambda redis: redis.set(key, at, ex=NOTED, nx=True))
+
+    def _noted_at(self, what: str, update: Update) -> datetime | None:
+        key = self._key(what, update)
+        try:
+            kept: Any = self.shared.ask(lambda redis: redis.get(key))
+        except RedisError:
+            return None
+        return parse_instant(kept.decode()) if kept else None
+
+    def _key(self, what: str, update: Update) -> str:
+        return self.shared.key("amazon", "upload", what, self.account.key, str(update.id))

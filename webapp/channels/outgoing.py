@@ -104,7 +104,7 @@ class Unknown:
 @dataclass(frozen=True, slots=True)
 class NotYet:
     """The update was certainly not carried out and is sent again after so many seconds (throttled, unreachable,
-    paused). When a lookup returns it, it has no reason.
+    paused). When a lookup returns it, it has no reason; of a repeatable kind, it may return it without knowing.
 
     `problem` is the channel's own sentence; `cause` is a stored DeskError if we know the reason ourselves.
     """

@@ -1,7 +1,8 @@
 """Invoices that a seller uploads for business buyers in Europe: feeds whose document is a PDF, and whose options say
 what it is. Their report is a text, as that of flat files.
 
-Amazon's code for an order that is not completely shipped is 79513; the other codes are made up.
+Amazon's code for an order that is not completely shipped is 79513; the other codes are made up. The same document again
+is taken without an effect; another one with its number is refused.
 """
 
 import re
@@ -24,6 +25,7 @@ DUPLICATE: Final = 79520
 NO_MARKETPLACE: Final = 79530
 DOCUMENTS: Final = ("Invoice", "CreditNote")
 AMOUNTS: Final = ("metadata:totalamount", "metadata:totalvatamount")
+SAYING: Final = ("metadata:documenttype", *AMOUNTS)  # what a document is
 
 
 class NotTaken(Exception):
@@ -39,7 +41,8 @@ def take_in(practice: "Practice", feed: Feed) -> tuple[str, bool]:
     options = {name.lower(): value for name, value in feed.options.items()}
     code, sentence, effect = 0, "", "invoiced"
     try:
-        _check(practice, feed, options)
+        if _check(practice, feed, options):
+            effect = "same"
     except NotTaken as refused:
         code, sentence, effect = refused.code, str(refused), "refused"
     body = {"feed_id": feed.id, "reason": options.get("metadata:documenttype", "")} | {
@@ -50,7 +53,8 @@ def take_in(practice: "Practice", feed: Feed) -> tuple[str, bool]:
     return _report(code, sentence), bool(code)
 
 
-def _check(practice: "Practice", feed: Feed, options: dict[str, str]) -> None:
+def _check(practice: "Practice", feed: Feed, options: dict[str, str]) -> bool:
+    """Whether Amazon has the document; raises `NotTaken`."""
     document = practice.store.document(feed.document or "")
     if document is None or not (document.body or b"").startswith(b"%PDF-"):
         raise NotTaken(NO_PDF, "The document is not a PDF.")
@@ -73,7 +77,10 @@ def _check(practice: "Practice", feed: Feed, options: dict[str, str]) -> None:
         raise NotTaken(NOT_SHIPPED, f"Order {order_id} has not been shipped completely.")
     for told in practice.store.told(order_id):
         if told["operation"] == TYPE and told["effect"] == "invoiced" and told["body"].get("invoicenumber") == number:
-            raise NotTaken(DUPLICATE, f"The document {number} was uploaded before.")
+            if any(told["body"].get(name.removeprefix("metadata:")) != options.get(name) for name in SAYING):
+                raise NotTaken(DUPLICATE, f"Another document {number} was uploaded before.")
+            return True
+    return False
 
 
 def _check_amount(name: str, value: str | None) -> None:

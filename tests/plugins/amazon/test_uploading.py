@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -15,7 +16,6 @@ from tests.plugins.amazon.conftest import feeds_done
 from webapp.api import (
     Effective,
     NotCarriedOut,
-    NothingLearned,
     NotYet,
     Outcome,
     Refused,
@@ -24,6 +24,7 @@ from webapp.api import (
     Unknown,
     Update,
     UploadedDocument,
+    now,
 )
 from webapp.testing import HandedUpdates
 
@@ -76,28 +77,45 @@ def test_one_that_comes_too_early_waits_for_the_next_sync_and_others_are_refused
 
     placed = amazon.place(marketplace="DE", status="SHIPPED")
     assert settled(channel, eu, amazon, upload(placed, pdf=b"<html>")) == Refused("The document is not a PDF.")
-    again = upload(placed)
-    assert [settled(channel, eu, amazon, again) for _ in range(2)] == [Effective()] * 2  # Amazon has it: that is all
-    assert amazon.effects(placed["order_id"]) == 1
 
 
-def test_a_lost_answer_is_found_and_nothing_is_uploaded_twice(
+def test_one_that_stays_too_early_is_refused_after_three_days(
+    channel: AmazonChannel, eu: StoreAccess, amazon: PracticeClient, upload: Upload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    early = upload(amazon.place(marketplace="DE", status="UNSHIPPED"))
+    assert isinstance(settled(channel, eu, amazon, early), NotCarriedOut)
+    monkeypatch.setattr(uploading, "now", lambda: now() + timedelta(days=3))
+    refused = settled(channel, eu, amazon, early)
+    assert isinstance(refused, Refused)
+    assert "has not been shipped completely" in refused.sentence
+
+
+def test_one_whose_answer_was_lost_goes_again_and_no_other_feed_is_taken_for_it(
     channel: AmazonChannel, eu: StoreAccess, amazon: PracticeClient, upload: Upload
 ) -> None:
     placed = amazon.place(marketplace="DE", status="SHIPPED")
     amazon.fault("createFeed", "drop", when="after")
-    outcome, lost = sent(channel, eu, upload(placed))
+    update = upload(placed)
+    outcome, lost = sent(channel, eu, update)
     assert isinstance(outcome, Unknown)
-    found = channel.look_up(eu, [lost])[lost.id]
-    assert isinstance(found, Sent)
-
-    amazon.fault("createFeed", "drop", when="before")
-    _, never = sent(channel, eu, upload(placed))
-    known = replace(never, known=frozenset({found.handle or ""}))
-    assert isinstance(channel.look_up(eu, [known])[never.id], NothingLearned)  # a list may be late
-
     amazon.foreign_feed(uploading.LANE, region="eu", marketplace_ids=[placed["marketplace_id"]])
-    assert channel.look_up(eu, [never])[never.id] == NotYet(0)  # two could be it: taken once, it can be repeated
+    feeds_done(amazon)
+    assert channel.look_up(eu, [lost])[lost.id] == NotYet(0)
+    assert settled(channel, eu, amazon, update) == Effective()
+    assert amazon.effects(placed["order_id"]) == 1
+
+
+def test_a_number_that_amazon_has_is_taken_for_ours_only_after_a_lost_answer(
+    channel: AmazonChannel, eu: StoreAccess, amazon: PracticeClient, upload: Upload
+) -> None:
+    placed = amazon.place(marketplace="DE", status="SHIPPED")
+    first = upload(placed)
+    assert settled(channel, eu, amazon, first) == Effective()
+    _, asked = sent(channel, eu, upload(placed, number=first.reference, total=1200))
+    feeds_done(amazon)
+    assert isinstance(channel.look_up(eu, [asked])[asked.id], Refused)
+    assert channel.look_up(eu, [replace(asked, handle=None)])[asked.id] == NotYet(0)
+    assert channel.look_up(eu, [asked])[asked.id] == Effective()
 
 
 def test_what_amazon_would_refuse_never_leaves(channel: AmazonChannel, eu: StoreAccess, upload: Upload) -> None:

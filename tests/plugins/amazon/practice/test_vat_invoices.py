@@ -70,7 +70,9 @@ def test_what_amazon_does_not_take(feeder: Feeder, wish: dict[str, Any], changes
 def test_a_number_is_used_once_and_another_order_may_have_it(feeder: Feeder) -> None:
     order, other = (feeder.seller.place(marketplace="DE", status="SHIPPED") for _ in range(2))
     upload(feeder, order)
-    assert "\t79520\tError\t" in upload(feeder, order)
+    assert "records successful\t\t1" in upload(feeder, order)
+    assert feeder.http.get(f"/practice/orders/{order['order_id']}/told").get_json()["effects"] == 1
+    assert "\t79520\tError\t" in upload(feeder, order, totalamount="12.00")
     assert "\tError\t" not in upload(feeder, other)
 
 
