@@ -106,7 +106,10 @@ def test_an_invoice_goes_once_the_order_is_shipped_and_its_credit_memo_after_it(
     later(20)
     [document] = uploaded(taking)
     assert (document.number, document.total, document.tax) == (invoice.number, invoice.total_minor, 400)
+    db.session.rollback()
+    assert "pdf" not in vars(document)  # it is drawn once it is read, without the database
     assert document.pdf.startswith(b"%PDF-")
+    assert not db.session().in_transaction()
     assert "Jane" not in f"{taking.delivered} {waiting.payload}"
     assert (state_of(invoice), state_of(memo)) == ("sent", "owed")
     assert column(CREDIT_MEMOS, MEMO_LIST, memo.id, mia) == [Label("Upload waits", "waits")]

@@ -2,7 +2,8 @@
 
 The source is the document; its number is the reference, by which the channel knows it. A document is uploaded once the
 channel shows its order as shipped completely, a credit memo not before the invoices of its order. The PDF is drawn from
-the document's snapshot just before it is sent. Only the channel's report of it shows what became of it.
+the document's snapshot just before it is sent, and after the transaction that claims it, so that nobody waits for its
+locks meanwhile. Only the channel's report of it shows what became of it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,11 +16,12 @@ from webapp.audit.actor import Actor, ActorKind
 from webapp.billing.models import CreditMemo, Invoice, Purpose
 from webapp.channels.described import takes_documents
 from webapp.channels.incoming import INVOICE_BY_CHANNEL, ChannelStage, IncomingOrder
-from webapp.channels.logos import picture_of
+from webapp.channels.logos import Logo, picture_of
 from webapp.channels.services import channel_name
 from webapp.channels.uploads import CREDIT_MEMO_UPLOAD, INVOICE_UPLOAD, UPLOADED, UploadedDocument
 from webapp.db import among, any_row, db, once_a_transaction
 from webapp.documents import pdf
+from webapp.documents.composed import Document
 from webapp.documents.invoices import DoesNotAddUp, check_amounts, compose
 from webapp.documents.issued import content_of
 from webapp.documents.upload_settings import first_moment
@@ -128,9 +130,11 @@ class DocumentUpload(OutwardKind):
         return {"version": VERSION, "number": source.number, "total": source.total_minor, "currency": source.currency}
 
     def private(self, update: ChannelUpdate) -> Mapping[str, Any]:
-        document, actor, file = self._document(update), Actor.job("uploads"), BytesIO()
+        document, actor = self._document(update), Actor.job("uploads")
         content = content_of(document, actor)
-        pdf.draw([compose(content)], file, lambda logo: picture_of(logo, actor))
+        composed = compose(content)
+        logo = composed.face.logo
+        pictures = {logo: picture_of(logo, actor)} if logo else {}
         return {
             UPLOADED: UploadedDocument(
                 number=content.number,
@@ -138,7 +142,7 @@ class DocumentUpload(OutwardKind):
                 currency=document.currency,
                 total=content.total.minor,
                 tax=content.tax.minor,
-                pdf=file.getvalue(),
+                draw=lambda: _drawn(composed, pictures),
             )
         }
 
@@ -169,6 +173,12 @@ class DocumentUpload(OutwardKind):
     def _document(self, update: ChannelUpdate) -> Invoice | CreditMemo:
         found: Any = db.session.get_one(self.model, update.source_id)
         return cast(Invoice | CreditMemo, found)
+
+
+def _drawn(document: Document, pictures: Mapping[Logo, bytes | None]) -> bytes:
+    file = BytesIO()
+    pdf.draw([document], file, pictures.get)
+    return file.getvalue()
 
 
 class InvoiceUpload(DocumentUpload):

@@ -164,7 +164,7 @@ def upload() -> Callable[..., Update]:
     def make(placed: dict[str, Any], *, is_credit_memo: bool = False, **more: Any) -> Update:
         number, order, marketplace = next(_names), placed["order_id"], placed["marketplace_id"]
         values: dict[str, Any] = {"number": f"INV-{number:06}", "currency": "EUR", "total": 1190, "tax": 190}
-        values |= {"pdf": b"%PDF-1.7 an invoice", "is_credit_memo": is_credit_memo}
+        values |= {"draw": lambda: b"%PDF-1.7 an invoice", "is_credit_memo": is_credit_memo}
         document = UploadedDocument(**values | more)
         kind = "credit_memo_upload" if is_credit_memo else "invoice_upload"
         return Update(number, kind, order, marketplace, document.number, {"version": 1}, private={"document": document})

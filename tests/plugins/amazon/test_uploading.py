@@ -76,7 +76,7 @@ def test_one_that_comes_too_early_waits_for_the_next_sync_and_others_are_refused
     assert early.seconds == channel.poll_interval(eu)
 
     placed = amazon.place(marketplace="DE", status="SHIPPED")
-    assert settled(channel, eu, amazon, upload(placed, pdf=b"<html>")) == Refused("The document is not a PDF.")
+    assert settled(channel, eu, amazon, upload(placed, draw=lambda: b"<html>")) == Refused("The document is not a PDF.")
 
 
 def test_one_that_stays_too_early_is_refused_after_three_days(
@@ -129,7 +129,7 @@ def test_what_amazon_would_refuse_never_leaves(channel: AmazonChannel, eu: Store
         assert isinstance(outcome, Refused)
         assert (outcome.cause or {})["code"] == BadMessage.code
     yen = uploading.options_of(upload(placed), UploadedDocument(
-        number="1", is_credit_memo=False, currency="JPY", total=900, tax=82, pdf=b"",
+        number="1", is_credit_memo=False, currency="JPY", total=900, tax=82, draw=bytes,
     ))  # fmt: skip
     assert (yen["metadata:totalamount"], yen["metadata:totalvatamount"]) == ("900", "82")
     assert "an invoice" not in repr(upload(placed))
