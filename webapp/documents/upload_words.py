@@ -16,7 +16,7 @@ NOT_UPLOADED = AttentionKind(
     "document_not_uploaded",
     _l("Not uploaded"),
     _l("An invoice or a credit memo was not uploaded: %(problem)s"),
-    _l("See to what it says and try again. If you uploaded it at the channel itself, say so; else close it."),
+    _l("Fix what it names, then try again. If you uploaded it at the channel itself, say so; else close it."),
 )
 STATE_LABELS: Mapping[str, LazyString] = {
     UpdateState.HELD: _l("Upload waits"),

@@ -93,7 +93,7 @@ class ShipsFirst(DeskError):
 
 class InvoiceFirst(DeskError):
     code = "upload_waits_for_invoice"
-    sentence = _l("It goes once it is known what became of the upload of the order's invoice.")
+    sentence = _l("It waits for the result of the invoice's upload.")
 
 
 def upload_refusal(document: Invoice | CreditMemo, order: Order) -> NotToUpload | None:
