@@ -1,5 +1,8 @@
 """`upload_dues` names the orders of which a job uploads issued documents to their channels.
 
+What is due is not kept on the way back, and the stores' settings are: after it and the next way forward, save each
+store's *Upload of invoices* again to have its orders looked at.
+
 Revision ID: 0034
 Revises: 0033
 Create Date: 2026-11-30 13:20:00.000000
