@@ -24,6 +24,7 @@ from webapp.channels import keeping
 from webapp.channels.incoming import Component, IncomingAmount, OrdersPage
 from webapp.channels.legal_face import FACE
 from webapp.channels.models import Shop, Store
+from webapp.channels.returns import ReturnReason
 from webapp.channels.services import access, add_store, remember_marketplaces
 from webapp.channels.shops import create_shop
 from webapp.clock import now
@@ -39,6 +40,8 @@ from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order, OrderAmount
 from webapp.orders.order_settings import IMPORT_ORDERS, NEW_ORDERS, OWN_NUMBERS
 from webapp.orders.queries import locked
+from webapp.returns.contract import ReturnItem
+from webapp.returns.services import request_return
 from webapp.schema import SchemaDiffers
 from webapp.search.contract import ORDERS
 from webapp.search.query import parse
@@ -457,3 +460,17 @@ def test_no_version_that_would_forget_refunds_is_gone_back_to(
     assert "Credit memos were recorded" in caplog.text
     schema.migrate()
     assert db.session.scalars(select(CreditMemo.id)).all() == [memo.id]
+
+
+def test_no_version_that_would_forget_returns_is_gone_back_to(
+    take: Callable[..., list[Order]], operator: Actor, caplog: pytest.LogCaptureFixture
+) -> None:
+    [order] = take(shipped_order())
+    with unit_of_work():
+        items = [ReturnItem(order.lines[0].id, 1, ReturnReason.OTHER)]
+        request_return(locked(order), items, actor=operator)
+    db.session.rollback()
+    with pytest.raises(SystemExit):
+        schema.back_to("0032")
+    assert "Returns were recorded" in caplog.text
+    schema.migrate()

@@ -9,6 +9,7 @@ Create Date: 2026-11-30 13:00:00.000000
 
 import sqlalchemy as sa
 from alembic import op
+from alembic.util import CommandError
 
 from webapp.db import UtcDateTime
 
@@ -92,6 +93,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    if op.get_bind().scalar(sa.text("SELECT EXISTS (SELECT 1 FROM returns)")):
+        raise CommandError("Returns were recorded: an earlier version would lose them.")
     op.drop_table("return_memos")
     op.drop_table("return_lines")
     op.drop_table("returns")
