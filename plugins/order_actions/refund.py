@@ -301,7 +301,9 @@ def _amount(field: str, text: str, currency: str) -> int:
 
 
 def _lines(order: Order, left: Refundable, units: Mapping[int, int]) -> Iterable[AmountsOfLine]:
-    """The lines, each with so many `units` at first; without any, a line that is alone with all that is left of it."""
+    """The lines, each at first with so many `units` that came back, and go back to stock; without any, a line that is
+    alone with all that is left of it.
+    """
     currency = order.currency or ""
     begun = units or (left.units if len(left.units) == 1 else {})
     for line in order.lines:
@@ -318,7 +320,8 @@ def _lines(order: Order, left: Refundable, units: Mapping[int, int]) -> Iterable
         most = left.units.get(line.id, 0)
         if most or amounts:
             done = [(label, Money(minor, currency)) for label, minor in left.so_far(line) if minor]
-            yield AmountsOfLine(line.id, line.title, line.sku, most, begun.get(line.id, 0), amounts, done)
+            first = begun.get(line.id, 0)
+            yield AmountsOfLine(line.id, line.title, line.sku, most, first, amounts, done, units.get(line.id, 0))
 
 
 def _left(minor: int, order: Order) -> Any:

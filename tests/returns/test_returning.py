@@ -10,10 +10,11 @@ from flask import Flask
 from sqlalchemy import update
 from sqlalchemy.exc import DBAPIError
 
-from tests.refunds import only_recorded, shipped_line, shipped_order
+from tests.refunds import only_recorded, refund, reverse, shipped_line, shipped_order
 from webapp.audit.actor import Actor
 from webapp.billing.memos import CancelInstead, issue_memos
 from webapp.billing.models import MemoState
+from webapp.billing.refundable import LineWish, Wish
 from webapp.channels.incoming import FulfilledBy
 from webapp.channels.returns import ReturnReason
 from webapp.db import db, unit_of_work
@@ -231,7 +232,50 @@ def test_the_refund_begins_with_what_was_accepted_and_the_return_names_it(
     assert services.units_to_refund(row) == {}
     with pytest.raises(services.NothingAccepted):
         do(order, "refund", wish, mia)
-    assert line.refunded == 1
+    assert (line.refunded, row.state) == (1, S.CLOSED)
+
+    reverse(memo, actor=mia)
+    [row] = returns_of(order)
+    assert (line.refunded, row.state, services.units_to_refund(row)) == (0, S.CLOSED, {line.id: 1})
+    do(order, "refund", wish, mia)
+    assert (line.refunded, services.units_to_refund(returns_of(order)[0])) == (1, {})
+
+
+def test_what_another_refund_took_is_not_refunded_again(
+    take: Take, mia: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only_recorded(monkeypatch)
+    [order] = take(shipped_order([shipped_line("MUG", 3)]))
+    line = order.lines[0]
+    one = Wish(lines={line.id: LineWish(1)})
+    first, second = request(order, 1, actor=mia), request(order, 1, actor=mia)
+    for row in (first, second):
+        step(row, "authorize_return", mia)
+        step(row, "receive_return", mia)
+    assert step(first, "accept_return", mia) == S.ACCEPTED
+    refund(order, one, actor=mia)
+    assert step(second, "reject_return", mia) == S.REJECTED
+    assert services.units_to_refund(first) == {line.id: 1}  # two came back, and one of them is refunded
+
+    refund(order, one, actor=mia)
+    assert first.state == S.CLOSED  # whichever refund it was
+    assert services.refund_of_return(order, first.id)[0] == {line.id: 0}
+    wish = {"return_id": first.id, "reason": "CustomerReturn", "lines": {str(line.id): {"units": 1}}}
+    with pytest.raises(services.RefundedOutside):
+        do(order, "refund", wish, mia)
+
+
+def test_goods_that_were_refunded_before_they_came_back_leave_nothing_to_do(
+    take: Take, mia: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only_recorded(monkeypatch)
+    [order] = take(shipped_order([shipped_line("MUG", 2)]))
+    refund(order, Wish(lines={order.lines[0].id: LineWish(1)}), actor=mia)
+    row = request(order, 1, actor=mia)
+    step(row, "authorize_return", mia)
+    step(row, "receive_return", mia)
+    assert step(row, "accept_return", mia) == S.CLOSED
+    assert isinstance(services.refund_refusal_of(row), services.RefundedOutside)
 
 
 def test_a_return_closes_once_its_refund_is_issued(take: Take, mia: Actor) -> None:

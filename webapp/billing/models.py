@@ -167,6 +167,9 @@ class CreditMemo(Model):
     order: Mapped[Order] = relationship()
     shop: Mapped[Shop] = relationship()
     invoice: Mapped[Invoice | None] = relationship()
+    opposite: Mapped["CreditMemo | None"] = relationship(  # the memo that takes it back
+        primaryjoin="CreditMemo.id == foreign(remote(CreditMemo.corrects_id))", uselist=False, viewonly=True
+    )
     lines: Mapped[list["CreditMemoLine"]] = relationship(back_populates="memo", order_by="CreditMemoLine.position")
     person: Mapped[User | None] = relationship(
         primaryjoin="and_(foreign(CreditMemo.actor_id) == User.id, CreditMemo.actor_kind == 'person')", viewonly=True

@@ -90,6 +90,7 @@ class AmountsOfLine(NamedTuple):
     units: int  # at first
     amounts: Sequence[AmountLeft]
     done: Sequence[tuple[Words, Money]] = ()
+    restock: int = 0  # units that go back to stock, at first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,19 +13,17 @@ from webapp.db import among, db, once_a_transaction
 from webapp.documents.return_slips import Announced
 from webapp.errors import NotFound
 from webapp.orders.models import Order
+from webapp.orders.queries import AROUND
 from webapp.returns.models import PREFIX, Return, ReturnLine
 
-_WHOLE = (
-    joinedload(Return.lines),
-    joinedload(Return.person),
-    selectinload(Return.memos).selectinload(CreditMemo.lines),
-)
+_MEMOS = selectinload(Return.memos).options(selectinload(CreditMemo.lines), joinedload(CreditMemo.opposite))
+_WHOLE = (joinedload(Return.lines), joinedload(Return.person), _MEMOS)
 _MOST = 2**31 - 1  # of an id
 
 
 def returns_of(order: Order) -> Sequence[Return]:
     """The order's returns with their lines, people and credit memos, oldest first."""
-    name = f"returns of {order.id} {order.version}"  # every change of a return raises the version
+    name = f"returns of {order.id} {order.version}"  # a new return raises the version
     query = select(Return).where(Return.order_id == order.id).order_by(Return.id).options(*_WHOLE)
     return once_a_transaction(name, lambda: list(db.session.scalars(query).unique()))
 
@@ -57,9 +55,10 @@ def find_return(number: str, actor: Actor) -> Return:
 
 
 def returns_by_id(ids: Sequence[int], actor: Actor) -> list[Return]:
-    """Those of the returns that the actor may see, in this order, with their orders."""
-    query = visible(Return, actor).where(among(Return.id, ids)).options(joinedload(Return.order))
-    found = {row.id: row for row in db.session.scalars(query)}
+    """Those of the returns that the actor may see, in this order and as they are now, with all that acts read."""
+    query = _read(visible(Return, actor)).where(among(Return.id, ids))
+    query = query.options(joinedload(Return.order).options(*AROUND))
+    found = {row.id: row for row in db.session.scalars(query.execution_options(populate_existing=True)).unique()}
     return [found[id_] for id_ in ids if id_ in found]
 
 
@@ -73,7 +72,7 @@ def id_of(number: str) -> int | None:
 def _read(query: Select[Return]) -> Select[Return]:
     lines = selectinload(Return.lines).joinedload(ReturnLine.line)
     around = (lines, joinedload(Return.person), joinedload(Return.order))
-    return query.options(*around, selectinload(Return.memos).selectinload(CreditMemo.lines))
+    return query.options(*around, _MEMOS)
 
 
 def announced(row: Return) -> Announced:

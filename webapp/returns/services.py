@@ -2,11 +2,12 @@
 
 Units that come back have left before. Those of returns that are neither ended nor here yet are counted in the order's
 lines (`to_return`), so that no two returns ask for one unit; those that are here are counted as `returned`. Money is
-not moved here: a refund is composed as any other, and the return names its credit memo; once it is issued for all
-that was accepted, the return closes by itself.
+not moved here: a refund is composed as any other, and the return names its credit memo; once all that was accepted is
+refunded, by it or by another, the return closes by itself. If the refund is taken back then, the return stays closed,
+and its refund is offered again.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,8 +15,7 @@ from sqlalchemy import select
 
 from webapp.audit.actor import Actor
 from webapp.billing.memos import CanceledNotRefunded, CancelInstead, memo_of
-from webapp.billing.models import CreditMemo, MemoState
-from webapp.billing.refundable import refundable_units
+from webapp.billing.models import CreditMemo, CreditMemoLine, MemoState
 from webapp.channels.described import refund_reason_for
 from webapp.channels.incoming import Component, FulfilledBy
 from webapp.channels.returns import ReturnReason
@@ -24,10 +24,10 @@ from webapp.clock import now
 from webapp.db import among, db
 from webapp.errors import Invalid, Refusal
 from webapp.i18n import lazy_gettext as _l
-from webapp.orders.events import EventGroup, EventWords, record
+from webapp.orders.events import EventGroup, EventWords, record, record_all
 from webapp.orders.inputs import UnitsOfLine
 from webapp.orders.models import Order, OrderLine
-from webapp.orders.queries import AROUND, locked_all
+from webapp.orders.queries import locked_all
 from webapp.orders.services import ManagedAtChannel, comment as add_comment
 from webapp.orders.states import OrderState
 from webapp.returns.contract import ReturnItem
@@ -97,7 +97,14 @@ class NothingAccepted(Refusal):
     """Nothing was accepted, or its refund is composed already."""
 
     code = "nothing_accepted"
-    sentence = _l("Nothing of this return is accepted and not refunded yet.")
+    sentence = _l("Nothing accepted is left to refund.")
+
+
+class RefundedOutside(Refusal):
+    """Units were accepted, and as many of their lines as came back are in refunds that don't name the return."""
+
+    code = "return_refunded_outside"
+    sentence = _l("The units that came back are refunded already, or about to be, by a refund that names no return.")
 
 
 _NOT_POSSIBLE: Mapping[str, type[Refusal]] = {DECIDE: ReturnDecided, RECEIVE: NotOnItsWay, INSPECT: NothingToInspect}
@@ -192,6 +199,8 @@ def lines_left(order: Order, return_id: int, step: str) -> list[UnitsOfLine]:
 
 def close_refusal(row: Return) -> Refusal | None:
     """Why a return can't be closed now."""
+    if row.order.managed_at_channel:
+        return ManagedAtChannel()
     return ReturnEnded() if row.state in ENDED else None
 
 
@@ -246,15 +255,10 @@ def close_each(ids: Sequence[int], *, actor: Actor) -> dict[int, Refusal | None]
     """Close those of these returns that the actor may see; returns why each of them can't be closed, or None. Locks
     their orders, in the order of their ids.
     """
-    rows = returns_by_id(ids, actor)
-    orders = {order.id: order for order in locked_all(sorted({row.order_id for row in rows}), actor, *AROUND)}
-    refusals: dict[int, Refusal | None] = {}
-    for row in rows:
-        try:
-            close_return(orders[row.order_id], row.id, actor=actor)
-            refusals[row.id] = None
-        except Refusal as refusal:
-            refusals[row.id] = refusal
+    rows = _locked(ids, actor)
+    refusals = {row.id: close_refusal(row) for row in rows}
+    if closing := [row for row in rows if refusals[row.id] is None]:
+        _close(closing, actor)
     return refusals
 
 
@@ -265,71 +269,92 @@ def close_return(order: Order, return_id: int, *, actor: Actor) -> None:
     row = return_of(order, return_id)
     if refusal := close_refusal(row):
         raise refusal
-    with _moving(order, row):
-        row.closed_at = now()
-    _record(row, "return_closed", actor)
+    _close([row], actor)
 
 
 # --- Refunding what came back -----------------------------------------------------------------------------------------
 
 
-def units_to_refund(row: Return) -> dict[int, int]:
-    """By order line, the accepted units for which no refund of this return is composed."""
-    refunded: dict[int | None, int] = {}
-    for memo in row.memos:
-        if memo.state not in _NOT_PAID_BACK:
-            for line in memo.lines:
-                if line.component == Component.ITEM:
-                    refunded[line.line_id] = refunded.get(line.line_id, 0) + line.units
-    return {line.line_id: left for line in row.lines if (left := line.accepted - refunded.get(line.line_id, 0)) > 0}
+def units_to_refund(row: Return, *, before: CreditMemo | None = None) -> dict[int, int]:
+    """By order line, the accepted units for which no refund is composed: neither one of this return, nor another that
+    took units which came back. `before`: as it was before this memo of the order.
+    """
+    own = {line.line_id: line.units for line in before.lines if line.component == Component.ITEM} if before else {}
+    free = {
+        line.id: min(units, line.returned - line.refunded - line.refunding + own.get(line.id, 0))
+        for line, units in _unnamed(row)
+    }
+    return {line_id: units for line_id, units in free.items() if units > 0}
 
 
-def refund_refusal_of(row: Return) -> Refusal | None:
-    """Why the order's refund can't begin with this return."""
-    return None if units_to_refund(row) else NothingAccepted()
+def refund_refusal_of(row: Return, *, before: CreditMemo | None = None) -> Refusal | None:
+    """Why the order's refund can't begin with this return, or could not `before` this memo."""
+    if units_to_refund(row, before=before):
+        return None
+    return RefundedOutside() if _unnamed(row) else NothingAccepted()
 
 
 def refund_of_return(order: Order, return_id: int) -> tuple[dict[int, int], str]:
-    """How the refund of what came back begins: units by order line, as far as the order has them left, and the
-    channel's reason, empty if none fits. Raises `NotFound`.
+    """How the refund of what came back begins: units of each order line of the return, and the channel's reason, empty
+    if none fits. Raises `NotFound`.
     """
     row = return_of(order, return_id)
     left = units_to_refund(row)
-    units = {line.id: min(left[line.id], refundable_units(line)) for line in order.lines if line.id in left}
-    reasons = {ReturnReason(line.reason) for line in row.lines if line.line_id in left}
+    units = {line.line_id: left.get(line.line_id, 0) for line in row.lines}
+    reasons = {ReturnReason(line.reason) for line in row.lines if units[line.line_id]}
     return units, refund_reason_for(order.store.channel, order.marketplace, reasons)
 
 
 def note_refund(order: Order, return_id: int, memo: CreditMemo, *, actor: Actor) -> None:
-    """Record that a credit memo refunds what came back with a return. The caller holds the order's lock. Raises
-    `NothingAccepted`.
+    """Record that a credit memo, just composed, refunds what came back with a return. The caller holds the order's
+    lock. Raises `NothingAccepted` or `RefundedOutside`.
     """
-    row = return_of(order, return_id)
-    if refusal := refund_refusal_of(row):
+    row, memo = return_of(order, return_id), memo_of(order, memo.id)
+    if refusal := refund_refusal_of(row, before=memo):
         raise refusal
-    row.memos.append(memo_of(order, memo.id))
+    row.memos.append(memo)
     _record(row, "return_refunded", actor, total=f"{memo.total} {memo.currency}")
-    if _is_settled(row):
-        close_return(order, row.id, actor=actor)
+    _close_settled([row], actor)
 
 
 def close_settled(memo_ids: Sequence[int], *, actor: Actor) -> None:
-    """Close the returns that these issued credit memos refund, if nothing is left to do: all goods are here and
+    """Close the returns whose goods these issued credit memos refund, if nothing is left to do: all goods are here and
     inspected, and every accepted unit is refunded. Locks their orders.
     """
-    found = db.session.scalars(select(ReturnMemo.return_id).where(among(ReturnMemo.memo_id, memo_ids)))
-    if not (ids := sorted(set(found))):
-        return
-    rows = returns_by_id(ids, actor)
-    for order in locked_all([row.order_id for row in rows], actor, *AROUND):
-        for row in rows:
-            if row.order_id == order.id and _is_settled(return_of(order, row.id)):
-                close_return(order, row.id, actor=actor)
+    named = select(ReturnMemo.return_id).where(among(ReturnMemo.memo_id, memo_ids))
+    of_lines = (
+        select(ReturnLine.return_id)
+        .join(CreditMemoLine, CreditMemoLine.line_id == ReturnLine.line_id)
+        .join(Return, Return.id == ReturnLine.return_id)
+        .where(among(CreditMemoLine.memo_id, memo_ids), Return.state == ReturnState.ACCEPTED)
+    )
+    if ids := sorted(set(db.session.scalars(named.union(of_lines)))):
+        _close_settled(_locked(ids, actor), actor)
+
+
+def _close_settled(rows: Iterable[Return], actor: Actor) -> None:
+    if settled := [row for row in rows if _is_settled(row)]:
+        _close(settled, actor)
 
 
 def _is_settled(row: Return) -> bool:
-    paid = all(memo.state == MemoState.ISSUED for memo in row.memos if memo.state not in _NOT_PAID_BACK)
-    return row.state == ReturnState.ACCEPTED and paid and not units_to_refund(row)
+    if row.state != ReturnState.ACCEPTED or any(memo.state != MemoState.ISSUED for memo in _paying(row)):
+        return False
+    return all(line.returned <= line.refunded for line, _units in _unnamed(row))
+
+
+def _unnamed(row: Return) -> list[tuple[OrderLine, int]]:
+    """The order lines with accepted units that no refund of this return has, and how many."""
+    named: dict[int | None, int] = {}
+    for line in (line for memo in _paying(row) for line in memo.lines if line.component == Component.ITEM):
+        named[line.line_id] = named.get(line.line_id, 0) + line.units
+    left = [(line.line, line.accepted - named.get(line.line_id, 0)) for line in row.lines]
+    return [(line, units) for line, units in left if units > 0]
+
+
+def _paying(row: Return) -> list[CreditMemo]:
+    """The return's credit memos, without those that never left, that were refused, or that are taken back."""
+    return [memo for memo in row.memos if memo.state not in _NOT_PAID_BACK and memo.opposite is None]
 
 
 # --- Moving -----------------------------------------------------------------------------------------------------------
@@ -344,7 +369,22 @@ def _moving(order: Order, row: Return) -> Iterator[None]:
     lines = {line.id: line for line in order.lines}
     for line in row.lines:
         lines[line.line_id].to_return += awaited(line, row.state) - before[line.line_id]
-    db.session.flush()
+
+
+def _locked(ids: Sequence[int], actor: Actor) -> list[Return]:
+    """Those of the returns that the actor may see, as they are now; their orders are locked."""
+    of_orders = select(Return.order_id).where(among(Return.id, ids))
+    locked_all(sorted(set(db.session.scalars(of_orders))), actor)
+    return returns_by_id(ids, actor)
+
+
+def _close(rows: Sequence[Return], actor: Actor) -> None:
+    at = now()
+    for row in rows:
+        with _moving(row.order, row):
+            row.closed_at = at
+    each = [{"number": row.number} for row in rows]
+    record_all([row.order for row in rows], "return_closed", actor=actor, each=each)
 
 
 def _inspect(order: Order, row: Return, accepted: Mapping[int, int], actor: Actor) -> None:
@@ -356,6 +396,7 @@ def _inspect(order: Order, row: Return, accepted: Mapping[int, int], actor: Acto
             line.rejected += left[line.line_id] - units
     good = sum(accepted.values())
     _record(row, "return_inspected", actor, accepted=good, rejected=sum(left.values()) - good)
+    _close_settled([row], actor)
 
 
 def _chosen(order: Order, return_id: int, step: str, units: Mapping[int, int]) -> tuple[Return, dict[int, int]]:

@@ -79,6 +79,7 @@ def test_a_return_from_its_request_to_the_credit_memo(
     [refund] = re.findall(rf'href="({url}/refund\?return_id=\d+)#', page)
     composer = browser.get(refund, htmx=True).text
     assert re.search(rf'name="lines-{mug}-units" value="2"', composer)
+    assert re.search(rf'name="lines-{mug}-restock" value="2"', composer)
     assert re.search(r'<option selected value="CustomerReturn">', composer)
     sent = {f"lines-{mug}-units": "2", "reason": "CustomerReturn"} | hidden(composer)
     assert browser.post(f"{url}/refund", sent, htmx=True).status_code == 200

@@ -27,7 +27,10 @@ class AmountsField(Field):
         self.data: dict[int, dict[str, Any]] = {}
         self.errors: list[str] = []
         self.typed = {
-            f"{line.id}-{UNITS}": str(line.units) for line in self.lines if line.most
+            f"{line.id}-{name}": str(count)
+            for line in self.lines
+            for name, count in ((UNITS, line.units), (RESTOCK, line.restock))
+            if line.most and (count or name == UNITS)
         } if not formdata else {
             name.removeprefix(f"{self.name}-"): text.strip()
             for name, text in formdata.items()

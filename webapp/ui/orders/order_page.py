@@ -61,7 +61,7 @@ from webapp.orders.tags import tags_of
 from webapp.returns.contract import CONDITION_LABELS, RESOLUTION_LABELS
 from webapp.returns.models import Return
 from webapp.returns.queries import returns_of
-from webapp.returns.services import close_refusal, left_of, refund_refusal_of
+from webapp.returns.services import RefundedOutside, close_refusal, left_of, refund_refusal_of
 from webapp.returns.states import (
     DECIDE,
     ENDED,
@@ -583,7 +583,14 @@ class OrderView:
             "open": row.state not in ENDED,
             "requested_at": row.requested_at,
             "by": shown.author_of(row, self.order.store),
-            "memos": [{"id": memo.id, "number": memo.number, "state": MEMO_STATES[memo.state]} for memo in row.memos],
+            "memos": [
+                {
+                    "id": memo.id,
+                    "number": memo.number,
+                    "state": MEMO_STATES[memo.state] if memo.opposite is None else _("Taken back"),
+                }
+                for memo in row.memos
+            ],
             "lines": [
                 {
                     "title": lines[line.line_id].title,
@@ -597,6 +604,7 @@ class OrderView:
             ],
             "ways": list(self._ways(row)),
             "refund": REFUND_ACT if self._may_refund(row) else "",
+            "refunded_outside": refusal if isinstance(refusal := refund_refusal_of(row), RefundedOutside) else None,
         }
 
     def _ways(self, row: Return) -> Iterator[dict[str, Any]]:
