@@ -3,6 +3,7 @@
 A request closes up to `MOST` returns: each is a short act, so there is no run.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from html import escape
 from typing import Any
@@ -19,7 +20,8 @@ from webapp.orders.queries import reference
 from webapp.returns.models import PREFIX
 from webapp.returns.queries import find_return, id_of, returns_by_id
 from webapp.returns.return_list import NUMBER, RETURN_LIST, STATE
-from webapp.returns.services import RETURNING, close_each, close_refusal
+from webapp.returns.services import RETURNING, close_each, close_refusal, left_of, units_to_refund
+from webapp.returns.states import INSPECT
 from webapp.ui.frame.access import current_actor
 from webapp.ui.frame.pages import page
 from webapp.ui.frame.redirects import redirect
@@ -92,7 +94,7 @@ class ReturnPages(ListPages):
         return f"{url_of(row.order, RETURNS)}#return-{row.id}"
 
     def choose(self) -> Drawn:
-        """What is about to be closed: how many returns, and how many of them have ended already."""
+        """What is about to be closed: how many returns, and what is still open of them."""
         actor, chosen = current_actor(), Chosen.read(self.subject)
         actor.needs(RETURNING)
         ids: list[int] = []
@@ -102,11 +104,14 @@ class ReturnPages(ListPages):
         if not rows:
             flash(str(NoReturnChosen()), "warn")
             return redirect(chosen.list_url())
+        fitting = [row for row in rows if close_refusal(row) is None]
         return page(
             "lists/returns/close.html",
             chosen=chosen,
             ids=[row.id for row in rows],
-            fitting=sum(close_refusal(row) is None for row in rows),
+            fitting=len(fitting),
+            to_refund=sum(bool(units_to_refund(row)) for row in fitting),
+            to_inspect=sum(any(left_of(row, INSPECT).values()) for row in fitting),
             more=len(ids) > MOST,
         )
 
@@ -122,8 +127,9 @@ class ReturnPages(ListPages):
                 refusals |= close_each(chosen.ids[start : start + TOGETHER], actor=actor)
         done = sum(refusal is None for refusal in refusals.values())
         flash(str(ngettext("%(num)s return closed", "%(num)s returns closed", done)), "good" if done else "warn")
-        if left := len(refusals) - done:
-            flash(str(ngettext("%(num)s had ended already", "%(num)s had ended already", left)), "warn")
+        for why, count in Counter(str(refusal) for refusal in refusals.values() if refusal is not None).items():
+            words = ngettext("%(num)s left as it is: %(why)s", "%(num)s left as they are: %(why)s", count, why=why)
+            flash(str(words), "warn")
         return redirect(chosen.list_url())
 
 
