@@ -5,7 +5,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from webapp.api import (
     CONDITION_LABELS,
@@ -132,6 +132,18 @@ class UnitsOfReturn(OfReturn):
     lines: Annotated[dict[int, int], FormField(_l("Units"), Kind.QUANTITIES)] = Field(default_factory=dict)
 
 
+class InspectedReturn(OfReturn):
+    """The return whose goods were inspected, and their condition if it is not the one that was said before."""
+
+    condition: Annotated[
+        ReturnCondition | None, BeforeValidator(lambda given: given or None), FormField(_l("Condition"), Kind.CHOICE)
+    ] = None
+
+
+class InspectedUnits(InspectedReturn, UnitsOfReturn):
+    """Units of a return that were inspected, and the condition of all its goods that were."""
+
+
 class ReturnAct(OrderAction):
     """An act on one return of the order. Why it is not possible now is said beside the return."""
 
@@ -186,18 +198,29 @@ class AcceptReturn(UnitsAct):
     """Accept received units after inspecting them; the others that wait for it are rejected."""
 
     code, label, icon, step = "accept_return", _l("Accept goods"), "check", "inspect"
+    Input = InspectedUnits
 
-    def perform(self, order: Order, data: UnitsOfReturn, actor: Actor) -> None:
-        accept_return(order, data.return_id, data.lines, actor=actor)
+    def perform(self, order: Order, data: InspectedUnits, actor: Actor) -> None:
+        accept_return(order, data.return_id, data.lines, condition=data.condition, actor=actor)
+
+    def offered(self, order: Order | None, actor: Actor) -> Mapping[str, Offered]:
+        return {**super().offered(order, actor), "condition": _found_condition()}
+
+    def offered_for(self, order: Order, number: int, actor: Actor) -> Mapping[str, Offered]:
+        return {**super().offered_for(order, number, actor), "condition": _found_condition()}
 
 
 class RejectReturn(ReturnAct):
     """Reject all received units that wait to be inspected."""
 
     code, label, icon = "reject_return", _l("Reject goods"), "x"
+    Input = InspectedReturn
 
-    def perform(self, order: Order, data: OfReturn, actor: Actor) -> None:
-        reject_return(order, data.return_id, actor=actor)
+    def perform(self, order: Order, data: InspectedReturn, actor: Actor) -> None:
+        reject_return(order, data.return_id, condition=data.condition, actor=actor)
+
+    def offered(self, order: Order | None, actor: Actor) -> Mapping[str, Offered]:
+        return {"condition": _found_condition()}
 
 
 class CloseReturn(ReturnAct):
@@ -207,6 +230,10 @@ class CloseReturn(ReturnAct):
 
     def perform(self, order: Order, data: OfReturn, actor: Actor) -> None:
         close_return(order, data.return_id, actor=actor)
+
+
+def _found_condition() -> Offered:
+    return Offered(choices=[("", _l("As it was said")), *CONDITION_LABELS.items()], default="")
 
 
 def _some(left: list[UnitsOfLine]) -> Offered:

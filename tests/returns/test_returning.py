@@ -101,7 +101,8 @@ def test_a_return_that_is_wholly_rejected_says_so(order: Order, mia: Actor) -> N
     row = request(order, 1, actor=mia)
     step(row, "authorize_return", mia)
     step(row, "receive_return", mia)
-    assert step(row, "reject_return", mia) == S.REJECTED
+    do(order, "reject_return", {"return_id": row.id, "condition": "damaged"}, mia)
+    assert (row.state, row.lines[0].condition) == (S.REJECTED, "damaged")
     assert isinstance(services.refund_refusal_of(row), services.NothingAccepted)
 
 

@@ -30,7 +30,7 @@ from webapp.orders.models import Order, OrderLine
 from webapp.orders.queries import locked_all
 from webapp.orders.services import ManagedAtChannel, comment as add_comment
 from webapp.orders.states import OrderState
-from webapp.returns.contract import ReturnItem
+from webapp.returns.contract import ReturnCondition, ReturnItem
 from webapp.returns.models import Return, ReturnLine, ReturnMemo
 from webapp.returns.queries import return_of, returns_by_id
 from webapp.returns.states import DECIDE, ENDED, INSPECT, RECEIVE, STEPS, ReturnState, awaited, state_of
@@ -237,18 +237,28 @@ def receive_return(order: Order, return_id: int, units: Mapping[int, int], *, ac
     _record(row, "return_received", actor, units=sum(chosen.values()))
 
 
-def accept_return(order: Order, return_id: int, units: Mapping[int, int], *, actor: Actor) -> None:
+def accept_return(
+    order: Order,
+    return_id: int,
+    units: Mapping[int, int],
+    *,
+    condition: ReturnCondition | None = None,
+    actor: Actor,
+) -> None:
     """Accept units that were received and not inspected yet, and reject the others of these; without units, accept
-    all. The caller holds the order's lock.
+    all. `condition` is that of all of them, if it is not the one that was said before. The caller holds the order's
+    lock.
     """
     row, chosen = _chosen(order, return_id, INSPECT, units)
-    _inspect(order, row, chosen, actor)
+    _inspect(order, row, chosen, condition, actor)
 
 
-def reject_return(order: Order, return_id: int, *, actor: Actor) -> None:
-    """Reject all units that were received and not inspected yet. The caller holds the order's lock."""
+def reject_return(order: Order, return_id: int, *, condition: ReturnCondition | None = None, actor: Actor) -> None:
+    """Reject all units that were received and not inspected yet. `condition`: see `accept_return`. The caller holds
+    the order's lock.
+    """
     row, _all = _chosen(order, return_id, INSPECT, {})
-    _inspect(order, row, {}, actor)
+    _inspect(order, row, {}, condition, actor)
 
 
 def close_each(ids: Sequence[int], *, actor: Actor) -> dict[int, Refusal | None]:
@@ -387,10 +397,14 @@ def _close(rows: Sequence[Return], actor: Actor) -> None:
     record_all([row.order for row in rows], "return_closed", actor=actor, each=each)
 
 
-def _inspect(order: Order, row: Return, accepted: Mapping[int, int], actor: Actor) -> None:
+def _inspect(
+    order: Order, row: Return, accepted: Mapping[int, int], condition: ReturnCondition | None, actor: Actor
+) -> None:
     left = left_of(row, INSPECT)
     with _moving(order, row):
         for line in row.lines:
+            if condition and left[line.line_id]:
+                line.condition = condition
             units = accepted.get(line.line_id, 0)
             line.accepted += units
             line.rejected += left[line.line_id] - units

@@ -73,9 +73,11 @@ def test_a_return_from_its_request_to_the_credit_memo(
         assert link, act
         choosing = browser.get(link[1], htmx=True).text
         assert 'max="2"' in choosing
-        page = browser.post(f"{url}/{act}_return", {"lines": "all"} | hidden(formed(choosing)), htmx=True).text
+        typed = {"lines": "all"} | ({"condition": "damaged"} if act == "accept" else {})
+        page = browser.post(f"{url}/{act}_return", typed | hidden(formed(choosing)), htmx=True).text
         assert f"R-000001 {state}" in words(page)
 
+    assert "A mug MUG Damaged or defective Damaged Refund the buyer 2 2 2 2 0" in words(page)
     [refund] = re.findall(rf'href="({url}/refund\?return_id=\d+)#', page)
     composer = browser.get(refund, htmx=True).text
     assert re.search(rf'name="lines-{mug}-units" value="2"', composer)

@@ -608,12 +608,13 @@ class OrderView:
         }
 
     def _ways(self, row: Return) -> Iterator[dict[str, Any]]:
-        """The acts that are possible with a return: a button each, or a link to the form where units are chosen."""
+        """The acts that are possible with a return: a button each, or a link to its form if there is a choice."""
         for codes, step in RETURN_ACTS:
             left = sum(left_of(row, step).values()) if step else int(close_refusal(row) is None)
             for act in self._acts(codes, {"return_id": row.id}) if left else []:
                 action = find_action(act["code"])
-                chooses = left > 1 and "lines" in action.Input.model_fields
+                fields = action.Input.model_fields
+                chooses = "condition" in fields or (left > 1 and "lines" in fields)
                 yield {**act, "icon": action.icon, "form": None if chooses else act["form"]}
 
     def _may_refund(self, row: Return) -> bool:
