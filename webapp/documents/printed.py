@@ -8,14 +8,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from sqlalchemy import select
+
 from webapp.audit.actor import Actor
 from webapp.billing.models import CreditMemo, Invoice
 from webapp.billing.queries import documents_by_id, orders_of_documents
+from webapp.db import among, db
 from webapp.documents import issued, packing, return_slips
 from webapp.documents.composed import Document
 from webapp.documents.invoices import DoesNotAddUp, compose
 from webapp.errors import DeskError, Forbidden, Refusal
 from webapp.i18n import LazyString, lazy_gettext as _l
+from webapp.returns.models import Return
+from webapp.returns.queries import returns_by_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,34 @@ class ReturnSlips(Printed):
         return Composed(documents, _hidden(ids, {order.id for order in orders}) | refused)
 
 
+class SlipsOfReturns(Printed):
+    """The slips of return requests; the rows are returns."""
+
+    code, label, file_name = "slips_of_returns", _l("Return slips"), "return-slips"
+
+    def orders_of(self, ids: Sequence[int]) -> Mapping[int, int]:
+        query = select(Return.id, Return.order_id).where(among(Return.id, ids))
+        return dict(db.session.execute(query).tuples().all())
+
+    def compose(self, actor: Actor, ids: Sequence[int], paper: str) -> Composed:
+        rows = returns_by_id(ids, actor)
+        composed = compose_slips(rows, paper)
+        return Composed(composed.documents, _hidden(ids, {row.id for row in rows}) | dict(composed.refused))
+
+
+def compose_slips(rows: Sequence[Return], paper: str) -> Composed:
+    """The slips of these returns, without those of denied ones."""
+    documents: list[OfRow] = []
+    refused: dict[int, DeskError] = {}
+    for row in rows:
+        try:
+            slip = return_slips.composed_slip(row.order, paper, return_slips.announced(row))
+            documents.append(OfRow(row.id, row.order_id, slip))
+        except return_slips.NothingAnnounced as why:
+            refused[row.id] = why
+    return Composed(documents, refused)
+
+
 class NotIssuedYet(Refusal):
     """The credit memo has no number."""
 
@@ -136,6 +169,6 @@ def _hidden(ids: Sequence[int], seen: set[int]) -> dict[int, DeskError]:
 
 
 PRINTED: Mapping[str, Printed] = {
-    kind.code: kind for kind in (PackingSlips(), ReturnSlips(), Invoices(), CreditMemos())
+    kind.code: kind for kind in (PackingSlips(), ReturnSlips(), SlipsOfReturns(), Invoices(), CreditMemos())
 }
-SLIPS, RETURN_SLIPS, INVOICES, CREDIT_MEMOS = PRINTED  # their codes
+SLIPS, RETURN_SLIPS, SLIPS_OF_RETURNS, INVOICES, CREDIT_MEMOS = PRINTED  # their codes

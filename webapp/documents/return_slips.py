@@ -20,6 +20,7 @@ from webapp.errors import Refusal
 from webapp.i18n import gettext as _, lazy_gettext as _l, spoken
 from webapp.orders.models import Order, OrderLine
 from webapp.orders.queries import AROUND, visible
+from webapp.returns.models import Return
 
 _BOX, _TICKED = "☐", "☒"
 
@@ -37,6 +38,24 @@ class NothingToReturn(Refusal):
 
     code = "nothing_to_return"
     sentence = _l("Everything in this order is canceled: nothing of it can come back.")
+
+
+class NothingAnnounced(Refusal):
+    """The return was denied."""
+
+    code = "nothing_announced"
+    sentence = _l("This return was denied: nothing comes back with it.")
+
+
+def announced(row: Return) -> Announced:
+    """A return as its slip shows it: what was asked for or, once it was decided about, what was authorized. Raises
+    `NothingAnnounced`.
+    """
+    units = {line: line.authorized if row.decided_at else line.asked for line in row.lines}
+    lines = {line.line_id: (count, ReturnReason(line.reason)) for line, count in units.items() if count}
+    if not lines:
+        raise NothingAnnounced
+    return Announced(row.number, lines)
 
 
 def orders_with_slips(actor: Actor, ids: Sequence[int]) -> list[Order]:

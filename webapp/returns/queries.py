@@ -8,9 +8,7 @@ from sqlalchemy.orm import joinedload, selectinload
 from webapp.audit.actor import Actor
 from webapp.billing.models import CreditMemo
 from webapp.billing.queries import visible
-from webapp.channels.returns import ReturnReason
 from webapp.db import among, db, once_a_transaction
-from webapp.documents.return_slips import Announced
 from webapp.errors import NotFound
 from webapp.orders.models import Order
 from webapp.orders.queries import AROUND
@@ -73,10 +71,3 @@ def _read(query: Select[Return]) -> Select[Return]:
     lines = selectinload(Return.lines).joinedload(ReturnLine.line)
     around = (lines, joinedload(Return.person), joinedload(Return.order))
     return query.options(*around, _MEMOS)
-
-
-def announced(row: Return) -> Announced:
-    """A return as its slip shows it: what was asked for or, once it was decided about, what was authorized."""
-    units = {line: line.authorized if row.decided_at else line.asked for line in row.lines}
-    lines = {line.line_id: (count, ReturnReason(line.reason)) for line, count in units.items() if count}
-    return Announced(row.number, lines)

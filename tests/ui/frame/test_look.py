@@ -157,6 +157,7 @@ def _pages(app: Flask, order: Order, store: Any, run: Any) -> list[str]:
             "documents.picking",
             "documents.return_slips_of_many",
             "returns.choose",
+            "returns.print_chosen",
             "returns.export",
             "ship_list.give",
         )

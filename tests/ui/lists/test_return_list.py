@@ -3,8 +3,9 @@
 import re
 from collections.abc import Callable
 
-from tests.refunds import shipped_order
+from tests.refunds import shipped_line, shipped_order
 from tests.ui.conftest import Browser
+from tests.ui.lists.test_invoice_list import sheets
 from tests.ui.orders.test_invoices import words
 from tests.ui.orders.test_returns import hidden, opened
 from webapp.audit.actor import Actor
@@ -64,6 +65,25 @@ def test_closing_many_costs_as_many_statements_as_closing_one(take: Take, browse
 def without_events(queries: list[str]) -> list[str]:
     """The statements, without values, and without those that write events."""
     return [re.sub(r"IN \([^)]*\)", "IN", query) for query in queries if "INTO order_events" not in query]
+
+
+def test_the_slips_of_ticked_returns_are_printed_without_denied_ones(
+    take: Take, browser: Browser, operator: Actor, work: Callable[[], object]
+) -> None:
+    orders = take(*(shipped_order([shipped_line(sku), shipped_line("HAT")]) for sku in ("MUG", "CUP", "POT")))
+    rows = [opened(order, operator) for order in orders]
+    with unit_of_work():
+        services.deny_return(locked(orders[2]), rows[2], actor=operator)
+    chosen = "&".join(f"return={row}" for row in rows)
+    page = browser.get(f"/returns/print?{chosen}").text
+    assert len(browser.queries) <= 12, "\n".join(browser.queries)
+    assert (page.count('class="slip"'), "This return was denied" in page) == (2, True)
+    assert browser.get(f"/orders/{orders[2].number}/return-slip?return_id={rows[2]}").status_code == 409
+    started = browser.post("/returns/print", {"return": [str(row) for row in rows]})
+    work()
+    first, second = sheets(browser.get(f"{started.location}/document").data)
+    assert ("R-000001" in first and "MUG" in first, "R-000002" in second and "CUP" in second) == (True, True)
+    assert "HAT" not in first + second
 
 
 def test_without_the_right_nothing_is_closed(

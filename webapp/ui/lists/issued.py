@@ -30,7 +30,6 @@ from webapp.documents.upload_list import UPLOAD
 from webapp.errors import Invalid, NotFound
 from webapp.i18n import gettext as _, lazy_gettext as _l
 from webapp.lists.contract import PlainRow
-from webapp.lists.listing import chosen_ids
 from webapp.orders.models import Order
 from webapp.orders.queries import reference
 from webapp.orders.services import actions
@@ -43,7 +42,15 @@ from webapp.ui.lists.chosen import Chosen
 from webapp.ui.lists.documents import PDF, chosen_paper, drawn
 from webapp.ui.lists.list_pages import Drawn, ListPages
 from webapp.ui.lists.order_cells import OrderDrawing, OrderTable
-from webapp.ui.lists.print_pages import ISSUED_INVOICES, ISSUED_MEMOS, Issued, issued_page, nothing_chosen, start_pdf
+from webapp.ui.lists.print_pages import (
+    ISSUED_INVOICES,
+    ISSUED_MEMOS,
+    Issued,
+    ids_to_print,
+    issued_page,
+    nothing_chosen,
+    start_pdf,
+)
 from webapp.ui.orders.order_page import INVOICES, REFUND_ACT, REFUNDS, url_of
 
 bp = Blueprint(INVOICE_LIST.code, __name__)
@@ -122,7 +129,7 @@ class IssuedPages(ListPages, ABC):
     def print_chosen(self) -> Drawn:
         """The chosen documents to print, in the order of the list."""
         chosen = Chosen.read(self.subject)
-        ids = self._chosen_ids(chosen)
+        ids = ids_to_print(chosen)
         if not ids:
             return nothing_chosen(chosen)
         return issued_page(self.kind, ids, chosen, pdf_url=url_for(".start_pdf"), more=len(ids) > print_runs.MOST)
@@ -130,7 +137,7 @@ class IssuedPages(ListPages, ABC):
     def start_pdf(self) -> AnyResponse:
         """Start a run that makes a PDF of the chosen documents, and redirect to it."""
         chosen = Chosen.read(self.subject)
-        return start_pdf(self.kind.printed, self._chosen_ids(chosen), chosen)
+        return start_pdf(self.kind.printed, ids_to_print(chosen), chosen)
 
     def url_of_number(self, text: str, actor: Actor) -> str:
         """The URL of the document, if the text is the number of one."""
@@ -203,13 +210,6 @@ class IssuedPages(ListPages, ABC):
             open_pdf_url=url_for(".show_buyer_pdf", document_id=found.id),
             open_facturx_url=url_for(".show_buyer_facturx", document_id=found.id) if is_installed() else "",
         )
-
-    def _chosen_ids(self, chosen: Chosen) -> list[int]:
-        """The chosen documents, at most one more than a PDF is made from."""
-        if not (chosen.everything or chosen.ids):
-            return []
-        actor = current_actor()
-        return chosen_ids(self.subject, actor, **chosen.where(actor), limit=print_runs.MOST + 1)
 
 
 def _content(document: Invoice | CreditMemo) -> InvoiceContent:

@@ -29,7 +29,7 @@ from webapp.orders.bulk import NothingChosen
 from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order
 from webapp.orders.queries import find_order, orders_by_id, reference
-from webapp.returns.queries import announced, return_of
+from webapp.returns.queries import return_of
 from webapp.ui.frame.access import current_actor, needs
 from webapp.ui.frame.formats import zone
 from webapp.ui.frame.header_values import attach
@@ -115,7 +115,7 @@ def start_credit_memos_pdf() -> AnyResponse:
 
 def _of_orders(kind: Issued, start_endpoint: str) -> str | AnyResponse:
     actor, chosen = current_actor(), Chosen.read()
-    order_ids = _chosen_orders(chosen)
+    order_ids = ids_to_print(chosen)
     if not order_ids:
         return nothing_chosen(chosen)
     by_order = document_ids_of(kind.model, order_ids)
@@ -135,7 +135,7 @@ def _of_orders(kind: Issued, start_endpoint: str) -> str | AnyResponse:
 
 def _start_pdf_of_orders(kind: Issued) -> AnyResponse:
     chosen = Chosen.read()
-    order_ids = _chosen_orders(chosen)
+    order_ids = ids_to_print(chosen)
     by_order = document_ids_of(kind.model, order_ids)
     return start_pdf(kind.printed, [id_ for order_id in order_ids for id_ in by_order[order_id]], chosen)
 
@@ -271,7 +271,7 @@ def return_slip_pdf(number: str) -> AnyResponse:
 def return_slips_of_many() -> str | AnyResponse:
     """The return slips of the chosen orders, in the order of the list."""
     actor, chosen = current_actor(), Chosen.read()
-    ids = _chosen_orders(chosen)
+    ids = ids_to_print(chosen)
     if not ids:
         return nothing_chosen(chosen)
     orders = return_slips.orders_with_slips(actor, ids[:SHOWN])
@@ -298,7 +298,7 @@ def return_slips_of_many() -> str | AnyResponse:
 def start_return_slips_pdf() -> AnyResponse:
     """Start a run that makes a PDF of the return slips of the chosen orders, and redirect to it."""
     chosen = Chosen.read()
-    return start_pdf(printed.RETURN_SLIPS, _chosen_orders(chosen), chosen)
+    return start_pdf(printed.RETURN_SLIPS, ids_to_print(chosen), chosen)
 
 
 def _with_slip(number: str) -> tuple[Order, return_slips.Announced | None]:
@@ -308,7 +308,7 @@ def _with_slip(number: str) -> tuple[Order, return_slips.Announced | None]:
     if why := return_slips.return_refusal(order):
         raise why
     named = request.args.get("return_id", type=int)
-    return order, None if named is None else announced(return_of(order, named))
+    return order, None if named is None else return_slips.announced(return_of(order, named))
 
 
 # --- Pages and files --------------------------------------------------------------------------------------------------
@@ -367,12 +367,12 @@ def start_pdf(what: str, ids: Sequence[int], chosen: Chosen) -> AnyResponse:
     return redirect(url_for("runs.show", run_id=run_id))
 
 
-def _chosen_orders(chosen: Chosen) -> list[int]:
-    """The chosen orders in the order of the list, at most one more than a PDF is made from."""
+def ids_to_print(chosen: Chosen) -> list[int]:
+    """The chosen rows in the order of the list, at most one more than a PDF is made from."""
     if not (chosen.everything or chosen.ids):
         return []
     actor = current_actor()
-    return chosen_ids(ORDER_LIST, actor, **chosen.where(actor), limit=print_runs.MOST + 1)
+    return chosen_ids(chosen.subject, actor, **chosen.where(actor), limit=print_runs.MOST + 1)
 
 
 def nothing_chosen(chosen: Chosen) -> AnyResponse:

@@ -9,11 +9,13 @@ from html import escape
 from typing import Any
 
 from flask import Blueprint, flash, url_for
+from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.audit.actor import Actor
 from webapp.db import unit_of_work
+from webapp.documents import print_runs, printed
 from webapp.errors import DeskError, Refusal
-from webapp.i18n import lazy_gettext as _l, ngettext
+from webapp.i18n import gettext as _, lazy_gettext as _l, ngettext
 from webapp.lists.contract import PlainRow
 from webapp.lists.listing import chosen_ids
 from webapp.orders.queries import reference
@@ -27,8 +29,10 @@ from webapp.ui.frame.pages import page
 from webapp.ui.frame.redirects import redirect
 from webapp.ui.lists.cells import Beneath, Draw, Drawing
 from webapp.ui.lists.chosen import Chosen
+from webapp.ui.lists.documents import chosen_paper
 from webapp.ui.lists.list_pages import Drawn, ListPages
 from webapp.ui.lists.order_cells import OrderDrawing, OrderTable
+from webapp.ui.lists.print_pages import SHOWN, ids_to_print, nothing_chosen, sheets_page, start_pdf
 from webapp.ui.lists.shipment_list import goods_lists
 from webapp.ui.orders.order_page import RETURNS, url_of
 
@@ -70,18 +74,17 @@ class ReturnPages(ListPages):
     """The pages of the list of returns."""
 
     table = ReturnTable
-    acts_on_returns = True
+    acts_on_returns = prints = True
 
     def add_to(self, bp: Blueprint) -> None:
         super().add_to(bp)
+        self.serve(bp, "GET", "/print", self.print_chosen)
+        self.serve(bp, "POST", "/print", self.start_pdf)
         self.serve(bp, "GET", "/close", self.choose)
         self.serve(bp, "POST", "/close", self.close)
 
     def beside(self) -> list[tuple[str, str, str]]:
         return goods_lists()
-
-    def _is_choosable(self, actor: Actor) -> bool:
-        return super()._is_choosable(actor) or actor.may(RETURNING)
 
     def url_of_number(self, text: str, actor: Actor) -> str:
         """The URL of the return, if the text is the whole number of one."""
@@ -92,6 +95,33 @@ class ReturnPages(ListPages):
         except DeskError:
             return ""
         return f"{url_of(row.order, RETURNS)}#return-{row.id}"
+
+    def print_chosen(self) -> Drawn:
+        """The slips of the chosen returns to print, in the order of the list."""
+        chosen = Chosen.read(self.subject)
+        ids = ids_to_print(chosen)
+        if not ids:
+            return nothing_chosen(chosen)
+        rows = returns_by_id(ids[:SHOWN], current_actor())
+        composed = printed.compose_slips(rows, chosen_paper())
+        return sheets_page(
+            ngettext("%(num)s return slip", "%(num)s return slips", len(ids) - len(composed.refused)),
+            [one.document for one in composed.documents],
+            [row.order for row in rows if row.id not in composed.refused],
+            chosen,
+            chosen.back_url,
+            pdf_url=url_for(".start_pdf"),
+            hidden=len(ids) - len(rows),
+            refused=[(row.order, composed.refused[row.id]) for row in rows if row.id in composed.refused],
+            left_out=len(composed.refused),
+            more=len(ids) > print_runs.MOST,
+            nothing=_("With none of these returns anything comes back."),
+        )
+
+    def start_pdf(self) -> AnyResponse:
+        """Start a run that makes a PDF of the slips of the chosen returns, and redirect to it."""
+        chosen = Chosen.read(self.subject)
+        return start_pdf(printed.SLIPS_OF_RETURNS, ids_to_print(chosen), chosen)
 
     def choose(self) -> Drawn:
         """What is about to be closed: how many returns, and what is still open of them."""
