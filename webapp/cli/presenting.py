@@ -296,7 +296,10 @@ def return_document(row: Return) -> Document:
             }
             for line in row.lines
         ],
-        "credit_memos": [{"id": memo.id, "number": memo.number, "state": memo.state} for memo in row.memos],
+        "credit_memos": [
+            {"id": memo.id, "number": memo.number, "state": memo.state, "taken_back": memo.opposite is not None}
+            for memo in row.memos
+        ],
     }
 
 

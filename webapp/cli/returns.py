@@ -14,7 +14,7 @@ _LINES = (
     "line_id", "sku", "title", "asked", "authorized", "received", "accepted", "rejected", "reason", "condition",
     "resolution",
 )  # fmt: skip
-_MEMOS = ("id", "number", "state")
+_MEMOS = ("id", "number", "state", "taken_back")
 
 
 @click.group()

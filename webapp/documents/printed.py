@@ -99,8 +99,7 @@ class SlipsOfReturns(Printed):
     code, label, file_name = "slips_of_returns", _l("Return slips"), "return-slips"
 
     def orders_of(self, ids: Sequence[int]) -> Mapping[int, int]:
-        query = select(Return.id, Return.order_id).where(among(Return.id, ids))
-        return dict(db.session.execute(query).tuples().all())
+        return dict(db.session.execute(select(Return.id, Return.order_id).where(among(Return.id, ids))).all())
 
     def compose(self, actor: Actor, ids: Sequence[int], paper: str) -> Composed:
         rows = returns_by_id(ids, actor)
