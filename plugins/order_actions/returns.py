@@ -233,7 +233,7 @@ class CloseReturn(ReturnAct):
 
 
 def _found_condition() -> Offered:
-    return Offered(choices=[("", _l("As it was said")), *CONDITION_LABELS.items()], default="")
+    return Offered(choices=[("", _l("As the request says")), *CONDITION_LABELS.items()], default="")
 
 
 def _some(left: list[UnitsOfLine]) -> Offered:

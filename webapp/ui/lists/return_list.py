@@ -115,7 +115,7 @@ class ReturnPages(ListPages):
             refused=[(row.order, composed.refused[row.id]) for row in rows if row.id in composed.refused],
             left_out=len(composed.refused),
             more=len(ids) > print_runs.MOST,
-            nothing=_("With none of these returns anything comes back."),
+            nothing=_("Nothing comes back with any of these returns."),
         )
 
     def start_pdf(self) -> AnyResponse:
