@@ -375,6 +375,7 @@ def test_what_the_invoice_says_of_the_shop_stays(order: Order, mia: Actor, opera
     db.session.expire_all()
     assert invoice.seller == {
         "name": order.shop.name, "legal_name": "", "address": "1 High Street", "vat_number": "DE123456789",
+        "country": "FR",
     }  # fmt: skip
 
 

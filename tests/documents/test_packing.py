@@ -44,7 +44,7 @@ def test_a_slip_carries_the_face_of_its_shop(orders: list[Order], mia: Actor, op
     with unit_of_work():
         change(FACE, told, find_order(str(orders[0].number), mia).shop, actor=operator)
     [slip] = slips(mia, orders[0]).slips
-    assert slip.face == Face(orders[0].shop.name, "Harbor GmbH", "1 Rue X\nParis", "DE123456789")
+    assert slip.face == Face(orders[0].shop.name, "Harbor GmbH", "1 Rue X\nParis", "DE123456789", country="FR")
 
 
 def test_only_what_is_open_is_packed_and_what_left_can_be_printed_again(orders: list[Order], mia: Actor) -> None:
