@@ -58,6 +58,7 @@ NOT_OF_BUTTONS = {
     returns.NothingToInspect: "of one return of several, beside which it stands",
     returns.ReturnEnded: "of one return of several, beside which it stands",
     returns.NothingAccepted: "of one return of several, beside which it stands",
+    returns.RefundedOutside: "of one return of several, beside which it stands",
 }
 
 
