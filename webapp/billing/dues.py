@@ -94,7 +94,8 @@ def work_off(limit: int) -> int:
         return 0
     actor = Actor.job("billing")
     orders = locked_all(ids, actor, *AROUND)
-    rows = select(InvoiceDue).where(among(InvoiceDue.order_id, ids)).execution_options(populate_existing=True)
+    rows = select(InvoiceDue).where(among(InvoiceDue.order_id, ids)).order_by(InvoiceDue.order_id).with_for_update()
+    rows = rows.execution_options(populate_existing=True)  # locked, so that `look_again` comes after a postponement
     waiting = {row.order_id: row for row in db.session.scalars(rows)}  # under the locks: another worker had the others
     orders = [order for order in orders if order.id in waiting]
     read_amounts(orders)
