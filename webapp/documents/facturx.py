@@ -213,8 +213,8 @@ def _for_archives(file: BytesIO, xml: bytes, about: dict[str, str], language: st
 
 
 def xml_of(content: InvoiceContent) -> bytes:
-    """The XML of a document that is not refused, checked against the standard's schema. Its keys are the standard's
-    numbers of business terms.
+    """The XML of a document that is not refused, checked against the standard's schema. Its keys are the
+    numbers by which the standard names its terms.
     """
     from facturx import generate_xml, xml_check_xsd
     from lxml import etree
