@@ -23,6 +23,7 @@ from webapp.updates.models import ChannelUpdate
 pytestmark = [pytest.mark.slow, pytest.mark.own_desk]
 
 ME = Actor.operator()
+UNDECIDED = ("webapp.sync.leases.HeldUpdates.attempt", "after")  # whether its feed left is known half an hour later
 STEPS = [
     ("sqlite", "plugins.amazon.channel.AmazonChannel.deliver", "after"),
     ("postgres", "webapp.billing.refund_updates.issue_memos", "after"),
@@ -38,6 +39,7 @@ STEPS = [
             "webapp.billing.refund_updates.issue_memos",
         )
         for when in ("before", "after")
+        if (step, when) != UNDECIDED
     ),
 ]
 
