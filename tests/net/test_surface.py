@@ -94,6 +94,18 @@ def _shape(named: Any) -> str:
     return re.sub(r" at 0x[0-9a-f]+", "", shape)
 
 
+def test_no_two_errors_have_one_code() -> None:
+    """A stored error is said by the class of its code."""
+
+    def below(kind: type[errors.DeskError]) -> Iterator[type[errors.DeskError]]:
+        for one in kind.__subclasses__():
+            yield one
+            yield from below(one)
+
+    ours = {kind for kind in below(errors.DeskError) if kind.__module__ in MODULES and "code" in vars(kind)}
+    assert len({kind.code for kind in ours}) == len(ours) > 100
+
+
 @sqlite_alone
 def test_codes(app: Flask, keep: Keep) -> None:
     registered = {

@@ -40,7 +40,7 @@ class TooMuchToRefund(Refusal):
 class NothingChosen(Refusal):
     """The memo would come to nothing, or to less than nothing."""
 
-    code = "nothing_chosen"
+    code = "refund_of_nothing"
     field = "lines"
     sentence = _l("The buyer would get nothing: choose units or amounts to refund.")
 
