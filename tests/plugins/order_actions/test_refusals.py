@@ -162,7 +162,7 @@ def test_every_reason_stands_on_a_button_in_some_state(take: Take, mia: Actor, m
     channel = next(plugin for plugin in hooks.manager.get_plugins() if type(plugin).__name__ == "FakeChannelPlugin")
     hooks.manager.unregister(channel)  # its plugin was left out
     db.session.rollback()
-    [order] = [order for order in db.session.query(Order) if order.state == "processing"][:1]
+    order = db.session.query(Order).filter_by(state="processing").order_by(Order.id).limit(1).one()
     met |= {type(offer.refusal): str(offer.refusal) for offer in offers(order, mia) if offer.refusal}
     assert {reason.__name__ for reason in reasons() - set(met)} == set()
     assert {reason.__name__ for reason in set(met) - reasons()} == set()
