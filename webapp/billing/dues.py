@@ -8,7 +8,7 @@ that runs twice, or on two workers, issues one document. Nothing is issued insid
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 import structlog
 from sqlalchemy import ColumnElement, delete, literal, select, update
@@ -44,6 +44,13 @@ UNKNOWN_TAX = AttentionKind(
     _l("Rates are declared for the country of delivery, and none of them comes to the tax that the channel charged."),
     _l("Correct the tax rates of the shop, then it is invoiced by itself; or invoice it by hand."),
 )
+
+
+class Due(Protocol):
+    """A row that says when a job looks again, and after how many attempts that failed."""
+
+    next_at: Any
+    tries: Any
 
 
 def remember(order_ids: Sequence[int]) -> bool:
@@ -113,7 +120,7 @@ def work_off(limit: int) -> int:
             plans.append((order, due_parts(order, actor)))
         except UnknownTax:
             _mark(order, actor)
-            _postpone(due)
+            postpone(due)
         except Refusal:
             over.append(order.id)  # whatever makes it due later writes the row again
     over += _done(plans, lambda some: issue(some, actor=actor), waiting)
@@ -141,12 +148,13 @@ def _done(
         if len(plans) == 1:
             [(order, _plan)] = plans
             log.error("order_not_invoiced", order=order.id, kind=type(error).__name__)
-            _postpone(waiting[order.id])
+            postpone(waiting[order.id])
             return []
         return [id_ for plan in plans for id_ in _done([plan], act, waiting)]
 
 
-def _postpone(due: InvoiceDue) -> None:
+def postpone(due: Due) -> None:
+    """Have the job look again later, ever more seldom."""
     due.next_at = now() + min(AGAIN * 2**due.tries, RAREST)
     due.tries = min(due.tries + 1, 30)
 

@@ -14,6 +14,7 @@ import structlog
 from sqlalchemy import ColumnElement, delete, literal, or_, select
 
 from webapp.audit.actor import Actor
+from webapp.billing.dues import postpone
 from webapp.billing.models import CreditMemo, Invoice
 from webapp.channels.models import Store
 from webapp.clock import now
@@ -30,8 +31,6 @@ from webapp.updates.models import ChannelUpdate, UpdateState
 from webapp.updates.owing import owe
 
 log = structlog.get_logger(__name__)
-AGAIN = timedelta(minutes=1)  # after an attempt that failed; the delay doubles with each further one
-RAREST = timedelta(hours=6)
 
 
 def remember(order_ids: Sequence[int]) -> bool:
@@ -86,9 +85,7 @@ def work_off(limit: int) -> int:
             if passes(error):
                 raise
             log.error("uploads_not_owed", order=order.id, kind=type(error).__name__)
-            due = waiting[order.id]
-            due.next_at = now() + min(AGAIN * 2**due.tries, RAREST)
-            due.tries = min(due.tries + 1, 30)
+            postpone(waiting[order.id])
     db.session.flush()
     gone = delete(UploadDue).where(among(UploadDue.order_id, over))
     db.session.execute(gone, execution_options={"synchronize_session": False})
