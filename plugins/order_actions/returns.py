@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from plugins.order_actions.short_form import as_list
 from webapp.api import (
     CONDITION_LABELS,
     HIDDEN,
@@ -83,11 +84,7 @@ class ReturnInput(ActionInput):
     @model_validator(mode="before")
     @classmethod
     def _one_item(cls, given: Any) -> Any:
-        if not isinstance(given, Mapping) or "items" in given:
-            return given
-        own = {name: value for name, value in given.items() if name in ItemFields.model_fields}
-        rest = {name: value for name, value in given.items() if name not in own}
-        return rest | {"items": [own]}
+        return as_list(given, "items", ItemFields)
 
 
 class ReturnOrder(OrderAction):

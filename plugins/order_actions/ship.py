@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from plugins.order_actions.moments import Moment, in_shop
+from plugins.order_actions.short_form import as_list
 from webapp.api import (
     HIDDEN,
     SHIP_HOLD,
@@ -94,11 +95,7 @@ class ShipInput(ActionInput):
     @model_validator(mode="before")
     @classmethod
     def _one_package(cls, given: Any) -> Any:
-        if not isinstance(given, Mapping) or "packages" in given:
-            return given
-        own = {name: value for name, value in given.items() if name in PackageFields.model_fields}
-        rest = {name: value for name, value in given.items() if name not in own}
-        return rest | {"packages": [own]}
+        return as_list(given, "packages", PackageFields)
 
 
 class ShipOrder(OrderAction):
