@@ -7,23 +7,18 @@ it, the newest invoices first; so invoices less corrections are what `invoiced` 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-
-from sqlalchemy import select
-from sqlalchemy.orm import selectinload
 
 from webapp.audit.actor import Actor
 from webapp.billing.attention import settle_if_paid
 from webapp.billing.memos import issue_memos
-from webapp.billing.models import CreditMemo, CreditMemoLine, Invoice, InvoiceLine, MemoState, Purpose
+from webapp.billing.models import CreditMemo, CreditMemoLine, Invoice, Purpose
 from webapp.billing.queries import invoices_of
 from webapp.billing.remaining import amounts_of, is_overdrawn, read_amounts, share
-from webapp.billing.taxes import WHOLE
+from webapp.billing.standing import Left, Standing, standing_of, standing_of_orders
 from webapp.clock import now
-from webapp.db import among, db
+from webapp.db import db
 from webapp.errors import NotFound, Refusal
 from webapp.i18n import lazy_gettext as _l
-from webapp.money import Money
 from webapp.orders.amounts import NOTHING, OWN, Place
 from webapp.orders.contract import Amount, Origin
 from webapp.orders.models import Order, OrderAmount, OrderLine
@@ -97,8 +92,7 @@ def _beyond(row: OrderAmount) -> Amount:
 
 def correct(plans: Sequence[tuple[Order, Excess]], *, actor: Actor) -> list[CreditMemo]:
     """Take these excesses back; the caller holds the orders' locks. Issues one memo for each invoice concerned."""
-    query = select(Invoice).where(among(Invoice.order_id, [order.id for order, _excess in plans]))
-    invoices = _standing(list(db.session.scalars(query.order_by(Invoice.id).options(selectinload(Invoice.lines)))))
+    invoices = standing_of_orders([order.id for order, _excess in plans])
     memos = [memo for order, excess in plans for memo in _memos(order, excess, invoices.get(order.id, []), actor)]
     return _issue(memos, actor)
 
@@ -108,7 +102,7 @@ def correction_refusals(order: Order) -> dict[int, Refusal | None]:
     return {standing.invoice.id: _refusal(order, standing) for standing in _standing_of(order)}
 
 
-def _refusal(order: Order, standing: "_Standing") -> Refusal | None:
+def _refusal(order: Order, standing: Standing) -> Refusal | None:
     if not standing.lines:
         return NothingToCorrect()
     rows = {(row.line_id or OWN, row.component): row for row in amounts_of(order)}
@@ -133,77 +127,16 @@ def correct_invoice(order: Order, invoice_id: int, *, actor: Actor) -> CreditMem
     return memo
 
 
-# --- What is left of an invoice ---------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class _Left:
-    """A line of an invoice less what corrections took back of it."""
-
-    line: InvoiceLine
-    units: int
-    figures: Amount
-    included: bool  # its tax was taken out of its price
-
-    @property
-    def as_told(self) -> Amount:
-        """Its figures as the channel tells amounts."""
-        figures = self.figures
-        return Amount(figures.charged + figures.tax, 0, figures.discount) if self.included else figures
-
-    def of(self, told: Amount) -> Amount:
-        """A part of it, given as the channel tells amounts, as figures of the document."""
-        if not self.included:
-            return told
-        if told == self.as_told:
-            return self.figures
-        rate = self.line.tax_rate or 0
-        tax = min(Money(told.net, "XXX").split([rate, WHOLE])[0].minor, self.figures.tax)
-        return Amount(told.charged + told.tax - tax, tax, told.discount)
-
-
-@dataclass(slots=True)
-class _Standing:
-    """An invoice with what is left of its lines."""
-
-    invoice: Invoice
-    lines: dict[Place, _Left]
-
-
-def _standing_of(order: Order) -> Sequence[_Standing]:
-    return _standing(invoices_of(order)).get(order.id, [])
-
-
-def _standing(invoices: Sequence[Invoice]) -> dict[int, list[_Standing]]:
-    """What is left of these invoices, by order and newest first, in one query."""
-    found: dict[int, list[_Standing]] = {}
-    by_id: dict[int | None, _Standing] = {}
-    for invoice in reversed(invoices):
-        included = bool(invoice.terms.get("prices_include_tax"))
-        lines = {
-            (line.line_id or OWN, line.component): _Left(
-                line, line.units, line.figures, included and line.tax_rate is not None
-            )
-            for line in invoice.lines
-        }
-        by_id[invoice.id] = _Standing(invoice, lines)
-        found.setdefault(invoice.order_id, []).append(by_id[invoice.id])
-    taken = select(CreditMemo.invoice_id, CreditMemoLine).join(CreditMemoLine.memo)
-    taken = taken.where(among(CreditMemo.order_id, list(found)), CreditMemo.purpose == Purpose.CORRECTION)
-    for invoice_id, line in db.session.execute(taken.where(CreditMemo.state == MemoState.ISSUED)) if by_id else ():
-        left = by_id[invoice_id].lines[line.line_id or OWN, line.component]
-        left.units, left.figures = left.units - line.units, left.figures.minus(line.figures)
-    for standing in by_id.values():
-        standing.lines = {place: left for place, left in standing.lines.items() if left.units or any(left.figures)}
-    return found
+def _standing_of(order: Order) -> Sequence[Standing]:
+    return standing_of(invoices_of(order)).get(order.id, [])
 
 
 # --- The memos --------------------------------------------------------------------------------------------------------
 
 
-def _memos(order: Order, excess: Excess, invoices: Sequence[_Standing], actor: Actor) -> Iterator[CreditMemo]:
+def _memos(order: Order, excess: Excess, invoices: Sequence[Standing], actor: Actor) -> Iterator[CreditMemo]:
     """The memos that take an excess back, one for each invoice."""
-    taken: dict[int, list[tuple[_Left, int, Amount]]] = {}
+    taken: dict[int, list[tuple[Left, int, Amount]]] = {}
     for place, (units, amount) in excess.items():
         with_it = [one for one in invoices if place in one.lines]
         for standing in with_it:
@@ -218,7 +151,7 @@ def _memos(order: Order, excess: Excess, invoices: Sequence[_Standing], actor: A
             yield _memo(order, standing.invoice, taken[standing.invoice.id], actor)
 
 
-def _memo(order: Order, invoice: Invoice, taken: Sequence[tuple[_Left, int, Amount]], actor: Actor) -> CreditMemo:
+def _memo(order: Order, invoice: Invoice, taken: Sequence[tuple[Left, int, Amount]], actor: Actor) -> CreditMemo:
     ordered = sorted(taken, key=lambda one: one[0].line.position)
     return CreditMemo(
         order=order,

@@ -17,14 +17,14 @@ from webapp.audit.rights import right_label
 from webapp.billing.contract import DocumentIssued, DocumentKind
 from webapp.billing.holding import REFUND_HOLD
 from webapp.billing.kept_buyers import keep, keep_of_invoices
-from webapp.billing.models import CreditMemo, CreditMemoLine, Invoice, MemoState, Purpose
+from webapp.billing.models import CreditMemo, CreditMemoLine, MemoState, Purpose
 from webapp.billing.numbering import draw_numbers, hold_sequences
+from webapp.billing.refund_taxes import RefundTaxes, parts_of, refund_taxes
 from webapp.billing.refund_words import BEYOND, PARTLY, PROPOSED, REFUND, words_of
 from webapp.billing.refundable import MemoPart, Refundable, Wish, refundable_units
-from webapp.billing.remaining import Part, read_amounts
+from webapp.billing.remaining import read_amounts
 from webapp.billing.services import NotPaid, TotalWithheld, seller_of, snapshots_of
-from webapp.billing.tax_schemes import told_of
-from webapp.billing.taxes import taxed
+from webapp.billing.tax_schemes import TaxTold, told_of
 from webapp.billing.terms import memo_terms
 from webapp.channels.contract import Channel
 from webapp.channels.described import refund_reasons
@@ -33,7 +33,7 @@ from webapp.channels.refunds import RefundAmount, RefundPlan, RefundRequest
 from webapp.channels.registered import channels
 from webapp.channels.services import ChannelLeftOut, channel_name, get_channel
 from webapp.clock import iso, now
-from webapp.db import among, db
+from webapp.db import db
 from webapp.errors import Forbidden, Invalid, NotFound, Refusal
 from webapp.hooks.failures import NotTaken
 from webapp.hooks.fence import ask
@@ -315,19 +315,22 @@ def issue_memos(memos: Sequence[CreditMemo], *, actor: Actor) -> None:
     locks of their orders.
     """
     read_amounts([memo.order for memo in memos])
+    refunds = [memo for memo in memos if memo.purpose == Purpose.REFUND]  # the others take their terms from a document
+    taxes, told = refund_taxes(refunds), iter(told_of([parts_of(memo) for memo in refunds]))
     for memo in memos:
+        if memo.purpose == Purpose.REFUND:
+            if memo.origin == Origin.DESK:
+                _move_pending(memo, -1)
+            _tax(memo, next(taxes), next(told))
         _count(memo)
         settle_state(memo.order)
-    refunds = [memo for memo in memos if memo.purpose == Purpose.REFUND]  # the others take their terms from a document
-    for memo, told in zip(refunds, told_of([_parts(memo) for memo in refunds]), strict=True):
-        memo.terms = {**memo.terms, "tax": told}
     db.session.flush()
-    sealed, invoices = snapshots_of([memo.order for memo in memos]), _invoices_of([memo.order_id for memo in memos])
+    sealed = snapshots_of([memo.order for memo in memos])
     shop_ids = [memo.shop_id for memo in memos]
     at = hold_sequences(DocumentKind.CREDIT_MEMO, shop_ids)  # under their locks: later numbers are not older
     for memo, number in zip(memos, draw_numbers(DocumentKind.CREDIT_MEMO, shop_ids, at), strict=True):
         memo.seller, memo.sealed = seller_of(memo.order), sealed.get(memo.order_id)
-        memo.terms = dict(memo_terms(memo.order, at, memo.terms, of=invoices.get(memo.order_id, [])))
+        memo.terms = dict(memo_terms(memo.order, at, memo.terms))
         memo.number, memo.issued_at, memo.state = number, at, MemoState.ISSUED
     db.session.flush()
     keep(memos)
@@ -515,18 +518,11 @@ def _move_pending(memo: CreditMemo, sign: int) -> None:
 
 
 def _count(memo: CreditMemo) -> None:
-    """Count a memo as refunded; one that was pending is so no more. What is taken back counts below zero; a correction
-    takes back what was invoiced. The taxes of its lines are known from now on.
-    """
+    """Count a memo as refunded. What is taken back counts below zero; a correction takes back what was invoiced."""
     if memo.purpose == Purpose.CORRECTION:
         _count_correction(memo)
         return
-    order, was_pending = memo.order, memo.purpose == Purpose.REFUND and memo.origin == Origin.DESK
-    if was_pending:
-        _move_pending(memo, -1)
-    if memo.purpose != Purpose.REVERSAL:
-        _tax(memo)
-    order.refunded_minor += memo.total_minor
+    memo.order.refunded_minor += memo.total_minor
     for line, row, by_id in _counted(memo):
         if line.units:
             by_id[line.line_id].refunded += line.units
@@ -554,34 +550,21 @@ def _counted(memo: CreditMemo) -> list[tuple[CreditMemoLine, Any, dict[Any, Any]
     ]
 
 
-def _tax(memo: CreditMemo) -> None:
-    """Set the tax rates of a memo's lines and, where prices include a tax of which the channel tells nothing, the
-    taxes.
-    """
-    with_tax = taxed(memo.order, _parts(memo), counted="refunded")
-    for line, one in zip(memo.lines, with_tax.lines, strict=True):
+def _tax(memo: CreditMemo, taxes: RefundTaxes, told: TaxTold) -> None:
+    """Set the taxes of a memo's lines with their rates, and what it says of them."""
+    for line, one in zip(memo.lines, taxes.lines, strict=True):
         line.charged, line.tax, line.discount = one.figures
         line.tax_rate = one.rate
-    notes = [with_tax.note] if with_tax.note else []
-    memo.terms = {"prices_include_tax": with_tax.included, "notes": notes}
-
-
-def _parts(memo: CreditMemo) -> list[Part]:
-    by_id = {line.id: line for line in memo.order.lines}
-    return [Part(by_id.get(line.line_id or 0), line.component, line.units, line.figures) for line in memo.lines]
+    memo.terms = {
+        "prices_include_tax": taxes.included,
+        "notes": list(taxes.notes),
+        "tax": told,
+        "documents": list(taxes.documents),
+    }
 
 
 def _of_mirror(memo: CreditMemo, line: CreditMemoLine) -> Amount:
     """A line's figures as the channel tells amounts: without a tax that was taken out of its price."""
-    if memo.terms.get("prices_include_tax") and line.tax_rate is not None:
+    if memo.terms.get("prices_include_tax"):
         return Amount(line.charged + line.tax, 0, line.discount)
     return line.figures
-
-
-def _invoices_of(order_ids: Sequence[int]) -> dict[int, list[str]]:
-    """The numbers of the invoices of these orders, oldest first."""
-    found: dict[int, list[str]] = {}
-    query = select(Invoice.order_id, Invoice.number).where(among(Invoice.order_id, order_ids)).order_by(Invoice.id)
-    for order_id, number in db.session.execute(query):
-        found.setdefault(order_id, []).append(number)
-    return found

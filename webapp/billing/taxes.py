@@ -127,32 +127,32 @@ def taxed(order: Order, parts: Sequence[Part], *, counted: str = "invoiced") -> 
         row = paid.get(part.place)
         if included and row is not None:
             rate = declared.rates[0]
-            tax = _within(part.amount.net, rate, getattr(row, counted).net)
+            tax = tax_within(part.amount.net, rate, getattr(row, counted).net)
             figures = Amount(figures.charged - tax, figures.tax + tax, figures.discount)
         elif row is not None and any(figures):
-            rate = _fitting(part, declared.rates)
+            rate = fitting_rate(part, declared.rates)
         lines.append(TaxedPart(part, figures, rate))
     unknown = bool(declared.rates) and any(one.rate is None and any(one.figures) for one in lines)
     return TaxedParts(lines, included, unknown, declared.note)
 
 
-def _within(paid: int, rate: int, before: int) -> int:
+def tax_within(paid: int, rate: int, before: int) -> int:
     """The tax within what is paid, so that the taxes of several invoices come to that of what they all charge."""
-    upto, since = (_share(amount, rate, WHOLE + rate) for amount in (before + paid, before))
+    upto, since = (share_of(amount, rate, WHOLE + rate) for amount in (before + paid, before))
     return upto - since
 
 
-def _fitting(part: Part, rates: Sequence[int]) -> int | None:
+def fitting_rate(part: Part, rates: Sequence[int]) -> int | None:
     """The rate that fits the part's tax best; None if none is within one minor unit per unit, or two fit alike."""
     net, tax = part.amount.charged - part.amount.discount, part.amount.tax
     units = part.units or (part.line.ordered if part.line else 0)
     off = {
-        rate: abs(net * rate - tax * WHOLE) for rate in rates if abs(_share(net, rate, WHOLE) - tax) <= max(1, units)
+        rate: abs(net * rate - tax * WHOLE) for rate in rates if abs(share_of(net, rate, WHOLE) - tax) <= max(1, units)
     }
     best = [rate for rate, difference in off.items() if difference == min(off.values())]
     return best[0] if len(best) == 1 else None
 
 
-def _share(amount: int, part: int, whole: int) -> int:
+def share_of(amount: int, part: int, whole: int) -> int:
     """The share of an amount in minor units, half away from zero."""
     return Money(amount, "XXX").split([part, whole - part])[0].minor

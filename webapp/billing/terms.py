@@ -54,16 +54,14 @@ def terms_of(order: Order, lines: TaxedParts, issued_at: datetime, left: Departu
     }
 
 
-def memo_terms(order: Order, issued_at: datetime, recorded: Mapping[str, Any], *, of: Sequence[str]) -> Terms:
-    """The terms of a credit memo, from those with which it was recorded; without documents of its own it refers to
-    those with these numbers.
-    """
+def memo_terms(order: Order, issued_at: datetime, recorded: Mapping[str, Any]) -> Terms:
+    """The terms of a credit memo, from those with which it was recorded."""
     return {
         "issued_on": issued_at.astimezone(ZoneInfo(order.shop.zone)).date().isoformat(),
         "prices_include_tax": bool(recorded.get("prices_include_tax")),
         "notes": list(recorded.get("notes", ())),
         "tax": recorded.get("tax", {}),
-        "documents": list(recorded.get("documents") or of),
+        "documents": list(recorded.get("documents", ())),
     }
 
 
