@@ -301,8 +301,8 @@ def _amount(field: str, text: str, currency: str) -> int:
 
 
 def _lines(order: Order, left: Refundable, units: Mapping[int, int]) -> Iterable[AmountsOfLine]:
-    """The lines, each at first with so many `units` that came back, and go back to stock; without any, a line that is
-    alone with all that is left of it.
+    """The lines, those of a return with no more than the `units` that were accepted, which go back to stock at first;
+    without a return, a line that is alone begins with all that is left of it.
     """
     currency = order.currency or ""
     begun = units or (left.units if len(left.units) == 1 else {})
@@ -317,7 +317,7 @@ def _lines(order: Order, left: Refundable, units: Mapping[int, int]) -> Iterable
             if found.tax:
                 words = _l("%(component)s, tax", component=label)
                 amounts.append(AmountLeft(f"{component}{TAX}", words, Money(found.tax, currency)))
-        most = left.units.get(line.id, 0)
+        most = min(left.units.get(line.id, 0), units.get(line.id, left.units.get(line.id, 0)))
         if most or amounts:
             done = [(label, Money(minor, currency)) for label, minor in left.so_far(line) if minor]
             first = begun.get(line.id, 0)

@@ -227,6 +227,9 @@ def test_the_refund_begins_with_what_was_accepted_and_the_return_names_it(
     assert services.refund_of_return(order, row.id) == ({line.id: 1}, "CustomerReturn")
 
     wish = {"return_id": row.id, "reason": "CustomerReturn", "lines": {str(line.id): {"units": 1}}}
+    with pytest.raises(services.MoreThanAccepted):  # the second one is not inspected yet
+        do(order, "refund", wish | {"lines": {str(line.id): {"units": 2}}}, mia)
+    assert (line.refunded, returns_of(order)[0].memos) == (0, [])
     do(order, "refund", wish, mia)
     [memo] = returns_of(order)[0].memos
     assert (memo.state, memo.lines[0].units) == (MemoState.ISSUED, 1)

@@ -100,6 +100,14 @@ class NothingAccepted(Refusal):
     sentence = _l("Nothing accepted is left to refund.")
 
 
+class MoreThanAccepted(Refusal):
+    """A refund that names a return has units of it that were not accepted."""
+
+    code = "more_than_accepted"
+    field = "lines"
+    sentence = _l("Accepted of %(sku)s and left to refund with this return: %(left)s.")
+
+
 class RefundedOutside(Refusal):
     """Units were accepted, and as many of their lines as came back are in refunds that don't name the return."""
 
@@ -317,11 +325,16 @@ def refund_of_return(order: Order, return_id: int) -> tuple[dict[int, int], str]
 
 def note_refund(order: Order, return_id: int, memo: CreditMemo, *, actor: Actor) -> None:
     """Record that a credit memo, just composed, refunds what came back with a return. The caller holds the order's
-    lock. Raises `NothingAccepted` or `RefundedOutside`.
+    lock. Raises `NothingAccepted`, `RefundedOutside` or `MoreThanAccepted`.
     """
     row, memo = return_of(order, return_id), memo_of(order, memo.id)
     if refusal := refund_refusal_of(row, before=memo):
         raise refusal
+    left, lines = units_to_refund(row, before=memo), {line.line_id: line.line for line in row.lines}
+    for part in memo.lines:
+        line = lines.get(part.line_id or 0)
+        if line is not None and part.units > left.get(line.id, 0):
+            raise MoreThanAccepted(sku=line.sku or line.title, left=left.get(line.id, 0))
     row.memos.append(memo)
     _record(row, "return_refunded", actor, total=f"{memo.total} {memo.currency}")
     _close_settled([row], actor)
