@@ -77,7 +77,7 @@ def invoice_of(number: int, rows: int, locale: str) -> Any:
         prices_include_tax=True,
         tax=sum((one.tax for one in amounts), Money(0, "EUR")),
         total=sum((one.total for one in amounts), Money(0, "EUR")),
-        paid_through_channel=True,
+        through_channel=True,
         locale=locale,
     )
 

@@ -100,7 +100,7 @@ def two_rates(**changed: Any) -> InvoiceContent:
         extras,
         **{
             "buyer": Buyer(billing=OFFICE, delivery=JANE, vat_number="FR98765432109"),
-            "paid_through_channel": True,
+            "through_channel": True,
             "footer": "Harbor GmbH · RCS Paris 123 456 789 · Capital 25 000 €",
         }
         | changed,

@@ -157,7 +157,7 @@ def _in_a_request(app: Flask) -> Any:
 
 
 def complete(found: InvoiceContent, **changed: Any) -> InvoiceContent:
-    return replace(found, **{"face": SELLER, "buyer": BUYER, "paid_through_channel": True} | changed)
+    return replace(found, **{"face": SELLER, "buyer": BUYER, "through_channel": True} | changed)
 
 
 def test_the_rules_of_the_standard_are_kept(tmp_path: Path) -> None:

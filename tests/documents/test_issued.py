@@ -16,19 +16,25 @@ from tests.refunds import only_recorded, refund, reverse, shipped_line, shipped_
 from webapp.audit.actor import Actor
 from webapp.audit.models import AuditEntry
 from webapp.audit.services import write_readings
+from webapp.billing.adopting import adopt
+from webapp.billing.corrections import correct_invoice
+from webapp.billing.holding import SETTINGS
 from webapp.billing.models import CreditMemo, Invoice
+from webapp.billing.proofs import Piece
 from webapp.billing.refundable import LineWish, Wish
 from webapp.billing.services import issue_invoice
 from webapp.channels.incoming import Component, IncomingAmount, TaxScheme
 from webapp.channels.legal_face import FACE
+from webapp.channels.outgoing import Accepted
 from webapp.db import db, unit_of_work
 from webapp.documents import pdf
 from webapp.documents.invoices import check_amounts, compose
 from webapp.documents.issued import content_of, contents_of
+from webapp.orders.contract import Amount
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
 from webapp.settings.services import store_all
-from webapp.testing import JANE, JAPAN, incoming_line, incoming_order
+from webapp.testing import JANE, JAPAN, FakeChannel, incoming_line, incoming_order
 from webapp.vault.services import erase
 
 Take = Callable[..., list[Order]]
@@ -171,6 +177,32 @@ def test_one_that_takes_a_memo_back_names_it_and_is_below_zero(take: Take, mia: 
     assert f"Takes back credit memo {memo.number}" in text
     assert "For invoice" not in text
     assert "-€16.84" in text
+
+
+def test_it_says_through_whom_the_money_went(
+    channel: FakeChannel, take: Take, mia: Actor, work: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is paid back by a correction or by what takes a memo back; a memo that is only recorded knows nothing."""
+    asked, elsewhere, alone, canceled = take(*[shipped_order([shipped_line("MUG")]) for _ in range(4)])
+    invoice, corrected = issue(asked, actor=mia), issue(canceled, actor=mia)
+    with unit_of_work():
+        store_all(SETTINGS, {"refund_hold": 0}, asked.store)
+    channel.outcomes = [Accepted()]
+    refund(asked, actor=mia)
+    work()
+    [sent] = db.session.scalars(select(CreditMemo))
+    with unit_of_work():
+        adopted = adopt(locked(elsewhere), [Piece("", "MUG", "item", 1, Amount(1000, 200))], actor=mia)
+        correction = correct_invoice(locked(canceled), corrected.id, actor=mia)
+    only_recorded(monkeypatch)
+    recorded = refund(alone, actor=mia)
+    assert adopted is not None
+    for memo in (sent, adopted):
+        assert "Refunded through Fake channel." in printed(memo, mia)
+    for memo in (recorded, correction, reverse(recorded, actor=mia)):
+        assert "through Fake channel" not in printed(memo, mia)
+    assert "Paid through Fake channel." not in printed(sent, mia)
+    assert "Paid through Fake channel." in printed(invoice, mia)
 
 
 @pytest.mark.usefixtures("memos_only")

@@ -230,8 +230,6 @@ def xml_of(content: InvoiceContent) -> bytes:
 
 
 def _terms(content: InvoiceContent) -> dict[str, Any]:
-    nothing = Money(0, content.total.currency)
-    paid = content.total if content.paid_through_channel else nothing
     net = str(content.total - content.tax)
     return {
         "BT-1": content.number,
@@ -251,8 +249,8 @@ def _terms(content: InvoiceContent) -> dict[str, Any]:
         "BT-109": net,
         "BT-110": str(content.tax),
         "BT-112": str(content.total),
-        "BT-113": str(paid),
-        "BT-115": str(content.total - paid),
+        "BT-113": str(content.total),  # nothing is due of any: the channel is paid before it tells of an order
+        "BT-115": str(Money(0, content.total.currency)),
     }
 
 
@@ -260,8 +258,8 @@ def _notes(content: InvoiceContent) -> Iterator[str]:
     if content.practice:
         yield _("PRACTICE – not a real order")
     yield labeled(_("%(channel)s order number", channel=content.channel), content.channel_order_number).text
-    if content.paid_through_channel:
-        yield _("Paid through %(channel)s.", channel=content.channel)
+    if content.payment:
+        yield content.payment
     yield from content.notes
     if content.footer:
         yield content.footer

@@ -133,7 +133,7 @@ class InvoiceContent:
     prices_include_tax: bool
     tax: Money  # as recorded: the sum of the rows' taxes
     total: Money  # as recorded: the sum of the rows' totals
-    paid_through_channel: bool = False
+    through_channel: bool = False  # whether the channel carried the money: the buyer's payment, or the refund
     reverse_charge: bool = False
     notes: Sequence[str] = ()  # in the document's language
     footer: str = ""  # the seller's last lines
@@ -145,6 +145,15 @@ class InvoiceContent:
     def lines(self) -> tuple[Row | Extra, ...]:
         """The rows, and behind them the amounts beside the products."""
         return (*self.rows, *self.extras)
+
+    @property
+    def payment(self) -> str:
+        """Through whom the money went, in the language that is spoken; empty where none did."""
+        if not self.through_channel:
+            return ""
+        if self.kind is Kind.CREDIT_MEMO:
+            return _("Refunded through %(channel)s.", channel=self.channel)
+        return _("Paid through %(channel)s.", channel=self.channel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,8 +363,8 @@ class _Composer:
         if self.taxed:
             price = _("Prices include tax.") if content.prices_include_tax else _("Prices do not include tax.")
             yield Text(price, Style.NOTE)
-        if content.paid_through_channel:
-            yield Text(_("Paid through %(channel)s.", channel=content.channel))
+        if content.payment:
+            yield Text(content.payment)
         if content.reverse_charge:
             yield Text(_("Reverse charge: the recipient owes the VAT."), Style.STRONG)
         yield from (Text(note) for note in content.notes)

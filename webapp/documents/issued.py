@@ -25,6 +25,7 @@ from webapp.documents import formats
 from webapp.documents.invoices import Buyer, Extra, InvoiceContent, Kind, Row
 from webapp.i18n import gettext as _, spoken
 from webapp.money import Money
+from webapp.orders.contract import Origin
 from webapp.orders.postal import address_of
 from webapp.vault import services as vault
 
@@ -77,13 +78,23 @@ def _content(document: Invoice | CreditMemo, actor: Actor, keys: vault.DataKeys 
             prices_include_tax=included,
             tax=Money(sum(line.tax for line in document.lines), document.currency),
             total=document.total,
-            paid_through_channel=True,
+            through_channel=_through_channel(document),
             notes=[*_of_tax(document.terms.get("tax", {})), *document.terms.get("notes", ())],
             footer=FOOTER.of(document.shop),
             practice=order.store.practice,
             locale=locale,
             paper=paper or formats.paper_for(country),
         )
+
+
+def _through_channel(document: Invoice | CreditMemo) -> bool:
+    """Whether the channel carried the money. It did not for a memo that is only recorded here, and there is none in
+    what corrects an invoice or takes a memo back.
+    """
+    if isinstance(document, Invoice):
+        return True
+    carried = not document.record_only or document.origin == Origin.ELSEWHERE
+    return document.purpose == Purpose.REFUND and carried
 
 
 def _of_tax(told: Mapping[str, Sequence[str]]) -> Iterator[str]:
