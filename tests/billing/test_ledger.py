@@ -1,5 +1,5 @@
 """The whole ledger, whatever happens in whatever order: documents come to the counters, to the minor unit and by
-component; nothing exceeds what was ever paid or what shipped; numbers have no gap.
+component; nothing exceeds what was ever paid or what shipped; what is offered is not refused; numbers have no gap.
 """
 
 from collections import Counter
@@ -15,12 +15,13 @@ from flask import Flask
 from hypothesis import HealthCheck, given, settings, strategies as st
 from sqlalchemy import func, select
 
+from tests.refunds import offers
 from webapp.audit.actor import Actor
 from webapp.billing import dues, memos
 from webapp.billing.corrections import correct_invoice, excess_of
 from webapp.billing.models import CreditMemo, Invoice, MemoState, Purpose
 from webapp.billing.refund_updates import RefundKind
-from webapp.billing.refundable import LineWish, Refundable, Wish
+from webapp.billing.refundable import LineWish, NothingChosen, Refundable, Wish
 from webapp.billing.remaining import Remaining
 from webapp.billing.services import issue_invoice
 from webapp.channels.incoming import Component, IncomingAmount, IncomingLine, IncomingOrder
@@ -32,7 +33,7 @@ from webapp.fulfillment.services import ship_order
 from webapp.money import Money
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
-from webapp.testing import again, incoming_line, incoming_order
+from webapp.testing import TipStays, again, incoming_line, incoming_order
 from webapp.updates.models import UpdateState
 
 Take = Callable[..., list[Order]]
@@ -62,6 +63,7 @@ STEPS = (
     "cancel",
     "units",
     "amount",
+    "offered",
     "all",
     "undo",
     "accept",
@@ -162,6 +164,22 @@ class Scene:
             )
             memos.record_refund(row, wish, "CustomerReturn", actor=self.mia)
 
+    def offered(self, first: int, second: int, quarters: int) -> None:
+        """A refund that the desk offers is never refused, and is of lines of which something has shipped."""
+        with self._writing() as row:
+            found = list(offers(row))
+            if not found:
+                return
+            wish = found[(first + 4 * second) % len(found)]
+            try:
+                memo = memos.record_refund(row, wish, "CustomerReturn", actor=self.mia)
+            except (NothingChosen, TipStays):  # units that cost nothing, or what the channel never refunds
+                return
+            except DeskError as problem:
+                raise AssertionError(str(problem)) from problem
+            shipped = {one.channel_line_number for one in row.lines if one.shipped}
+            assert {number for number, _code, _minor in memo.plan.get("parts", ())} <= shipped
+
     def all(self, first: int, second: int, quarters: int) -> None:
         with self._writing() as row:
             memos.record_refund(row, Wish(whole=True), "CustomerReturn", actor=self.mia)
@@ -251,6 +269,7 @@ def adds_up(order_id: int) -> None:
         )
         assert one.invoiced <= one.ordered
         assert one.refunded + one.refunding <= one.shipped
+        assert one.shipped or not any(row.pending.net for row in one.amounts)
     assert (order.refunded_minor, order.refunding_minor) == (totals["refunded"], totals["pending"])
     assert order.refunded_minor + order.refunding_minor <= order.refund_ceiling_minor
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from threading import Barrier
 
@@ -20,6 +21,7 @@ from webapp.billing.holding import SETTINGS
 from webapp.billing.memos import (
     AboveOwnLimit,
     CancelInstead,
+    CancelRest,
     NoSuchProposal,
     NothingToRefund,
     NotReversible,
@@ -38,7 +40,15 @@ from webapp.billing.memos import (
 from webapp.billing.models import CreditMemo, CreditMemoLine, MemoState
 from webapp.billing.refund_updates import RefundKind
 from webapp.billing.refund_words import REFUNDS
-from webapp.billing.refundable import LineWish, NothingChosen, Refundable, TooManyToRefund, TooMuchToRefund, Wish
+from webapp.billing.refundable import (
+    CancelUnshipped,
+    LineWish,
+    NothingChosen,
+    Refundable,
+    TooManyToRefund,
+    TooMuchToRefund,
+    Wish,
+)
 from webapp.billing.services import TotalWithheld
 from webapp.channels.incoming import Component, IncomingAmount, IncomingOrder
 from webapp.channels.outgoing import Accepted, Refused
@@ -47,16 +57,18 @@ from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, Invalid
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.services import ship_order
+from webapp.orders.attention import in_words
 from webapp.orders.events import events_of
 from webapp.orders.models import Order, OrderAmount
 from webapp.orders.queries import AROUND, locked, locked_all
 from webapp.orders.states import OrderState
 from webapp.settings.services import store_all
 from webapp.testing import FakeChannel, again, incoming_line, incoming_order, line_again
-from webapp.updates.deciding import offers, retry
+from webapp.updates.deciding import close, offers, retry
 from webapp.updates.models import ChannelUpdate, UpdateState
 
 Take = Callable[..., list[Order]]
+HAT = (IncomingAmount(Component.ITEM, 700), IncomingAmount(Component.SHIPPING, 200))
 MUG = (IncomingAmount(Component.ITEM, 3000, 570, 300), IncomingAmount(Component.SHIPPING, 499, 95))
 
 
@@ -224,6 +236,44 @@ def test_what_has_not_shipped_is_canceled_instead(take: Take, incoming: Incoming
     assert isinstance(refund_refusal(order, mia), CancelInstead)
 
 
+def test_of_a_partly_shipped_order_only_what_left_is_refunded(take: Take, incoming: IncomingOrder, mia: Actor) -> None:
+    lines = [*incoming.lines, incoming_line("HAT", price=700, amounts=HAT, total=900)]
+    [order] = take(replace(incoming, lines=tuple(lines), amounts=(), total=5364))
+    mug, cup, hat = order.lines
+    with unit_of_work():
+        ship_order(locked(order), [PackageInput("DHL", "JD1", lines={mug.id: 2, cup.id: 1})], actor=mia)
+    hold(order, 60)
+    unshipped = {
+        "sku": Wish({hat.id: LineWish(1)}),
+        "units": Wish({mug.id: LineWish(3)}),
+        "amount": Wish({hat.id: LineWish(0, {"item": 1})}),
+        "part": Wish({mug.id: LineWish(0, {"item": 1801})}),
+        "shipping": Wish(shipping=500),
+        "beside": Wish(adjustment_refund=3375),
+    }
+    left = {}
+    for name, wish in unshipped.items():
+        with pytest.raises(CancelUnshipped, match="canceled instead") as caught:
+            refund(order, wish, actor=mia)
+        left[name] = str(caught.value.values["left"])
+    assert left == {
+        "sku": "0", "units": "2", "amount": "0.00 EUR", "part": "18.00 EUR", "shipping": "4.99 EUR",
+        "beside": "33.74 EUR",
+    }  # fmt: skip
+
+    beside = refund(order, Wish(adjustment_refund=100), actor=mia)
+    assert {number for number, _code, _minor in beside.plan["parts"]} == {
+        mug.channel_line_number, cup.channel_line_number,
+    }  # fmt: skip
+    with unit_of_work():
+        undo_refund(locked(order), actor=mia)
+    assert refund(order, WHOLE, actor=mia).total_minor == 3374
+    assert isinstance(refund_refusal(order, mia), CancelRest)
+    with unit_of_work():
+        ship_order(locked(order), [PackageInput("DHL", "JD2")], actor=mia)
+    assert refund(order, WHOLE, actor=mia).total_minor == 5364 - 3374
+
+
 def test_a_withheld_total_is_not_refunded(take: Take, mia: Actor) -> None:
     order = shipped(take, incoming_order([incoming_line(total=None, amounts=(), unit_price=None)], total=None), mia)
     assert isinstance(refund_refusal(order, mia), TotalWithheld)
@@ -330,7 +380,7 @@ def test_it_waits_until_the_channel_shows_its_units_as_shipped(
     assert memo.number == "CM-000001"
 
 
-def test_what_the_channel_will_never_show_as_shipped_is_refused(
+def test_what_the_channel_will_never_show_as_shipped_is_not_sent(
     channel: FakeChannel, take: Take, incoming: IncomingOrder, mia: Actor, work: Callable[[], int]
 ) -> None:
     order = shipped(take, incoming, mia, there=False)
@@ -339,8 +389,15 @@ def test_what_the_channel_will_never_show_as_shipped_is_refused(
     memo = refund(order, units(order, mug=1), actor=mia)
     work()
 
-    assert memo.state == MemoState.REFUSED
+    assert memo.state == MemoState.WITHDRAWN
     assert order.refunding_minor == 0
+    assert [one.kind for one in channel.delivered] == ["shipment"]
+    [trouble] = [one for one in in_words(order.attention) if one.kind == "refund_not_sent"]
+    assert trouble.cause.startswith("A refund was not sent to the channel: The channel does not show")
+    assert codes(order)[-2:] == ["update_impossible", "refund_not_sent"]
+    with unit_of_work():
+        close(the_update(memo), actor=mia)
+    assert "refund_not_sent" not in [one["kind"] for one in order.attention]
 
 
 def test_where_the_channel_takes_no_refunds_it_is_issued_at_once(

@@ -9,6 +9,7 @@ from sqlalchemy import update
 from plugins.amazon.feeds.messages import ADJUSTMENT
 from plugins.amazon.practice import PracticeServer
 from tests.journeys.conftest import until
+from tests.refunds import offers
 from webapp.audit.actor import Actor
 from webapp.billing.holding import SETTINGS
 from webapp.billing.jobs import match_refunds
@@ -25,7 +26,7 @@ from webapp.orders.queries import find_order
 from webapp.settings.services import store_all
 from webapp.sync import finances, jobs
 from webapp.updates.deciding import send_now
-from webapp.updates.models import ChannelUpdate, UpdateState
+from webapp.updates.models import WAITING, ChannelUpdate, UpdateState
 
 pytestmark = [pytest.mark.slow, pytest.mark.own_desk]
 
@@ -58,21 +59,27 @@ def refunded(practice: PracticeServer, order: Order) -> CreditMemo:
         memo = record_refund(
             find_order(order.channel_order_number, ME, lock=True), Wish(whole=True), "CustomerReturn", actor=ME
         )
-    sent = db.session.query(ChannelUpdate).filter_by(kind="refund", source_id=memo.id).one()
-    with unit_of_work():
-        send_now(sent, actor=ME)
-    jobs.deliver(order.store_id, sent.lane)
+    answered(order.store)
+    assert memo.state == MemoState.ISSUED
+    return memo
+
+
+def answered(store: Store) -> None:
+    """Send the refunds that wait, in one feed, and read what Amazon says of them."""
+    waiting = db.session.query(ChannelUpdate).filter_by(kind="refund", state=UpdateState.OWED).all()
+    for sent in waiting:
+        with unit_of_work():
+            send_now(sent, actor=ME)
+    jobs.deliver(store.id, waiting[0].lane)
 
     def look() -> bool:
         with unit_of_work():
             db.session.execute(update(ChannelUpdate).values(look_again_at=now()))
-        jobs.look_up(order.store_id, sent.lane)
+        jobs.look_up(store.id, waiting[0].lane)
         db.session.expire_all()
-        return sent.state == UpdateState.ACCEPTED
+        return not any(sent.state in WAITING or sent.state == UpdateState.SENT for sent in waiting)
 
     until(look, "Amazon's report")
-    assert memo.state == MemoState.ISSUED
-    return memo
 
 
 def read(order: Order, kind: str = "refund", count: int = 1) -> Sequence[Transaction]:
@@ -121,6 +128,33 @@ def test_a_refund_by_feed_is_proven_by_amazons_accounts(
     assert (got > memo.total_minor) - (got < memo.total_minor) == differs
     assert (PARTLY.code in [one["kind"] for one in order.attention]) is (state == "accepted")
     assert [one.total_minor > 0 for one in adopted(order)] == [True] * rest
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_amazon_refuses_nothing_that_is_offered_of_a_partly_shipped_order(
+    practice: PracticeServer, store: Store
+) -> None:
+    def placed(pieces: int) -> Order:
+        lines = [{"sku": f"SKU-{place}", "quantity": 2, "unit_price": 10} for place in range(2)]
+        wish = {"status": "UNSHIPPED", "fulfilled_by": "MERCHANT", "traits": ["gift"]}
+        number = practice.client.place(marketplace="DE", lines=lines, **wish)["order_id"]
+        for _ in range(pieces):
+            practice.client.ship_elsewhere(number, part=True)
+        jobs.fetch_order(store.id, number)
+        return find_order(number, ME)
+
+    assert list(offers(placed(0))) == []
+    for pieces in (1, 2, 3):
+        for place in range(8):  # the practice Amazon draws what each costs to ship, so that not all offer the same
+            order = placed(pieces)
+            found = list(offers(order))
+            with unit_of_work():
+                row = find_order(order.channel_order_number, ME, lock=True)
+                record_refund(row, found[place % len(found)], "CustomerReturn", actor=ME)
+    memos = db.session.query(CreditMemo).order_by(CreditMemo.id).all()
+    assert len(memos) == 24
+    answered(store)
+    assert {memo.state for memo in memos} == {MemoState.ISSUED}
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)

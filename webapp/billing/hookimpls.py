@@ -24,7 +24,7 @@ from webapp.billing.memo_list import (
 from webapp.billing.models import CreditMemo, Invoice
 from webapp.billing.number_settings import NUMBERS
 from webapp.billing.refund_updates import RefundKind
-from webapp.billing.refund_words import BEYOND, PARTLY, PROPOSED, REFUSED, WORDS as REFUND_WORDS
+from webapp.billing.refund_words import BEYOND, NOT_SENT, PARTLY, PROPOSED, REFUSED, WORDS as REFUND_WORDS
 from webapp.billing.services import INVOICED
 from webapp.billing.taxes import TAXES
 from webapp.billing.transaction_list import COLUMNS as TRANSACTION_COLUMNS, KEYS as TRANSACTION_KEYS, TRANSACTION_LIST
@@ -53,7 +53,7 @@ PRACTICED = timedelta(days=30)  # orders of a practice store that are invoiced b
 
 @hookimpl
 def register_attention_kinds() -> list[AttentionKind]:
-    return [OVERDRAWN, UNKNOWN_TAX, REFUSED, PROPOSED, PARTLY, BEYOND]
+    return [OVERDRAWN, UNKNOWN_TAX, REFUSED, NOT_SENT, PROPOSED, PARTLY, BEYOND]
 
 
 @hookimpl

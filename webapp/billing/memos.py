@@ -84,6 +84,13 @@ class NothingToRefund(Refusal):
     sentence = _l("Everything in this order is refunded, or about to be.")
 
 
+class CancelRest(Refusal):
+    """What has shipped is refunded, and the rest has not shipped."""
+
+    code = "cancel_rest"
+    sentence = _l("All that has shipped is refunded, or about to be: cancel the rest, and the buyer is not charged.")
+
+
 class NoSuchProposal(Refusal):
     code = "no_such_proposal"
     sentence = _l("This refund does not wait for a decision any more.")
@@ -155,9 +162,13 @@ def refund_refusal(order: Order, actor: Actor) -> Refusal | None:
         return TotalWithheld(channel=channel)
     if not shipped:
         return CancelInstead()
-    if any(map(refundable_units, order.lines)) and order.refunded_minor + order.refunding_minor < order.total_minor:
+    opened = any(line.open for line in order.lines)
+    left = order.refunded_minor + order.refunding_minor < order.total_minor
+    if left and not opened and any(map(refundable_units, order.lines)):
         return None  # most often: no amount has to be read
-    return None if Refundable(order) else NothingToRefund()
+    if Refundable(order):
+        return None
+    return CancelRest() if opened else NothingToRefund()
 
 
 def is_record_only(order: Order) -> bool:
@@ -203,10 +214,10 @@ def plan_of(order: Order, parts: Sequence[MemoPart], reason: str) -> RefundPlan 
         return None
     channel = get_channel(order.store.channel)
     numbers = {line.id: line.channel_line_number for line in order.lines}
-    paid = {line.channel_line_number: 0 for line in order.lines}
+    paid = {line.channel_line_number: 0 for line in order.lines if line.shipped}
     for row in order.amounts:
-        if row.line_id in numbers and row.component == Component.ITEM:
-            paid[numbers[row.line_id]] = max(0, row.net)
+        if numbers.get(row.line_id or OWN) in paid and row.component == Component.ITEM:
+            paid[numbers[row.line_id or OWN]] = max(0, row.net)
     request = RefundRequest(
         order_number=order.channel_order_number,
         marketplace=order.marketplace,

@@ -15,7 +15,7 @@ from webapp.audit.actor import Actor
 from webapp.billing.holding import REFUND_HOLD
 from webapp.billing.memos import issue_memos, issue_opposite, release
 from webapp.billing.models import CreditMemo, MemoState, Transaction
-from webapp.billing.refund_words import REFUND, REFUSED, words_of
+from webapp.billing.refund_words import NOT_SENT, REFUND, REFUSED, words_of
 from webapp.channels.incoming import IncomingOrder
 from webapp.clock import now
 from webapp.db import among, any_row, db
@@ -38,13 +38,13 @@ class RefundEnded(Refusal):
 
 class NotShippedThereYet(DeskError):
     code = "refund_waits_for_shipment"
-    sentence = _l("The channel does not show these units as shipped yet: the refund goes out once it does.")
+    sentence = _l("The channel does not show what it is for as shipped yet: the refund goes out once it does.")
 
 
 class NotShippedThere(DeskError):
     code = "refund_of_unshipped"
     sentence = _l(
-        "The channel does not show these units as shipped, and nothing is on its way that would tell it: confirm the "
+        "The channel does not show what it is for as shipped, and no shipment is on its way there. Confirm the "
         "shipment first, then refund again."
     )
 
@@ -58,7 +58,7 @@ class RefundKind(OutwardKind):
     hold = REFUND_HOLD
     waits_for = (SHIPMENT,)
     elsewhere = False  # the channel's accounts show a refund that was made there, and it is adopted with its amounts
-    trouble = REFUSED.code
+    trouble, trouble_unsent = REFUSED.code, NOT_SENT.code
     disowned_after = timedelta(hours=72)
 
     def reference(self, source: CreditMemo) -> str:
@@ -111,6 +111,9 @@ class RefundKind(OutwardKind):
             if memo.effective_at is None:
                 memo.effective_at = now()
                 record(memo.order, "refund_effective", actor=Actor.channel(update.store_id), values=words_of(memo))
+        elif memo.state == MemoState.RECORDED and update.problem == NotShippedThere().stored():
+            release(memo, MemoState.WITHDRAWN, problem=update.problem)
+            record(memo.order, "refund_not_sent", actor=Actor.job("updates"), values=words_of(memo))
         elif memo.state == MemoState.RECORDED and update.state == UpdateState.REFUSED:
             release(memo, MemoState.REFUSED, problem=update.problem)
             record(memo.order, "refund_refused", actor=Actor.channel(update.store_id), values=words_of(memo))

@@ -36,6 +36,7 @@ WORDS = (
     EventWords("refund_declined", _l("Refund of %(total)s declined"), REFUNDS),
     EventWords("refund_withdrawn", _l("Refund of %(total)s withdrawn"), REFUNDS),
     EventWords("refund_refused", _l("The channel did not refund %(total)s: the amount is free again"), REFUNDS),
+    EventWords("refund_not_sent", _l("Refund of %(total)s not sent: the amount is free again"), REFUNDS),
     EventWords("refund_effective", _l("The channel's accounts show the refund of credit memo %(number)s"), REFUNDS),
     EventWords(
         "refund_partly", _l("The channel's accounts show %(refunded)s of credit memo %(number)s (%(total)s)"), REFUNDS
@@ -55,6 +56,12 @@ REFUSED = AttentionKind(
     _l("Not refunded"),
     _l("The channel did not refund: %(problem)s"),
     _l("The buyer got nothing, and the amount can be refunded again: compose the refund as the channel accepts it."),
+)
+NOT_SENT = AttentionKind(
+    "refund_not_sent",
+    _l("Refund not sent"),
+    _l("A refund was not sent to the channel: %(problem)s"),
+    _l("The buyer got nothing, and the amount can be refunded again."),
 )
 PARTLY = AttentionKind(
     "refund_partly",

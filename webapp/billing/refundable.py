@@ -1,5 +1,6 @@
-"""What can still be refunded of an order, by line and component: what is paid in the mirror, less what is refunded and
-what is about to be. Forms, services, bulk acts and JSON all ask here.
+"""What can still be refunded of an order, by line and component: what is paid in the mirror for what has shipped, less
+what is refunded and what is about to be. Forms, services, bulk acts and JSON all ask here. What has not shipped is
+canceled instead: until its first unit leaves, nothing of a line is refunded, its shipping charge neither.
 
 A person names units, or amounts of goods: what is charged less the discount, before tax. The tax follows in proportion
 unless it is given. Whoever takes all that is left of a component gets it to the last minor unit.
@@ -35,6 +36,17 @@ class TooMuchToRefund(Refusal):
     code = "too_much_to_refund"
     field = "lines"
     sentence = _l("Left to refund of %(what)s: %(left)s.")
+
+
+class CancelUnshipped(Refusal):
+    """More is asked for than has shipped."""
+
+    code = "cancel_unshipped"
+    field = "lines"
+    sentence = _l(
+        "Left to refund of %(what)s: %(left)s. What has not shipped is canceled instead, and the buyer is not charged "
+        "for it."
+    )
 
 
 class NothingChosen(Refusal):
@@ -102,13 +114,19 @@ def refundable_units(line: OrderLine) -> int:
     return max(0, line.shipped - line.refunded - line.refunding)
 
 
-def _kept_units(line: OrderLine) -> int:
-    """The units that the amounts which are left belong to."""
-    return max(0, line.ordered - line.canceled - line.withdrawn - line.refunded - line.refunding)
+def _of_shipped(row: OrderAmount, line: OrderLine | None) -> Amount:
+    """What of an amount is for units that have shipped; shipping is for the line, however many of them have."""
+    if line is None:
+        return row.figures
+    if not line.shipped:
+        return NOTHING
+    if not line.open or row.component not in WITH_UNITS:
+        return row.figures
+    return share(row.figures, line.shipped, line.shipped + line.open)
 
 
-def _left_of(row: OrderAmount) -> Amount:
-    left = row.figures.minus(row.refunded).minus(row.pending)
+def _left_of(row: OrderAmount, shipped: Amount) -> Amount:
+    left = shipped.minus(row.refunded).minus(row.pending)
     return left if left.net > 0 and left.tax >= 0 and goods(left) >= 0 else NOTHING
 
 
@@ -119,13 +137,20 @@ class Refundable:
 
     def __init__(self, order: Order) -> None:
         self._order = order
-        rows = list(amounts_of(order))
+        by_id = {line.id: line for line in order.lines}
         self.units = {line.id: units for line in order.lines if (units := refundable_units(line))}
-        found = {(row.line_id or OWN, row.component): _left_of(row) for row in rows}
-        self.amounts = {place: left for place, left in found.items() if any(left)}
-        self.paid = sum(row.net for row in rows)
-        self.ceiling = sum(row.ceiling for row in rows)  # the most that the buyer ever had to pay
-        self.total = max(0, self.paid - order.refunded_minor - order.refunding_minor)
+        self.amounts: dict[Place, Amount] = {}
+        self.total = -order.refunded_minor - order.refunding_minor
+        self._unshipped: set[Place] = set()  # of which a part is for units that have not shipped
+        for row in amounts_of(order) if any(line.shipped for line in order.lines) else ():
+            line, place = by_id.get(row.line_id or OWN), (row.line_id or OWN, row.component)
+            shipped = _of_shipped(row, line)
+            if any(left := _left_of(row, shipped)):
+                self.amounts[place] = left
+            if line is not None and line.open and shipped != row.figures:
+                self._unshipped.add(place)
+            self.total += shipped.net
+        self.total = max(0, self.total)
 
     def __bool__(self) -> bool:
         return bool(self.total and (self.amounts or self.units))
@@ -146,13 +171,12 @@ class Refundable:
 
     def of_units(self, line: OrderLine, component: str, units: int) -> Amount:
         """What so many units of a line come to, of one component."""
-        left = self.amounts.get((line.id, component), NOTHING)
-        kept = _kept_units(line)
-        return left if units >= kept else share(left, units, kept)
+        left, most = self.amounts.get((line.id, component), NOTHING), self.units.get(line.id, 0)
+        return left if units >= most else share(left, units, most)
 
     def parts(self, wish: Wish) -> list[MemoPart]:
-        """The lines of a credit memo. Raises `TooManyToRefund`, `TooMuchToRefund`, `NothingChosen`, or `Invalid` for a
-        line that is not on the order.
+        """The lines of a credit memo. Raises `TooManyToRefund`, `TooMuchToRefund`, `CancelUnshipped`, `NothingChosen`,
+        or `Invalid` for a line that is not on the order.
         """
         parts = list(self._whole() if wish.whole else self._chosen(wish))
         for component, minor in (
@@ -165,7 +189,7 @@ class Refundable:
         if total <= 0:
             raise NothingChosen
         if total > self.total:
-            raise TooMuchToRefund(what=_l("this order"), left=self._money(self.total))
+            raise self._too_much(_l("this order"), self.total, unshipped=bool(self._unshipped))
         return parts
 
     def _whole(self) -> Iterator[MemoPart]:
@@ -200,7 +224,8 @@ class Refundable:
         if wish.units < 0 or wish.restock < 0:
             raise Invalid(field="lines", problem=_l("must not be below zero."))
         if wish.units > (left := self.units.get(line.id, 0)):
-            raise TooManyToRefund(left=left, sku=line.sku or line.title)
+            sku = line.sku or line.title
+            raise CancelUnshipped(what=sku, left=left) if line.open else TooManyToRefund(left=left, sku=sku)
         if wish.restock > wish.units:
             raise Invalid(field="lines", problem=_l("can't have more units for stock than units refunded."))
         known = tuple(Component)
@@ -223,7 +248,7 @@ class Refundable:
             raise Invalid(field="lines", problem=_l("must not be below zero."))
         if minor > most or (tax is not None and tax > left.tax):
             exceeded = most if minor > most else left.tax
-            raise TooMuchToRefund(what=self._name(place, of_tax=minor <= most), left=self._money(exceeded))
+            raise self._too_much(self._name(place, of_tax=minor <= most), exceeded, unshipped=place in self._unshipped)
         if minor == most and tax is None:
             return left
         discount = self._part(left.discount, minor, most)
@@ -242,13 +267,18 @@ class Refundable:
         left = self.shipping
         if wish.shipping > goods(left) or (wish.shipping_tax or 0) > left.tax:
             exceeded = goods(left) if wish.shipping > goods(left) else left.tax
-            raise TooMuchToRefund(what=COMPONENT_LABELS[Component.SHIPPING], left=self._money(exceeded))
+            unshipped = any(component == Component.SHIPPING for _line_id, component in self._unshipped)
+            raise self._too_much(COMPONENT_LABELS[Component.SHIPPING], exceeded, unshipped=unshipped)
         shares = self._split(wish.shipping, [goods(self.amounts[place]) for place in places])
         taxes: list[int] | list[None] = [None] * len(places)
         if wish.shipping_tax is not None:
             taxes = self._split(wish.shipping_tax, [self.amounts[place].tax for place in places])
         for place, minor, tax in zip(places, shares, taxes, strict=True):
             yield place[0], self._amount(place, minor, tax)
+
+    def _too_much(self, what: LazyString | str, left: int, *, unshipped: bool) -> Refusal:
+        problem = CancelUnshipped if unshipped else TooMuchToRefund
+        return problem(what=what, left=self._money(left))
 
     def _split(self, minor: int, weights: list[int]) -> list[int]:
         return [one.minor for one in Money(minor, "XXX").split(weights)]

@@ -51,8 +51,8 @@ class RefundAmount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefundRequest:
-    """A credit memo as the channel is asked about it. `lines` are all lines of the order by the channel's numbers, with
-    what the buyer paid for each: amounts without a line are spread in proportion to it.
+    """A credit memo as the channel is asked about it. `lines` are those of which something has shipped, by the
+    channel's numbers, with what the buyer paid for each: amounts without a line are spread in proportion to it.
     """
 
     order_number: str

@@ -152,8 +152,8 @@ class InvoiceContent:
         if not self.through_channel:
             return ""
         if self.kind is Kind.CREDIT_MEMO:
-            return _("Refunded through %(channel)s.", channel=self.channel)
-        return _("Paid through %(channel)s.", channel=self.channel)
+            return str(_("Refunded through %(channel)s.", channel=self.channel))
+        return str(_("Paid through %(channel)s.", channel=self.channel))
 
 
 @dataclass(frozen=True, slots=True)

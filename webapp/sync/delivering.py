@@ -31,7 +31,7 @@ from webapp.orders.models import Order
 from webapp.orders.services import raise_attention
 from webapp.sync import leases
 from webapp.updates.contract import Impossible, Waits
-from webapp.updates.ending import end
+from webapp.updates.ending import IMPOSSIBLE, end
 from webapp.updates.kinds import apart, carried, kinds, private_of, why_not, why_not_yet
 from webapp.updates.models import (
     LEFT,
@@ -246,7 +246,7 @@ def _may_go(row: ChannelUpdate, carriage: UpdateKind, other: str | None) -> bool
         match why_not_yet(row, order):
             case Impossible(cause=cause):
                 row.problem = cause.stored()
-                end([row], UpdateState.REFUSED, event="update_impossible", actor=Actor.job("sync"))
+                end([row], UpdateState.REFUSED, event=IMPOSSIBLE, actor=Actor.job("sync"))
                 return False
             case Waits(cause=cause, seconds=seconds):
                 return _put_off(row, cause, timedelta(seconds=max(seconds, 1)))

@@ -100,6 +100,7 @@ class OutwardKind(ABC):
     confirmable: ClassVar[bool] = True  # whether a person may say that it happened, though no reading shows it
     elsewhere: ClassVar[bool] = True  # whether a person may say that what was refused was done elsewhere
     trouble: ClassVar[str] = ""  # the kind of attention that a refusal sets, instead of the desk's own for any update
+    trouble_unsent: ClassVar[str] = ""  # the kind that one sets which can't be sent, so that no channel is asked
     waits_for: ClassVar[Sequence[str]] = ()  # kinds of the same order that `ready` may wait for
     goes_first: ClassVar[bool] = False  # whether lanes with such an update are served before all others that are due
     never_with: ClassVar[Sequence[str]] = ()  # kinds of the same order that are never under way beside it

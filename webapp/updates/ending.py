@@ -21,6 +21,7 @@ from webapp.updates.kinds import apart, kinds
 from webapp.updates.models import ChannelUpdate, UpdateState
 
 TROUBLES = frozenset(kind.code for kind in words.KINDS)  # attention that updates set
+IMPOSSIBLE = "update_impossible"  # the event of an update that can't be sent
 _SETTLED = "settled_kinds"  # the name under which a plugin's kinds are called, also when they are called again
 
 
@@ -40,7 +41,7 @@ def end(
             row.effective_at, row.problem = at, None
             row.sent_at = row.sent_at or at
         if state == UpdateState.REFUSED:
-            raise_attention(row.order, _trouble_of(row) or event, of=row.id, problem=row.problem)
+            raise_attention(row.order, _trouble_of(row, event) or event, of=row.id, problem=row.problem)
         else:
             settle_troubles(row.order, row)
         if event:
@@ -62,14 +63,16 @@ def tell_kinds(rows: Sequence[ChannelUpdate]) -> list[UpdateSettled]:
 
 def settle_troubles(order: Order, update: ChannelUpdate) -> None:
     """Remove every mark that the update set on its order."""
-    for trouble in {*TROUBLES, _trouble_of(update)}:
+    for trouble in {*TROUBLES, _trouble_of(update), _trouble_of(update, IMPOSSIBLE)}:
         settle_attention(order, trouble, of=update.id)
 
 
-def _trouble_of(update: ChannelUpdate) -> str:
-    """The kind of attention that a refusal of the update sets, if its kind names one."""
+def _trouble_of(update: ChannelUpdate, event: str = "") -> str:
+    """The kind of attention that a refusal of the update sets, with this event, if its kind names one."""
     kind = kinds().get(update.kind)
-    return kind.trouble if kind else ""
+    if kind is None:
+        return ""
+    return (event == IMPOSSIBLE and kind.trouble_unsent) or kind.trouble
 
 
 def owe_again(update: ChannelUpdate, due_at: datetime) -> None:

@@ -130,6 +130,12 @@ def states(take: Take, mia: Actor) -> Iterator[tuple[Order, Actor]]:
     with unit_of_work():
         memos.record_refund(find_order(f"@{order.id}", mia, lock=True), Wish(whole=True), "CustomerReturn", actor=mia)
     yield order, mia
+    [partly] = take(incoming_order([incoming_line(quantity=2)]))
+    with unit_of_work():
+        row = find_order(f"@{partly.id}", mia, lock=True)
+        shipping.ship_order(row, [shipping.PackageInput("DHL", "JD1", lines={row.lines[0].id: 1})], actor=mia)
+        memos.record_refund(row, Wish(whole=True), "CustomerReturn", actor=mia)
+    yield partly, mia
     for sent in (UpdateState.SENT, UpdateState.REFUSED):
         with unit_of_work():
             db.session.execute(update(ChannelUpdate).values(state=sent))
