@@ -4,13 +4,16 @@ ARGS ?=
 BOOTSTRAP = $(PYTHON) tools/bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak lint format catalogs lock python
+.PHONY: help run facturx test soak lint format catalogs lock python
 
 help: ## say what there is to make
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' Makefile
 
 run: python ## start everything with demo data and print its address (Ctrl-C stops it)
 	@$(BOOTSTRAP) run $(ARGS)
+
+facturx: python ## add what makes invoices as Factur-X; the desk has it after its next start
+	@$(BOOTSTRAP) facturx
 
 test: python ## run every check and test that this machine can run (ARGS="-k word" chooses)
 	@$(BOOTSTRAP) test $(ARGS)

@@ -18,6 +18,7 @@ from packaging.version import Version
 
 from tools.lock import pinned
 from webapp.config import VERSION
+from webapp.documents.facturx import NotInstalled
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -146,6 +147,33 @@ def test_an_environment_is_kept_until_something_it_rests_on_changes(bootstrap: M
 def test_a_torn_stamp_means_setting_up_again(environment) -> None:
     environment.stamp_file.write_text('{"at": ')
     assert not environment.holds("run")
+
+
+def test_an_extra_is_added_to_the_desk_and_kept_up_to_date_with_it(
+    bootstrap: ModuleType, environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the environment of `make run`, which has no pip of its own, and in one that was filled by pip."""
+    installed: list[str] = []
+    monkeypatch.setattr(bootstrap, "find_pip", lambda python: ["pip"])
+    monkeypatch.setattr(bootstrap, "install_packages", lambda pip, where, lock: installed.append(lock.name))
+    monkeypatch.setattr(bootstrap, "Environment", lambda root: environment)
+    monkeypatch.setattr(sys, "argv", ["bootstrap.py", "facturx"])
+    assert [bootstrap.main(), bootstrap.main()] == [0, 0]
+    environment.ensure("run")
+    assert installed == ["requirements-facturx.lock"]
+
+    for lock in bootstrap.LOCKS.values():
+        (environment.root / lock).write_text("flask==3.1.4\n")
+    environment.ensure("run")
+    assert installed == ["requirements-facturx.lock"] * 2
+
+
+def test_the_command_that_adds_factur_x_is_the_one_that_desk_and_guide_name() -> None:
+    assert "“make facturx”" in str(NotInstalled())
+    assert "\n```sh\nmake facturx\n```\n" in (ROOT / "docs" / "operators.md").read_text()
+    command = ["make", "-n", "-s", "-C", str(ROOT), "facturx", "PYTHON=python3"]
+    shown = subprocess.run(command, capture_output=True, text=True, env=without_make())
+    assert "python3 tools/bootstrap.py facturx" in shown.stdout.splitlines()
 
 
 def test_uv_is_told_what_pip_was_told(bootstrap: ModuleType) -> None:

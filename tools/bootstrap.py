@@ -1,4 +1,5 @@
-"""Sets Waybill up in this folder and runs a command: `tools/bootstrap.py run|test|shell [arguments]`.
+"""Sets Waybill up in this folder and runs a command: `tools/bootstrap.py run|test|shell [arguments]`; or adds an extra
+to it and runs nothing: `tools/bootstrap.py facturx`.
 
 Needs only Python 3.11 and its pip. Installs the hash-locked wheels of `requirements*.lock` into `.venv` when the locks
 have changed, or when another tool that fills `.venv` (`uv sync`, `pip install -e .`) has installed other versions;
@@ -27,7 +28,8 @@ ROOT = Path(__file__).resolve().parent.parent
 BASE_PYTHON = getattr(sys, "_base_executable", None) or sys.executable  # outlives the calling environment
 OLDEST = (3, 11)
 OLDEST_PIP = (22, 3)  # the first with `pip --python`
-LOCKS = {"run": "requirements.lock", "test": "requirements-test.lock"}
+LOCKS = {"run": "requirements.lock", "facturx": "requirements-facturx.lock", "test": "requirements-test.lock"}
+# The locks come from one resolution, and each includes those before it.
 SETUP_LOCK = "requirements-setup.lock"
 WHEELS_ONLY = ["--require-hashes", "--only-binary", ":all:"]
 PIP_SETTINGS_FOR_UV = {
@@ -81,7 +83,11 @@ class Environment:
         return {f"{normal(name)}=={version}" for name, _, version in (each.partition("-") for each in found)}
 
     def ensure(self, purpose: str) -> None:
-        """Install what `purpose` needs; a second caller waits for the first, and then has nothing to do."""
+        """Install what `purpose` needs; a second caller waits for the first, and then has nothing to do. An extra that
+        was added once is brought up to date with the desk.
+        """
+        if purpose == "run" and "facturx" in self.stamp() and self.is_usable():
+            purpose = "facturx"
         if self.holds(purpose):
             return
         with locked(self.root / ".venv.lock"):
@@ -97,8 +103,7 @@ class Environment:
         pip = find_pip(self.python)
         say(f"installing the packages of {LOCKS[purpose]}; this takes some seconds, or a minute by a slow network")
         install_packages(pip, self, self.root / LOCKS[purpose])
-        # The locks come from one resolution, and the tests' lock includes the runtime's.
-        for held in LOCKS if purpose == "test" else (purpose,):
+        for held in list(LOCKS)[: list(LOCKS).index(purpose) + 1]:
             stamp[held] = digest(self.root / LOCKS[held])
         locked_here = {version for held in LOCKS if held in stamp for version in versions_in(self.root / LOCKS[held])}
         stamp["packages"] = sorted(locked_here & self.packages())
@@ -252,13 +257,16 @@ def main() -> int:
     if purpose in ("-h", "--help"):
         print(__doc__)
         return 0
-    if purpose not in ("run", "test", "shell"):
-        say("say what to do: tools/bootstrap.py run, test or shell")
+    if purpose not in ("run", "test", "shell", "facturx"):
+        say("say what to do: tools/bootstrap.py run, test, shell or facturx")
         return 2
     try:
         use_new_enough_python()
         environment = Environment(ROOT)
-        environment.ensure("run" if purpose == "run" else "test")
+        environment.ensure("test" if purpose == "shell" else purpose)
+        if purpose == "facturx":
+            say("Factur-X is installed; a desk that runs has it after its next start")
+            return 0
         execute(environment, purpose, arguments)
     except SetupFailed as error:
         say(str(error))

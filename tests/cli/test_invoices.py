@@ -87,7 +87,7 @@ def test_one_is_written_as_factur_x_or_what_is_missing_is_said(
     file = tmp_path / "invoice.pdf"
     asked = ("invoices", "pdf", "INV-000001", str(file), "--facturx")
     monkeypatch.setattr(facturx, "is_installed", lambda: False)
-    assert "requirements-facturx.lock" in cli(*asked).err
+    assert "“make facturx”" in cli(*asked).err
     monkeypatch.undo()
     pytest.importorskip("facturx")
     refused = cli(*asked)

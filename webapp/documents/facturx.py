@@ -23,7 +23,6 @@ from webapp.errors import Refusal
 from webapp.i18n import gettext as _, lazy_gettext as _l, spoken
 from webapp.money import Money, decimals
 
-PACKAGES = "requirements-facturx.lock"  # what the desk is installed from to have it
 _LEVEL = "en16931"  # the profile, as the library names it
 _TYPES = {Kind.INVOICE: "380", Kind.CREDIT_MEMO: "381"}
 _PIECE, _LUMP_SUM, _DISCOUNT = "C62", "LS", "95"  # codes of the standard's lists
@@ -43,7 +42,9 @@ class NotInstalled(NoFacturX):
     """The desk is installed without the extra."""
 
     code = "facturx_not_installed"
-    sentence = _l("Factur-X is not installed: whoever runs the desk adds it with “pip install -r %(packages)s”.")
+    sentence = _l(
+        "Factur-X is not installed: whoever runs the desk adds it with “make facturx” and starts the desk again."
+    )
 
 
 class NoVatNumber(NoFacturX):
@@ -113,7 +114,7 @@ def is_installed() -> bool:
 def facturx_refusal(content: InvoiceContent) -> NoFacturX | None:
     """Why this document can't be a Factur-X; None if it can."""
     if not is_installed():
-        return NotInstalled(packages=PACKAGES)
+        return NotInstalled()
     return next(_missing(content), None)
 
 

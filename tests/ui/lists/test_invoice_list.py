@@ -247,8 +247,9 @@ def test_an_invoice_is_had_as_factur_x_by_who_may_see_its_buyer(
         store_all(TAXES, {"tax_rates": "DE 20"}, order.shop)
         change(KEEPING, {COUNTRIES.name: "DE 8: § 14b UStG"}, order.shop, actor=operator)
         [whole] = issue_invoices([locked(order)], actor=operator)
-    refused = "Factur-X needs the seller&#39;s VAT number"
-    assert refused in browser.get(f"/invoices/{bare.id}").text
+    shown = browser.get(f"/invoices/{bare.id}").text
+    assert 'aria-describedby="why-1"' in shown
+    assert re.search(r'<p class="note small" id="why-1">\s*Factur-X needs the seller&#39;s VAT number', shown)
     assert browser.get(f"/invoices/{bare.id}/factur-x.pdf").status_code == 409
 
     url = f"/invoices/{whole.id}/factur-x.pdf"

@@ -62,6 +62,7 @@ class Way:
     """A link to the form of an act, or why it is not possible now."""
 
     label: str
+    icon: str
     url: str
     refusal: str
 
@@ -122,9 +123,9 @@ class IssuedPages(ListPages, ABC):
     def title(self, number: str) -> str:
         """The name of the document with this number."""
 
-    def follow_up(self, order: Order) -> Way | None:
-        """The act on the order that may come next."""
-        return None
+    def follow_ups(self, order: Order) -> list[Way]:
+        """The acts on the order that may come next."""
+        return []
 
     def print_chosen(self) -> Drawn:
         """The chosen documents to print, in the order of the list."""
@@ -192,6 +193,7 @@ class IssuedPages(ListPages, ABC):
         g.has_practice = found.order.store.practice
         document = compose(content)
         facturx_url = url_for(".show_facturx", document_id=found.id, paper=chosen_paper() or None)
+        facturx = Way("Factur-X", "download", facturx_url, str(facturx_refusal(content) or ""))
         return page(
             "lists/documents/issued.html",
             title=self.title(found.number or ""),
@@ -201,8 +203,7 @@ class IssuedPages(ListPages, ABC):
             papers={code: paper.label for code, paper in PAPERS.items()},
             paper=document.paper,
             as_pdf=url_for(".show_pdf", document_id=found.id, paper=chosen_paper() or None),
-            facturx=Way("Factur-X", facturx_url, str(facturx_refusal(content) or "")),
-            follow_up=self.follow_up(found.order),
+            ways=[facturx, *self.follow_ups(found.order)],
             kept_through=kept_through(found),
             may_open=may(ARCHIVE),
             form=form,
@@ -247,12 +248,12 @@ class InvoicePages(IssuedPages):
     def title(self, number: str) -> str:
         return str(_("Invoice %(number)s", number=number))
 
-    def follow_up(self, order: Order) -> Way | None:
+    def follow_ups(self, order: Order) -> list[Way]:
         if REFUND_ACT not in actions() or not may(actions()[REFUND_ACT].right):
-            return None
+            return []
         refusal = refund_refusal(order, current_actor())
         url = url_for("orders.choose", number=reference(order), code=REFUND_ACT)
-        return Way(str(_("Refund")), url, str(refusal or ""))
+        return [Way(str(_("Refund")), "arrow-left", url, str(refusal or ""))]
 
 
 class MemoPages(IssuedPages):
