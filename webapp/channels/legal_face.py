@@ -140,7 +140,7 @@ LEGAL_NAME = Setting(
 ADDRESS = Setting(
     name="address",
     label=_l("Address"),
-    help=_l("The lines of the sender on packing slips."),
+    help=_l("The lines of the sender on slips, invoices and credit memos."),
     lines=4,
     check=_check_address,
 )

@@ -66,6 +66,8 @@ def test_who_switches_it_on_sees_what_would_be_issued_and_issues_it(
     assert shipped[2].channel_order_number not in page
     assert db.session.scalars(select(Invoice)).all() == []
     assert "when shipped" in words(browser.get(f"{url}/orders/preview").text)
+    [group] = re.findall(r'<section [^>]*"settings-invoices">.*?</section>', browser.get(url).text, re.DOTALL)
+    assert f'href="{url}/invoices"' in group
 
     key = KEY.search(page)[1]  # type: ignore[index]
     for _ in range(2):  # pressed twice

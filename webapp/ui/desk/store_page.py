@@ -11,7 +11,7 @@ from sqlalchemy.orm import joinedload
 
 from webapp.audit.actor import Actor
 from webapp.billing import backlog
-from webapp.billing.automatic import SINCE, WHEN, When
+from webapp.billing.automatic import AUTOMATIC, SINCE, WHEN, When
 from webapp.channels import authorizing, described
 from webapp.channels.ages import AGES, ages_of, warnings_of
 from webapp.channels.connecting import Connection
@@ -260,13 +260,21 @@ def settings_facts(
         "orders_form": orders or orders_form(store, shops(actor), channel_name(store.channel), next_numbers()),
         "buyers_form": buyers or buyers_form(store),
         "groups": group_forms(STORE, lambda code: _url_of_group(store, code), store, typed, _WITH_MORE),
-        "invoiced_by_itself": WHEN.of(store) != When.BY_HAND,
+        "links": _links_of_groups(store, actor),
         "whole": whole,
         "preview": shown_preview(store, treatment_of(store)) if whole else None,
         "import_from": _days_back(store),
         **(erasing_facts(store, actor) if whole else {"erasing": None, "erasing_run": None}),
         "store": head(store, state),
     }
+
+
+def _links_of_groups(store: Store, actor: Actor) -> dict[str, dict[str, Any]]:
+    """Where a group of settings leads on, by its code."""
+    if WHEN.of(store) == When.BY_HAND or not actor.may("orders.invoice"):
+        return {}
+    label, url = _("Invoices that are due of orders that are here"), url_for("stores.due_invoices", store_id=store.id)
+    return {AUTOMATIC.code: {"label": label, "url": url}}
 
 
 def shown_preview(store: Store, treatment: Treatment) -> dict[str, Any]:

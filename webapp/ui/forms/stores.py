@@ -163,7 +163,9 @@ def shop_form(shop: Shop | None = None, sequence: NumberSequence | None = None, 
     """The form for a new shop, or for changing one."""
     zones = [(name, name.replace("_", " ")) for name in _zones(shop.zone if shop else "UTC")]
     fields = {
-        "name": forms.text(_l("Name"), required=True, help=_l("As your buyers know it: it stands on packing slips.")),
+        "name": forms.text(
+            _l("Name"), required=True, help=_l("As your buyers know it, on slips, invoices and credit memos.")
+        ),
         "zone": forms.choice(
             _l("Time zone"), zones, default="UTC", help=_l("In which its days are counted and times are shown.")
         ),
@@ -185,7 +187,7 @@ def shop_form(shop: Shop | None = None, sequence: NumberSequence | None = None, 
 
 def logo_form() -> forms.Form:
     """The logo of a shop."""
-    help = _l("PNG or JPEG, up to 500 KB. It stands on packing slips, above the shop's name.")
+    help = _l("PNG or JPEG, up to 500 KB. It stands on slips, invoices and credit memos, above the shop's name.")
     return forms.Form({"logo": forms.upload(_l("Picture"), accept=",".join(TYPES.values()), help=help)})
 
 
