@@ -51,7 +51,8 @@ from webapp.ui.lists.print_pages import (
     nothing_chosen,
     start_pdf,
 )
-from webapp.ui.orders.order_page import INVOICES, REFUND_ACT, REFUNDS, url_of
+from webapp.ui.orders.order_page import INVOICES, REFUNDS, url_of
+from webapp.ui.orders.refunds import REFUND_ACT
 
 bp = Blueprint(INVOICE_LIST.code, __name__)
 memos_bp = Blueprint(MEMO_LIST.code, __name__)

@@ -1,13 +1,14 @@
 """The contents of one order's page: each part is read when a template asks for it, and once.
 
-The tab determines the parts of a page; acting is in `orders`, the channel's own data in `channel_side`.
+The tab determines the parts of a page; acting is in `orders`, the channel's own data in `channel_side`, what a
+credit memo, a transaction and a return show in `refunds` and `returns`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from operator import attrgetter
-from typing import Any, cast
+from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 from flask import g, url_for
@@ -17,15 +18,11 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from webapp.audit.actor import Actor
 from webapp.billing.corrections import correction_refusals
-from webapp.billing.memos import decisions, reverse_refusal
-from webapp.billing.models import CreditMemo, Invoice, MemoState, Purpose, Transaction
+from webapp.billing.models import CreditMemo, Invoice
 from webapp.billing.queries import invoices_of, memos_of
-from webapp.billing.refund_words import STATE_LABELS as MEMO_STATES, STATE_TONES as MEMO_TONES
-from webapp.billing.transactions import adopt_refusal, transactions_of
+from webapp.billing.transactions import transactions_of
 from webapp.channels import described
 from webapp.channels.incoming import BUYER_FIELDS
-from webapp.channels.returns import REASON_LABELS
-from webapp.channels.transactions import TRANSACTION_LABELS, TransactionKind
 from webapp.clock import iso, parse_instant
 from webapp.db import db
 from webapp.documents.packing import slip_refusal
@@ -42,40 +39,26 @@ from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
 from webapp.jobs.telling import missed_of
 from webapp.orders import addresses, of_buyer
 from webapp.orders.cancel_requests import is_answered_elsewhere, request_of
-from webapp.orders.contract import OrderAction, Origin, Place
+from webapp.orders.contract import OrderAction, Place
 from webapp.orders.models import Order, OrderComment, OrderHold, OrderLine
 from webapp.orders.postal import Address, address_of
 from webapp.orders.queries import find_order, reference
 from webapp.orders.services import (
     Offer,
     action_at,
-    actions,
     bar,
-    find_action,
     offers,
     package_offers,
-    refusal_of,
 )
 from webapp.orders.statuses import all_statuses, status_name
 from webapp.orders.tags import tags_of
-from webapp.returns.contract import CONDITION_LABELS, RESOLUTION_LABELS
-from webapp.returns.models import Return
 from webapp.returns.queries import returns_of
-from webapp.returns.services import RefundedOutside, close_refusal, left_of, refund_refusal_of
-from webapp.returns.states import (
-    DECIDE,
-    ENDED,
-    INSPECT,
-    RECEIVE,
-    STATE_LABELS as RETURN_STATES,
-    STATE_TONES as RETURN_TONES,
-)
 from webapp.search.contract import Label
 from webapp.sync.call_list import calls_of_order, message, operation_label, seconds_of
 from webapp.sync.call_log import OUTCOMES, TONES
 from webapp.ui.forms.actions import ActionForm, action_form, document_acts, undo_form
 from webapp.ui.frame import htmx
-from webapp.ui.orders import shown, timeline
+from webapp.ui.orders import refunds, returns, shown, timeline
 from webapp.updates import deciding
 from webapp.updates.kinds import why_not
 from webapp.updates.models import STATE_TONES, UNSETTLED, ChannelUpdate, UpdateState
@@ -107,13 +90,6 @@ TAB_OF = {Place.PACKAGES: SHIPMENTS, Place.RETURNS: RETURNS}  # the places with 
 _OF_BUYER = {"buyer": "orders/_buyer.html", "addresses": PLACES[Place.ADDRESSES][0]}
 ASIDE = "orders/_aside.html"
 RECENT = 8  # events beside the overview
-REFUND_ACT = "refund"
-RETURN_ACTS = (  # the acts on a return, by the step that they are; closing is none
-    (("authorize_return", "deny_return"), DECIDE),
-    (("receive_return",), RECEIVE),
-    (("accept_return", "reject_return"), INSPECT),
-    (("close_return",), ""),
-)
 _AROUND = (
     joinedload(Order.assignee),
     joinedload(Order.running_hold).joinedload(OrderHold.person),
@@ -518,110 +494,17 @@ class OrderView:
     @cached_property
     def memos(self) -> list[dict[str, Any]]:
         """Every credit memo with its lines, oldest first, and what can be done about it."""
-        return [self._memo(row) for row in memos_of(self.order)]
+        return [refunds.shown_memo(self.order, row, self.actor, self._upload(row)) for row in memos_of(self.order)]
 
     @cached_property
     def transactions(self) -> list[dict[str, Any]]:
         """What the channel's accounts say of the order, oldest first, and what can be done about it."""
-        return [self._transaction(row) for row in transactions_of(self.order)]
-
-    def _transaction(self, row: Transaction) -> dict[str, Any]:
-        codes = ["adopt_transaction"] if adopt_refusal(row, self.order) is None else []
-        return {
-            "kind": TRANSACTION_LABELS.get(cast(TransactionKind, row.kind), row.kind),
-            "word": row.word,
-            "status": row.status,
-            "number": row.number,
-            "posted_at": row.posted_at,
-            "total": row.total,
-            "fees": row.fees,
-            "memos": [memo.number or "" for memo in (row.memo, row.rest) if memo is not None],
-            "waits": row.next_at is not None,
-            "acts": self._acts(codes, {"transaction": row.id}),
-        }
-
-    def _memo(self, row: CreditMemo) -> dict[str, Any]:
-        order, label = self.order, described.refund_reason_label
-        offers = {**decisions(row, self.actor), "reverse_memo": reverse_refusal(row)}
-        return {
-            "id": row.id,
-            "number": row.number,
-            "state": MEMO_STATES[row.state],
-            "tone": MEMO_TONES[row.state],
-            "reason": label(order.store.channel, order.marketplace, row.reason) if row.reason else "",
-            "recorded_at": row.recorded_at,
-            "issued_at": row.issued_at,
-            "effective_at": row.effective_at,
-            "by": shown.author_of(row, order.store),
-            "record_only": row.record_only,
-            "elsewhere": row.origin == Origin.ELSEWHERE,
-            "corrects": row.invoice.number if row.purpose == Purpose.CORRECTION and row.invoice else "",
-            "reversal": row.purpose == Purpose.REVERSAL,
-            "problem": sentence_of(row.problem),
-            "total": row.total,
-            "upload": self._upload(row),
-            "channel_total": row.channel_total,
-            "lines": [shown.document_line(line, row.currency) for line in row.lines],
-            "acts": self._acts([code for code, refusal in offers.items() if refusal is None], {"memo": row.id}),
-            "why_not": str(offers["approve_refund"])
-            if row.state == MemoState.PROPOSED and offers["approve_refund"]
-            else "",
-        }
+        return [refunds.shown_transaction(self.order, row, self.actor) for row in transactions_of(self.order)]
 
     @cached_property
     def returns(self) -> list[dict[str, Any]]:
         """Every return with its lines and credit memos, oldest first, and what can be done about it."""
-        return [self._return(row) for row in returns_of(self.order)]
-
-    def _return(self, row: Return) -> dict[str, Any]:
-        lines = {line.id: line for line in self.order.lines}
-        return {
-            "id": row.id,
-            "number": row.number,
-            "state": RETURN_STATES[row.state],
-            "tone": RETURN_TONES[row.state],
-            "open": row.state not in ENDED,
-            "requested_at": row.requested_at,
-            "by": shown.author_of(row, self.order.store),
-            "memos": [
-                {
-                    "id": memo.id,
-                    "number": memo.number,
-                    "state": MEMO_STATES[memo.state] if memo.opposite is None else _("Taken back"),
-                }
-                for memo in row.memos
-            ],
-            "lines": [
-                {
-                    "title": lines[line.line_id].title,
-                    "sku": lines[line.line_id].sku,
-                    "reason": REASON_LABELS[line.reason],
-                    "condition": CONDITION_LABELS[line.condition],
-                    "resolution": RESOLUTION_LABELS[line.resolution],
-                    "counts": (line.asked, line.authorized, line.received, line.accepted, line.rejected),
-                }
-                for line in row.lines
-            ],
-            "ways": list(self._ways(row)),
-            "refund": REFUND_ACT if self._may_refund(row) else "",
-            "refunded_outside": refusal if isinstance(refusal := refund_refusal_of(row), RefundedOutside) else None,
-        }
-
-    def _ways(self, row: Return) -> Iterator[dict[str, Any]]:
-        """The acts that are possible with a return: a button each, or a link to its form if there is a choice."""
-        for codes, step in RETURN_ACTS:
-            left = sum(left_of(row, step).values()) if step else int(close_refusal(row) is None)
-            for act in self._acts(codes, {"return_id": row.id}) if left else []:
-                action = find_action(act["code"])
-                fields = action.Input.model_fields
-                chooses = "condition" in fields or (left > 1 and "lines" in fields)
-                yield {**act, "icon": action.icon, "form": None if chooses else act["form"]}
-
-    def _may_refund(self, row: Return) -> bool:
-        action = actions().get(REFUND_ACT)
-        if action is None or not self.actor.may(action.right) or refund_refusal_of(row) is not None:
-            return False
-        return refusal_of(action, self.order, self.actor) is None
+        return [returns.shown_return(self.order, row, self.actor) for row in returns_of(self.order)]
 
     @cached_property
     def updates(self) -> list[dict[str, Any]]:
