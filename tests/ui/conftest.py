@@ -21,7 +21,9 @@ from webapp.accounts.services import open_session
 from webapp.audit.actor import Actor
 from webapp.config import configuration
 from webapp.db import db, unit_of_work
+from webapp.jobs.models import Run
 from webapp.orders.models import Order
+from webapp.testing import incoming_line, incoming_order
 from webapp.ui.frame.formats import state_label
 
 TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
@@ -81,6 +83,16 @@ def tells_both(page: str, order: Order) -> bool:
     return all(str(word) in page for word in words)
 
 
+def ids(orders: list[Order]) -> list[str]:
+    return [str(order.id) for order in orders]
+
+
+def runs_of(kind: str = "bulk") -> list[Run]:
+    """The runs of a kind, oldest first."""
+    db.session.rollback()
+    return list(db.session.query(Run).filter_by(kind=kind).order_by(Run.id))
+
+
 def wait_for_subscription() -> None:
     """Wait until this process receives what is published to open pages."""
     for _ in range(3000):
@@ -128,3 +140,9 @@ def browser(make_browser: Callable[..., Browser], olga: Actor) -> Browser:
 def stranger(make_browser: Callable[..., Browser], olga: Actor) -> Browser:
     """A browser in which nobody is signed in, at a desk that has an owner."""
     return make_browser()
+
+
+@pytest.fixture
+def orders(take: Callable[..., list[Order]]) -> list[Order]:
+    """Three open orders."""
+    return take(*(incoming_order([incoming_line()]) for _ in range(3)))
