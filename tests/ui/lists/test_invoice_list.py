@@ -264,6 +264,7 @@ def test_an_invoice_is_had_as_factur_x_by_who_may_see_its_buyer(
     with unit_of_work():
         vault.erase([order.id])
     assert browser.get(url).status_code == 409
+    assert f'href="{url}"' not in browser.post(f"/invoices/{whole.id}/buyer", {"purpose": "Tax audit"}).text
     opened = browser.post(f"/invoices/{whole.id}/buyer/factur-x.pdf", {"purpose": "Tax audit"})
     assert list(PdfReader(io.BytesIO(opened.data)).attachments) == ["factur-x.xml"]
     assert rae.post(f"/invoices/{whole.id}/buyer/factur-x.pdf", {"purpose": "Curiosity"}).status_code == 403
@@ -286,6 +287,8 @@ def test_the_buyer_of_an_invoice_who_is_erased_is_shown_for_a_purpose(
     assert browser.post(f"{url}/buyer", {"purpose": " "}).status_code == 422
     opened = browser.post(f"{url}/buyer", {"purpose": "Tax audit"})
     assert (opened.status_code, "Quixelworth" in opened.text) == (200, True)
+    assert f'method="get" action="{url}"' in opened.text  # another paper: an address that was posted can't be asked for
+    assert f'action="{url}/buyer?paper=letter"' in browser.get(f"{url}?paper=letter").text
     assert "Quixelworth" in sheets(browser.post(f"{url}/buyer.pdf", {"purpose": "Tax audit"}).data)[0]
     clerk = stranger.enter(make_user("clerk", "Cleo"))
     assert "You may not open it with the buyer." in clerk.get(url).text

@@ -3,7 +3,7 @@
 import io
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
 
@@ -23,7 +23,7 @@ from webapp.db import unit_of_work
 from webapp.documents import pdf, print_runs
 from webapp.documents.composed import PAPERS, texts
 from webapp.documents.facturx import facturx_of, facturx_refusal, is_installed
-from webapp.documents.invoices import InvoiceContent, compose
+from webapp.documents.invoices import Buyer, InvoiceContent, compose
 from webapp.documents.issued import archived_content_of, content_of
 from webapp.documents.letters import Drawing as OnPaper, name_of, without_font
 from webapp.documents.upload_list import UPLOAD
@@ -192,25 +192,27 @@ class IssuedPages(ListPages, ABC):
 
     def _shown(self, found: Invoice | CreditMemo, content: InvoiceContent, form: forms.Form) -> str:
         g.has_practice = found.order.store.practice
-        document = compose(content)
-        facturx_url = url_for(".show_facturx", document_id=found.id, paper=chosen_paper() or None)
-        facturx = Way("Factur-X", "download", facturx_url, str(facturx_refusal(content) or ""))
+        document, kept = compose(content), kept_through(found)
+        of: dict[str, Any] = {"document_id": found.id, "paper": chosen_paper() or None}
+        linked = replace(content, buyer=Buyer()) if kept else content  # a link opens no buyer who is erased
+        facturx = Way("Factur-X", "download", url_for(".show_facturx", **of), str(facturx_refusal(linked) or ""))
         return page(
             "lists/documents/issued.html",
             title=self.title(found.number or ""),
             document=drawn(document),
             letters=[name_of(letter) for letter in without_font(texts(document), OnPaper.PAGE)],
+            url=url_for(".show", document_id=found.id),
             back=url_of(found.order, self.tab),
             papers={code: paper.label for code, paper in PAPERS.items()},
             paper=document.paper,
-            as_pdf=url_for(".show_pdf", document_id=found.id, paper=chosen_paper() or None),
+            as_pdf=url_for(".show_pdf", **of),
             ways=[facturx, *self.follow_ups(found.order)],
-            kept_through=kept_through(found),
+            kept_through=kept,
             may_open=may(ARCHIVE),
             form=form,
-            open_url=url_for(".show_buyer", document_id=found.id),
-            open_pdf_url=url_for(".show_buyer_pdf", document_id=found.id),
-            open_facturx_url=url_for(".show_buyer_facturx", document_id=found.id) if is_installed() else "",
+            open_url=url_for(".show_buyer", **of),
+            open_pdf_url=url_for(".show_buyer_pdf", **of),
+            open_facturx_url=url_for(".show_buyer_facturx", **of) if is_installed() else "",
         )
 
 
