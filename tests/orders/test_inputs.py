@@ -113,7 +113,7 @@ def test_a_group_is_added_taken_away_and_keeps_what_was_typed(make_order: MakeOr
     }  # fmt: skip
     form = form_of(order, mia, typed)
     assert form.parts[0].add == ""  # no more fit
-    one, two, three = {"name": "A", "lines": {}}, {"name": "B", "lines": {}}, {"name": "C", "lines": {line: 2}}
+    one, two, three = {"name": "A"}, {"name": "B"}, {"name": "C", "lines": {line: 2}}
     assert form.input["boxes"] == [one, two, three]
     assert form_of(order, mia, typed | {"boxes-remove-0": "1"}).input["boxes"] == [two, three]
     assert form_of(order, mia, typed | {"boxes-remove-1": "1"}).input["boxes"] == [one, three]

@@ -38,7 +38,7 @@ class Kind(StrEnum):
     CHOICE = "choice"  # one of the offered choices
     SEVERAL = "several"  # any of the offered choices
     TICK = "tick"
-    QUANTITIES = "quantities"  # {order line id: units}; empty for all open units
+    QUANTITIES = "quantities"  # {order line id: units}; left out for all open units, empty for none if that is offered
     AMOUNTS = "amounts"  # {order line id: {"units": …, "amounts": {component: text}, "restock": …}}
     FIXED = "fixed"  # not drawn: the form is about this value, such as the number of a package
     GROUPS = "groups"  # the same fields several times, such as parcels: a list of models whose fields are shown
@@ -95,16 +95,20 @@ class AmountsOfLine(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offered:
-    """What a field offers for an order, or for many: its choices, its value at first, whether it is shown."""
+    """What a field offers for an order, or for many: its choices, its value at first, whether it is shown. Fields one
+    after another with the same `fold`, other than groups, are folded away under these words until one is filled in.
+    """
 
     choices: Sequence[tuple[str, Words]] = ()
     default: Any = None
     suggestions: Sequence[str] = ()
     lines: Sequence[UnitsOfLine] = ()  # for quantities
+    none: Words = ""  # for quantities: the choice of no units at all; empty if there is no such choice
     amounts: Sequence[AmountsOfLine] = ()  # for amounts
     help: Words = ""
     expected: bool | None = None
     shown: bool = True
+    fold: Words = ""
     fields: Mapping[str, "Offered"] = field(default_factory=lambda: MappingProxyType({}))  # for groups: by field
     most: int = 1  # for groups: the highest number of them
 

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from flask import url_for
@@ -50,6 +51,18 @@ class Groups:
     add_label: str
 
 
+@dataclass(frozen=True)
+class Fold:
+    """Fields that are folded away, until one of them is filled in or has an error."""
+
+    label: str
+    folded: list[Field]
+
+    @property
+    def is_open(self) -> bool:
+        return any(field.errors or field.data not in (field.default, None, "", False) for field in self.folded)
+
+
 class ActionForm(forms.Form):
     """The form of one action on one order, or on many. The same key sent twice acts once."""
 
@@ -80,10 +93,16 @@ class ActionForm(forms.Form):
         return int(text) if text.isdecimal() and len(text) < 10 else None
 
     @property
-    def parts(self) -> list[Field | Groups]:
-        """The fields and groups in their order, without hidden ones."""
+    def parts(self) -> list[Field | Groups | Fold]:
+        """The fields, groups and folds in their order, without hidden fields."""
         drawn = [one for one in self.declared if one.shown.kind is not Kind.FIXED]
-        return [self._drawn(one) if one.fields else self[one.name] for one in drawn]
+        found: list[Field | Groups | Fold] = []
+        for fold, within in groupby(drawn, key=lambda one: "" if one.fields else str(one.offered.fold)):
+            if fold:
+                found.append(Fold(fold, [self[one.name] for one in within]))
+            else:
+                found += [self._drawn(one) if one.fields else self[one.name] for one in within]
+        return found
 
     def _drawn(self, groups: InputField) -> Groups:
         count = self.counts[groups.name]
@@ -311,7 +330,7 @@ def _field(one: InputField) -> Field:
     label, offered = one.shown.label, one.offered
     match one.shown.kind:
         case Kind.QUANTITIES:
-            return QuantitiesField(label, offered.lines, description=one.help)
+            return QuantitiesField(label, offered.lines, offered.none, description=one.help)
         case Kind.AMOUNTS:
             return AmountsField(label, offered.amounts, description=one.help)
         case Kind.FIXED:

@@ -1,4 +1,4 @@
-"""A field for units by line: everything, or a number for each chosen line."""
+"""A field for units by line: everything, a number for each chosen line or, where that is offered, nothing."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,25 +10,35 @@ from wtforms import Field
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.orders.inputs import UnitsOfLine
 
-SOME = "some"
+SOME, NONE = "some", "none"
 
 
 class QuantitiesField(Field):
-    """`data` is empty for everything, else units by line id; `problem` names input that can't be read."""
+    """`data` is None for everything, else units by line id; `problem` names input that can't be read. `none` are the
+    words of the choice of nothing, if that is offered.
+    """
 
-    def __init__(self, label: LazyString | str, lines: Sequence[UnitsOfLine], **more: Any) -> None:
+    def __init__(
+        self, label: LazyString | str, lines: Sequence[UnitsOfLine], none: LazyString | str = "", **more: Any
+    ) -> None:
         super().__init__(label, **more)
         self.lines = list(lines)
+        self.none = none
         self.problem: LazyString | None = None
         self.some = False
         self.ticked: set[int] = set()
         self.typed: dict[int, str] = {}
 
     def process(self, formdata: Any, data: Any = None, extra_filters: Any = None) -> None:
-        """Read what was sent: `name` says all or some, `name-line` the ticked lines, `name-<id>` the units of each."""
-        self.data: Mapping[int, int] = {}
+        """Read what was sent: `name` says all, some or none, `name-line` the ticked lines, `name-<id>` the units of
+        each.
+        """
+        self.data: Mapping[int, int] | None = None
         self.errors: list[str] = []
-        if not formdata or formdata.get(self.name) != SOME:
+        said = formdata.get(self.name) if formdata else None
+        if said == NONE and self.none:
+            self.data = {}
+        if said != SOME:
             return
         known = {str(line.id) for line in self.lines}
         self.some = True

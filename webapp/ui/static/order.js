@@ -21,10 +21,12 @@ if (present) {
   });
 }
 
-// Units by line: whoever changes a line chooses it; the sum of the chosen units is shown.
-function showSum(box) {
+// Units by line: whoever changes a line chooses it; the sum of the chosen units is shown. Whoever chooses none sees what else there is.
+function showChosen(box) {
+  if ($("input[value=none]:checked", box)) $$(".fields > details", box.closest("form")).forEach((fold) => (fold.open = true));
   const some = $("input[value=some]", box);
   const sum = $("output", box);
+  if (!sum) return;
   const chosen = $$("input[type=checkbox]:checked", box).map((tick) => tick.closest("li"));
   const units = chosen.reduce((total, row) => total + (Number($("input[type=number]", row).value) || 0), 0);
   sum.textContent = some.checked ? sum.dataset.one.replace("{units}", units).replace("{lines}", chosen.length) : "";
@@ -37,7 +39,7 @@ document.addEventListener("input", ({ target }) => {
     $("input[value=some]", box).checked = true;
     if (target.type === "number") $("input[type=checkbox]", row).checked = Number(target.value) > 0;
   }
-  showSum(box);
+  showChosen(box);
 });
 document.addEventListener("click", ({ target }) => {
   const pick = target.closest("[data-pick]");
@@ -45,7 +47,7 @@ document.addEventListener("click", ({ target }) => {
   const box = pick.closest("[data-quantities]");
   $$("input[type=checkbox]", box).forEach((tick) => (tick.checked = pick.dataset.pick === "all"));
   $("input[value=some]", box).checked = true;
-  showSum(box);
+  showChosen(box);
 });
 
 // The slider of the past moves the list of moments, which is the form's own field; the newest moment is on the right.
@@ -58,7 +60,7 @@ document.addEventListener("input", ({ target }) => {
 whenReady((root) => {
   $$("[data-scripted]", root).forEach((element) => (element.hidden = false));
   $$("[data-scriptless]", root).forEach((element) => (element.hidden = true));
-  $$("[data-quantities]", root).forEach(showSum);
+  $$("[data-quantities]", root).forEach(showChosen);
   $$("[data-slides]", root).forEach((slider) => {
     const list = document.getElementById(slider.dataset.slides);
     slider.max = list.options.length - 1;
