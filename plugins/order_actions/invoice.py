@@ -5,14 +5,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated
 
-from pydantic import Field
-
 from webapp.api import (
+    COMPONENT_LABELS,
     HIDDEN,
     ActionInput,
     Actor,
+    Component,
     FormField,
     Kind,
+    Money,
     Offered,
     Order,
     OrderAction,
@@ -31,21 +32,34 @@ from webapp.api import (
 )
 
 
+def _choice(component: Component) -> FormField:
+    return FormField(COMPONENT_LABELS[component], Kind.CHOICE)
+
+
 class InvoiceInput(ActionInput):
-    """Without `lines`, everything that is left is invoiced; with `due`, what the store's settings would invoice by
-    themselves, and nothing of other orders.
+    """Without `lines`, everything that is left is invoiced; with empty ones, no units. Of each component beside the
+    goods, an invoice has its share by units, all that is left (true) or nothing (false). With `due`, what the store's
+    settings would invoice by themselves, and nothing of other orders.
     """
 
-    lines: Annotated[dict[int, int], FormField(_l("What to invoice"), Kind.QUANTITIES)] = Field(default_factory=dict)
-    shipping: Annotated[
-        bool,
-        FormField(
-            _l("All shipping now"),
-            Kind.TICK,
-            help=_l("Otherwise each invoice has its share of the shipping, by units."),
-        ),
-    ] = False
+    lines: Annotated[dict[int, int] | None, FormField(_l("What to invoice"), Kind.QUANTITIES)] = None
+    shipping: Annotated[bool | None, _choice(Component.SHIPPING)] = None
+    gift_wrap: Annotated[bool | None, _choice(Component.GIFT_WRAP)] = None
+    cod: Annotated[bool | None, _choice(Component.COD)] = None
+    tip: Annotated[bool | None, _choice(Component.TIP)] = None
+    other: Annotated[bool | None, _choice(Component.OTHER)] = None
     due: bool = False
+
+    @property
+    def components(self) -> Mapping[str, bool]:
+        """The components of which all, or nothing, is chosen."""
+        chosen = {component: getattr(self, component) for component in CHOSEN}
+        return {component: all_ for component, all_ in chosen.items() if all_ is not None}
+
+
+FOLD = _l("Shipping and other amounts")
+NO_UNITS = _l("No units, only amounts")
+CHOSEN = tuple(component.value for component in Component if component is not Component.ITEM)
 
 
 class InvoiceOrder(OrderAction):
@@ -71,25 +85,38 @@ class InvoiceOrder(OrderAction):
         if data.due:
             issue_due(orders, actor=actor)
         else:
-            issue_invoices(orders, data.lines, shipping=data.shipping, actor=actor)
+            issue_invoices(orders, data.lines, data.components, actor=actor)
 
     def dry_run(self, order: Order, data: InvoiceInput, actor: Actor) -> Preview:
-        return Preview(rows=planned_rows(order, data.lines, shipping=data.shipping, actor=actor))
+        return Preview(rows=planned_rows(order, data.lines, data.components, actor=actor))
 
     def offered(self, order: Order | None, actor: Actor) -> Mapping[str, Offered]:
         if order is None:
-            return {"lines": HIDDEN, "shipping": HIDDEN}
+            return dict.fromkeys(("lines", *CHOSEN), HIDDEN)
         remaining = Remaining(order)
         left = [
             UnitsOfLine(line.id, line.title, line.sku, remaining.units[line.id])
             for line in order.lines
             if line.id in remaining.units
         ]
-        some = sum(line.most for line in left) > 1
+        units = sum(line.most for line in left)
+        charged = {component: amount.net for component, amount in remaining.components.items() if amount.net}
+        if not units and len(remaining.amounts) == 1:
+            charged = {}  # nothing to choose: the one amount that is left
+        none = NO_UNITS if charged else ""
         return {
-            "lines": Offered(lines=left) if some else HIDDEN,
-            "shipping": Offered() if some and remaining.shipping else HIDDEN,
+            "lines": Offered(lines=left, none=none, fold=FOLD if units == 1 else "") if units > 1 or none else HIDDEN,
+            **dict.fromkeys(CHOSEN, HIDDEN),
+            **{component: _offered(order, net, units) for component, net in charged.items()},
         }
+
+
+def _offered(order: Order, net: int, units: int) -> Offered:
+    """The choices of a component of which so much is left."""
+    money = Money(net, order.currency or "")
+    everything = _l("All that is left: %(amount)s", amount=f"{money} {money.currency}")
+    choices = [("", _l("Its share, by units")), ("true", everything)] if units else [("", everything)]
+    return Offered(choices=[*choices, ("false", _l("Not on this invoice"))], default="", fold=FOLD)
 
 
 class CorrectInput(ActionInput):

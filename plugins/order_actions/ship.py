@@ -122,14 +122,19 @@ class ShipOrder(OrderAction):
             self._invoice(order, shipment, actor)
 
     def _invoice(self, order: Order, shipment: Shipment, actor: Actor) -> None:
-        """Invoice the units that ship, as far as they are not invoiced already."""
+        """Invoice the units that ship, as far as they are not invoiced already, and with the last shipment what was
+        kept off their invoices.
+        """
         actor.needs(INVOICING)
-        left, shipped = Remaining(order).units, Counter[int]()
+        remaining, shipped = Remaining(order), Counter[int]()
+        left = remaining.units
         for package in shipment.packages:
             for line in package.lines:
                 shipped[line.line_id] += line.quantity
         if lines := {id_: min(units, left[id_]) for id_, units in shipped.items() if id_ in left}:
             issue_invoices([order], lines, actor=actor)
+        elif remaining and not left and not any(line.open for line in order.lines):
+            issue_invoices([order], actor=actor)
 
     def undo(self, order: Order, data: ShipInput) -> tuple[str, Mapping[str, Any]] | None:
         return ("take_back", {}) if SHIP_HOLD.of(order.store) else None

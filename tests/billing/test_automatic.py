@@ -229,6 +229,23 @@ def test_amounts_without_a_unit_are_left_to_people(store: Store, take: Take, wor
     assert issued() == [(order.id, 1200)]
 
 
+def test_what_somebody_kept_off_an_invoice_follows_once_all_is_shipped(
+    store: Store, take: Take, mia: Actor, work: Work
+) -> None:
+    switch(store)
+    amounts = (IncomingAmount(Component.ITEM, 2000, 400), IncomingAmount(Component.SHIPPING, 500))
+    [order] = take(incoming_order([incoming_line("MUG", 2, amounts=amounts, total=2900)], total=2900))
+    with unit_of_work():
+        issue_invoice(locked(order), components={"shipping": False}, actor=mia)
+    ship(order, {order.lines[0].id: 1}, actor=mia)
+    work()
+    assert issued() == [(order.id, 2400)]
+    ship(order, actor=mia)
+    work()
+    assert issued() == [(order.id, 2400), (order.id, 500)]
+    assert not Remaining(order)
+
+
 def test_a_store_that_sends_nothing_issues_nothing(store: Store, take: Take, mia: Actor, work: Work) -> None:
     """A database that was restored, or copied, would give numbers that are given already."""
     switch(store, IMPORTED)

@@ -273,6 +273,21 @@ def test_two_workers_correct_once(app: Flask, take: Take, incoming: IncomingOrde
     assert len(corrections()) == 1
 
 
+def test_the_shipping_of_a_line_that_is_canceled_is_taken_back_though_none_of_its_units_was_invoiced(
+    take: Take, mia: Actor, work: Work
+) -> None:
+    told = incoming_order([incoming_line("MUG", amounts=amounts(1)), incoming_line("CUP")], total=2789)
+    [order] = take(told)
+    with unit_of_work():
+        issue_invoice(locked(order), {}, {"shipping": True}, actor=mia)
+    lines = line_again(told, 0, ordered=0, unfulfilled=0, canceled_by="buyer")
+    take(again(told, minutes=10, lines=lines, total=2789))
+    work()
+    [memo] = corrections()
+    assert rows(memo) == [("shipping", 0, (499, 0, 0))]
+    ledger_holds(order)
+
+
 # --- By hand ----------------------------------------------------------------------------------------------------------
 
 
@@ -317,3 +332,20 @@ def test_what_is_refunded_is_not_taken_back_too(order: Order, mia: Actor, take: 
     [other] = take(incoming_order())
     with pytest.raises(NotFound), unit_of_work():
         correct_invoice(locked(other), paper.id, actor=mia)
+
+
+def test_an_invoice_of_shipping_alone_is_taken_back_though_goods_are_refunded(order: Order, mia: Actor) -> None:
+    with unit_of_work():
+        goods = issue_invoice(locked(order), components={"shipping": False}, actor=mia)
+    shipping = invoice(order, actor=mia)
+    with unit_of_work():
+        ship_order(locked(order), [PackageInput("DHL", "JD1")], actor=mia)
+    with unit_of_work():
+        record_refund(locked(order), Wish({order.lines[0].id: LineWish(1)}), "CustomerReturn", actor=mia)
+    with pytest.raises(RefundedNotCorrected), unit_of_work():
+        correct_invoice(locked(order), goods.id, actor=mia)
+    with unit_of_work():
+        memo = correct_invoice(locked(order), shipping.id, actor=mia)
+    assert rows(memo) == [("shipping", 0, (499, 0, 0))]
+    assert Remaining(order).net == 499
+    ledger_holds(order)

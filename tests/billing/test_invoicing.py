@@ -19,6 +19,7 @@ from webapp.billing.services import (
     SNAPSHOT,
     CanceledNotInvoiced,
     CancelingNotInvoiced,
+    NothingOnInvoice,
     NothingToInvoice,
     NotPaid,
     TooFewToInvoice,
@@ -32,7 +33,7 @@ from webapp.channels.legal_face import FACE
 from webapp.channels.models import NumberSequence
 from webapp.channels.shops import change_shop, create_shop
 from webapp.db import db, unit_of_work
-from webapp.errors import Forbidden, InvalidInput, Stale
+from webapp.errors import Forbidden, Invalid, InvalidInput, Stale
 from webapp.hooks import hookimpl, hooks
 from webapp.orders.events import events_of, rebuild
 from webapp.orders.models import Order, OrderAmount
@@ -46,9 +47,9 @@ Take = Callable[..., list[Order]]
 SHIPPED = (IncomingAmount(Component.ITEM, 1000, 190, 100), IncomingAmount(Component.SHIPPING, 499, 95))
 
 
-def issue(order: Order, lines: dict[int, int] | None = None, *, shipping: bool = False, actor: Actor) -> Invoice:
+def issue(order: Order, lines: dict[int, int] | None = None, *, actor: Actor, **components: bool) -> Invoice:
     with unit_of_work():
-        return issue_invoice(locked(order), lines, shipping=shipping, actor=actor)
+        return issue_invoice(locked(order), lines, components, actor=actor)
 
 
 def rows(invoice: Invoice) -> list[tuple[str, int, tuple[int, int, int]]]:
@@ -101,6 +102,50 @@ def test_parts_are_in_proportion_and_the_last_takes_the_rest(order: Order, mia: 
     assert rows(last) == [("item", 1, (333, 63, 33)), ("tip", 0, (25, 0, 0))]
     assert sum(one.total_minor for one in (first, second, last)) == 2385
     assert [one.number for one in (first, second, last)] == ["INV-000001", "INV-000002", "INV-000003"]
+
+
+def test_a_component_is_kept_off_and_has_an_invoice_of_its_own_later(order: Order, mia: Actor) -> None:
+    goods = issue(order, actor=mia, shipping=False)
+    assert rows(goods) == [("item", 3, (1000, 190, 100)), ("item", 1, (500, 100, 0)), ("tip", 0, (101, 0, 0))]
+    assert (Remaining(order).net, invoice_refusal(order, mia)) == (594, None)
+
+    shipping = issue(order, actor=mia)
+    assert (shipping.total_minor, rows(shipping)) == (594, [("shipping", 0, (499, 95, 0))])
+    assert goods.total_minor + shipping.total_minor == 2385
+    assert events_of(order)[0].data["values"]["units"] == 0
+    assert isinstance(invoice_refusal(order, mia), NothingToInvoice)
+
+
+def test_a_component_alone_is_invoiced_before_the_goods(order: Order, mia: Actor) -> None:
+    mug, cup = order.lines
+    assert rows(issue(order, {}, actor=mia, shipping=True)) == [("shipping", 0, (499, 95, 0))]
+    assert [line.invoiced for line in order.lines] == [0, 0]
+    first = issue(order, {mug.id: 3}, actor=mia, tip=False)
+    assert rows(first) == [("item", 3, (1000, 190, 100))]
+    last = issue(order, {cup.id: 1}, actor=mia)  # the last units take what was kept off
+    assert rows(last) == [("item", 1, (500, 100, 0)), ("tip", 0, (101, 0, 0))]
+    assert not Remaining(order)
+
+
+def test_an_invoice_of_nothing_is_refused(order: Order, mia: Actor) -> None:
+    with pytest.raises(NothingOnInvoice, match="would be empty"):
+        issue(order, {}, actor=mia)
+    with pytest.raises(Invalid, match="gift_wrap: nothing of it is left to invoice"):
+        issue(order, {}, actor=mia, gift_wrap=True)
+    issue(order, actor=mia, shipping=False)
+    with pytest.raises(NothingOnInvoice):
+        issue(order, actor=mia, shipping=False)
+    assert [one.number for one in db.session.scalars(select(Invoice))] == ["INV-000001"]
+
+
+def test_what_takes_from_the_price_goes_with_the_units_alone(take: Take, mia: Actor) -> None:
+    deduction = (IncomingAmount(Component.OTHER, -50),)
+    [order] = take(incoming_order([incoming_line("MUG", 2, price=500)], amounts=deduction, total=1150))
+    for all_ in (True, False):
+        with pytest.raises(Invalid, match="other: takes from the price, so it goes with the units"):
+            issue(order, {order.lines[0].id: 1}, actor=mia, other=all_)
+    first = issue(order, {order.lines[0].id: 1}, actor=mia)
+    assert rows(first) == [("item", 1, (500, 100, 0)), ("other", 0, (-25, 0, 0))]
 
 
 def test_free_goods_have_an_invoice_of_zero(take: Take, mia: Actor) -> None:
@@ -186,6 +231,10 @@ def test_the_act_takes_json_and_checks_right_and_version(
     action, version, mug = find_action("invoice"), order.version, order.lines[0].id
     with pytest.raises(InvalidInput):
         read_input(action, {"lines": "all"})
+    with pytest.raises(InvalidInput):
+        read_input(action, {"item": False})
+    alone = read_input(action, {"lines": {}, "shipping": True, "tip": False})
+    assert (alone.lines, alone.components) == ({}, {"shipping": True, "tip": False})  # type: ignore[attr-defined]
     packer = make_user("packer", "Paul")
     with pytest.raises(Forbidden), unit_of_work():
         act(action, find_order(reference(order), packer, lock=True), read_input(action, {}), packer)

@@ -105,7 +105,9 @@ class Scene:
             left = Remaining(row)
             wanted = zip(row.lines, (first, second), strict=False)
             chosen = {one.id: units for one, want in wanted if (units := min(want, left.units.get(one.id, 0)))}
-            issue_invoice(row, chosen or None, shipping=quarters > 2, actor=self.mia)
+            shipping = (None, False, True, None, True)[quarters]
+            components = {} if shipping is None else {"shipping": shipping}
+            issue_invoice(row, chosen if chosen or shipping else None, components, actor=self.mia)
 
     def ship(self, first: int, second: int, quarters: int) -> None:
         with self._writing() as row:

@@ -1,20 +1,22 @@
-"""Any sequence of partial invoices, in any currency, adds up to the mirror by component, never exceeds it, and has
-numbers without a gap.
+"""Any sequence of partial invoices, by units and by component, in any currency, adds up to the mirror by component,
+never exceeds it, and has numbers without a gap.
 """
 
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 from sqlalchemy import func, select
 
 from webapp.audit.actor import Actor
 from webapp.billing.models import Invoice
 from webapp.billing.remaining import Remaining
-from webapp.billing.services import issue_invoice
+from webapp.billing.services import NothingOnInvoice, issue_invoice
 from webapp.channels.incoming import Component, IncomingAmount, IncomingLine
 from webapp.channels.models import NumberSequence
 from webapp.db import db, unit_of_work
+from webapp.errors import Invalid
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
 from webapp.testing import incoming_line, incoming_order
@@ -43,7 +45,12 @@ lines = st.lists(
     min_size=1,
     max_size=3,
 )
-steps = st.lists(st.tuples(st.lists(st.integers(0, 3), min_size=3, max_size=3), st.booleans()), max_size=6)
+Step = tuple[list[int] | None, dict[str, bool]]  # units by line, or everything; all or nothing of a component
+units = st.none() | st.lists(st.integers(0, 3), min_size=3, max_size=3)
+steps = st.lists(
+    st.tuples(units, st.dictionaries(st.sampled_from([str(one) for one in Component if one != "item"]), st.booleans())),
+    max_size=6,
+)
 
 
 def within(whole: int, part: int) -> bool:
@@ -63,23 +70,32 @@ def test_partial_invoices_add_up(
     currency: str,
     told: Sequence[IncomingLine],
     own: tuple[IncomingAmount, ...],
-    steps: Sequence[tuple[list[int], bool]],
+    steps: Sequence[Step],
 ) -> None:
     [order] = take(incoming_order(told, amounts=own, currency=currency, total=1))
     first = db.session.scalar(select(func.count()).select_from(Invoice)) or 0
     issued = 0
-    for wanted, shipping in [*steps, ([], False)]:
+    for wanted, components in [*steps, (None, {})]:
         with unit_of_work():
             row = locked(order)
             left = Remaining(row)
             if not left:
                 break
-            pairs = zip(row.lines, wanted, strict=False)
-            chosen = {line.id: units for line, want in pairs if (units := min(want, left.units.get(line.id, 0)))}
-            if wanted and not chosen:
+            pairs = zip(row.lines, wanted or (), strict=False)
+            some = {line.id: units for line, want in pairs if (units := min(want, left.units.get(line.id, 0)))}
+            chosen = None if wanted is None else some
+            deductions = {component for _line, component in left.amounts} - left.components.keys()
+            choices = {one: all_ for one, all_ in components.items() if one not in deductions}
+            if not left.parts(chosen, choices):
+                with pytest.raises((NothingOnInvoice, Invalid)):
+                    issue_invoice(row, chosen, choices, actor=mia)
                 continue
-            issue_invoice(row, chosen, shipping=shipping, actor=mia)
+            invoice = issue_invoice(row, chosen, choices, actor=mia)
             issued += 1
+            assert {line.component for line in invoice.lines}.isdisjoint(
+                one for one, all_ in choices.items() if not all_ and one in left.components
+            )
+            assert Remaining(row).components.keys().isdisjoint(one for one, all_ in choices.items() if all_)
         paid = {(row.line_id, row.component): row for row in order.amounts}
         for row in paid.values():
             assert within(row.net, row.invoiced.net)

@@ -13,12 +13,14 @@ from webapp.audit.actor import Actor
 from webapp.billing.kept_buyers import COUNTRIES, KEEPING
 from webapp.billing.services import issue_invoice
 from webapp.billing.taxes import TAXES
+from webapp.channels.incoming import Component, IncomingAmount
 from webapp.channels.legal_face import FACE
 from webapp.db import unit_of_work
 from webapp.documents import facturx
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
 from webapp.settings.services import change, store_all
+from webapp.testing import incoming_line, incoming_order
 from webapp.vault.key_file import is_month, key_file
 from webapp.vault.services import erase
 
@@ -43,6 +45,26 @@ def test_an_invoice_is_issued_listed_and_shown(cli: Command, make_order: MakeOrd
     assert (invoice["number"], invoice["order"], invoice["total"]) == ("INV-000001", order.number, "24.00")
     assert cli("invoices", "list", "--json").document == [invoice]
     assert cli("invoices", "show", "INV-000001", "--json").document == invoice
+
+
+@ON_SQLITE
+def test_a_component_is_invoiced_alone_and_what_is_left_is_shown(
+    cli: Command, take: Callable[..., list[Order]]
+) -> None:
+    amounts = (IncomingAmount(Component.ITEM, 1000), IncomingAmount(Component.SHIPPING, 500))
+    [order] = take(incoming_order([incoming_line(amounts=amounts)], total=1500))
+
+    def left() -> dict[str, str]:
+        found = cli("orders", "show", order.number, "--json").document["amounts"]
+        return {row["component"]: row["invoiceable"] for row in found}
+
+    assert left() == {"item": "10.00", "shipping": "5.00"}
+    assert cli("orders", "act", order.number, "invoice", "--data", '{"shipping": false}').code == 0
+    assert left() == {"item": "0.00", "shipping": "5.00"}
+    empty = cli("orders", "act", order.number, "invoice", "--data", '{"lines": {}}')
+    assert (empty.code, "The invoice would be empty" in empty.err) == (1, True)
+    assert cli("orders", "act", order.number, "invoice", "--data", '{"lines": {}, "shipping": true}').code == 0
+    assert left() == {"item": "0.00", "shipping": "0.00"}
 
 
 @ON_SQLITE

@@ -3,7 +3,8 @@
 A store says when: as units ship, or on import, once the payment is verified; by default invoices are issued by hand
 alone. What is due follows from the order as it stands, never from what was told about it: shipped units that are not
 invoiced yet, or everything. An invoice takes the share of the amounts by its units, the one over the last units
-everything that is left. Amounts without a unit, and what costs nothing, such as a replacement, are left to people.
+everything that is left; what somebody kept off the invoices follows once all is shipped. Other amounts without a unit,
+and what costs nothing, such as a replacement, are left to people.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from webapp.audit.actor import Actor
 from webapp.billing.models import Invoice
+from webapp.billing.queries import invoices_of
 from webapp.billing.remaining import Part, Remaining, read_amounts
 from webapp.billing.services import invoice_refusal, issue
 from webapp.billing.taxes import taxed
@@ -145,12 +147,26 @@ def due_parts(order: Order, actor: Actor) -> list[Part]:
     if WHEN.of(order.store) == When.SHIPPED or order.buyer_wants_cancel:  # who asks to cancel is not charged before
         left = {line.id: min(remaining.units.get(line.id, 0), line.shipped - line.invoiced) for line in order.lines}
         chosen = {line_id: units for line_id, units in left.items() if units > 0}
-    parts = remaining.parts(chosen) if chosen else []
+    parts = remaining.parts(chosen, None if chosen else _left_out(order, remaining))
     if sum(part.amount.net for part in parts) <= 0:
         raise NothingDue
     if taxed(order, parts).unknown:
         raise UnknownTax
     return parts
+
+
+def _left_out(order: Order, remaining: Remaining) -> Mapping[str, bool]:
+    """The components that somebody kept off an invoice of the order and of which something is left, once all units are
+    invoiced and have left.
+    """
+    if remaining.units or not remaining.amounts or any(line.open for line in order.lines):
+        return {}
+    return {
+        component: True
+        for invoice in invoices_of(order)
+        for component in invoice.terms.get("left_out", ())
+        if component in remaining.components
+    }
 
 
 def issue_due(orders: Sequence[Order], *, actor: Actor) -> list[Invoice]:

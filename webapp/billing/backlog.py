@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import date, datetime, time
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Select, select, text
+from sqlalchemy import ColumnElement, Select, or_, select, text
 
 from webapp.audit.actor import Actor
 from webapp.billing.automatic import OF_CHANNEL, SINCE, WHEN, When, due_parts
+from webapp.billing.models import Invoice
 from webapp.billing.remaining import read_amounts
 from webapp.channels.incoming import FulfilledBy
 from webapp.channels.models import Store
@@ -22,7 +23,7 @@ from webapp.errors import Refusal
 from webapp.jobs.models import Run
 from webapp.money import Money
 from webapp.orders import bulk
-from webapp.orders.models import ARCHIVED, SHOWN, Order, OrderLine
+from webapp.orders.models import ARCHIVED, SHOWN, Order, OrderAmount, OrderLine
 from webapp.orders.queries import AROUND, visible
 from webapp.orders.services import find_action, read_input
 from webapp.orders.states import OrderState
@@ -105,6 +106,10 @@ def _may_be_due(store: Store, actor: Actor) -> Select[int]:
     units: list[ColumnElement[bool]] = [left > 0]
     if WHEN.of(store) == When.SHIPPED:
         units.append(OrderLine.shipped > OrderLine.invoiced)
+    paid = OrderAmount.charged + OrderAmount.tax - OrderAmount.discount
+    invoiced = OrderAmount.invoiced_charged + OrderAmount.invoiced_tax - OrderAmount.invoiced_discount
+    amounts = select(OrderAmount.id).where(OrderAmount.order_id == Order.id, paid > invoiced)
+    kept_off = select(Invoice.id).where(Invoice.order_id == Order.id, Invoice.terms["left_out"].is_not(None))
     query = visible(actor).where(
         Order.store_id == store.id,
         Order.placed_at >= _earliest(store),
@@ -114,7 +119,10 @@ def _may_be_due(store: Store, actor: Actor) -> Select[int]:
         ~Order.canceling,
         ~Order.on_hold,
         Order.state.not_in([OrderState.PENDING, OrderState.CANCELED]),
-        select(OrderLine.id).where(OrderLine.order_id == Order.id, *units).exists(),
+        or_(
+            select(OrderLine.id).where(OrderLine.order_id == Order.id, *units).exists(),
+            amounts.exists() & kept_off.exists(),
+        ),
     )
     if not OF_CHANNEL.of(store):
         query = query.where(Order.fulfilled_by != FulfilledBy.CHANNEL)

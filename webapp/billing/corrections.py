@@ -61,7 +61,7 @@ def excess_of(order: Order) -> Excess:
         line = lines.get(place[0])
         units = over.get(place[0], 0)
         amount = NOTHING
-        if gone or (line is not None and units and units == line.invoiced):
+        if gone or (line is not None and not _kept(line) and units == line.invoiced):
             amount = row.invoiced
         elif place in fallen:
             amount = _beyond(row) if units or not (any(row.refunded) or any(row.pending)) else NOTHING
@@ -107,8 +107,8 @@ def _refusal(order: Order, standing: Standing) -> Refusal | None:
         return NothingToCorrect()
     rows = {(row.line_id or OWN, row.component): row for row in amounts_of(order)}
     lines = {line.id: line for line in order.lines}
-    for place in standing.lines:
-        row, line = rows.get(place), lines.get(place[0])
+    for place, left in standing.lines.items():
+        row, line = rows.get(place), lines.get(place[0]) if left.units else None
         if (row and (any(row.refunded) or any(row.pending))) or (line and line.refunded + line.refunding):
             return RefundedNotCorrected()
     return None

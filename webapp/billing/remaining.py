@@ -1,7 +1,9 @@
 """What can still be invoiced of an order, by line and component: what is paid in the mirror, less what is invoiced.
 
-Partial amounts are in proportion to units, and the last invoice of a line takes everything that is left of the mirror
-then, so that the invoices of an order always add up to it. Forms, services and JSON all ask here.
+Partial amounts are in proportion to units, and the invoice of the last units takes everything that is left of the
+mirror then, so that the invoices of an order always add up to it. Of a component beside the goods, an invoice may have
+all that is left instead, or nothing: then it stays open for a later one, also after the last units. Forms, services
+and JSON all ask here.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -56,28 +58,40 @@ class Remaining:
         return sum(left.net for left in self.amounts.values())
 
     @property
-    def shipping(self) -> bool:
-        """Whether anything is left of shipping charges."""
-        return any(component == Component.SHIPPING for _line_id, component in self.amounts)
-
-    def parts(self, chosen: Mapping[int, int] | None = None, *, shipping: bool = False) -> list[Part]:
-        """The lines of an invoice over these units by line id, none of them more than is left; by default over
-        everything. With `shipping`, all shipping that is left is on this invoice, else its share.
+    def components(self) -> dict[str, Amount]:
+        """What is left of each component beside the goods, over all lines. One that takes from the price goes with the
+        units alone, and is not here.
         """
-        chosen = {line_id: units for line_id, units in (chosen or self.units).items() if units}
-        if chosen == self.units:
-            return list(self._parts(self.units, self.amounts))
-        units, whole = sum(chosen.values()), sum(self.units.values())
+        found: dict[str, Amount] = {}
+        for (_line_id, component), left in self.amounts.items():
+            if component != Component.ITEM:
+                found[component] = found.get(component, NOTHING).plus(left)
+        return {component: found[component] for component in sorted(found, key=_place_of) if found[component].net >= 0}
+
+    def parts(
+        self, chosen: Mapping[int, int] | None = None, components: Mapping[str, bool] | None = None
+    ) -> list[Part]:
+        """The lines of an invoice over these units by line id, none of them more than is left; by default over
+        everything. All that is left of one of `components` is on it (True) or nothing of it (False), else its share.
+        """
+        units = self.units if chosen is None else {line_id: some for line_id, some in chosen.items() if some}
+        last = chosen is None or (bool(units) and units == self.units)
+        known = self.components
+        choices = {component: all_ for component, all_ in (components or {}).items() if component in known}
         amounts: dict[Place, Amount] = {}
         for place, left in self.amounts.items():
-            line_id, component = place
-            if shipping and component == Component.SHIPPING:
-                amounts[place] = left
-            elif line_id == OWN:
-                amounts[place] = share(left, units, whole)
-            elif line_id in chosen:
-                amounts[place] = share(left, chosen[line_id], self.units[line_id])
-        return list(self._parts(chosen, amounts))
+            choice = choices.get(place[1])
+            if choice is not None:
+                amounts[place] = left if choice else NOTHING
+            else:
+                amounts[place] = left if last else self._share(place, left, units)
+        return list(self._parts(units, amounts))
+
+    def _share(self, place: Place, left: Amount, units: Mapping[int, int]) -> Amount:
+        line_id, _component = place
+        if line_id == OWN:
+            return share(left, sum(units.values()), sum(self.units.values()))
+        return share(left, units[line_id], self.units[line_id]) if line_id in units else NOTHING
 
     def _parts(self, units: Mapping[int, int], amounts: Mapping[Place, Amount]) -> Iterator[Part]:
         lines: list[OrderLine | None] = [*self._order.lines, None]

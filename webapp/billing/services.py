@@ -15,7 +15,7 @@ from webapp.billing.numbering import draw_numbers, hold_sequences
 from webapp.billing.remaining import Part, Remaining, read_amounts, units_left
 from webapp.billing.tax_schemes import told_of
 from webapp.billing.taxes import WHOLE, TaxedPart, taxed
-from webapp.billing.terms import departures, terms_of
+from webapp.billing.terms import Terms, departures, terms_of
 from webapp.channels.described import marketplace_of
 from webapp.channels.incoming import ChannelStage
 from webapp.channels.legal_face import face_of
@@ -69,6 +69,14 @@ class NothingToInvoice(Refusal):
     sentence = _l("Everything in this order is invoiced.")
 
 
+class NothingOnInvoice(Refusal):
+    """Neither units nor amounts are chosen."""
+
+    code = "invoice_of_nothing"
+    field = "lines"
+    sentence = _l("The invoice would be empty: choose units, or all that is left of an amount such as shipping.")
+
+
 class TooFewToInvoice(Refusal):
     """Of a line, fewer units are left than an invoice asks for."""
 
@@ -96,27 +104,40 @@ def invoice_refusal(order: Order, actor: Actor) -> Refusal | None:
 
 
 def issue_invoice(
-    order: Order, lines: Mapping[int, int] | None = None, *, shipping: bool = False, actor: Actor
+    order: Order,
+    lines: Mapping[int, int] | None = None,
+    components: Mapping[str, bool] | None = None,
+    *,
+    actor: Actor,
 ) -> Invoice:
     """Issue an invoice of one order: see `issue_invoices`."""
-    return issue_invoices([order], lines, shipping=shipping, actor=actor)[0]
+    return issue_invoices([order], lines, components, actor=actor)[0]
 
 
 def issue_invoices(
-    orders: Sequence[Order], lines: Mapping[int, int] | None = None, *, shipping: bool = False, actor: Actor
+    orders: Sequence[Order],
+    lines: Mapping[int, int] | None = None,
+    components: Mapping[str, bool] | None = None,
+    *,
+    actor: Actor,
 ) -> list[Invoice]:
-    """Issue an invoice of each of these orders over these units by line id, or over everything that is left; the caller
-    holds the orders' locks. With `shipping`, all shipping that is left is on the invoice.
+    """Issue an invoice of each of these orders over these units by line id, which may be none, or over everything that
+    is left; the caller holds the orders' locks. Components beside the goods are on it in proportion to the units; with
+    True in `components` by all that is left of them, with False not at all.
 
-    Raises the refusal of `invoice_refusal`, or an error of the lines; then nothing is issued.
+    Raises the refusal of `invoice_refusal`, or an error of what is chosen; then nothing is issued.
     """
     read_amounts(orders)
-    return issue([(order, planned(order, lines or {}, shipping, actor)) for order in orders], actor=actor)
+    left_out = [component for component, all_ in (components or {}).items() if not all_]
+    plans = [(order, planned(order, lines, components, actor)) for order in orders]
+    return issue(plans, actor=actor, left_out=left_out)
 
 
-def planned_rows(order: Order, lines: Mapping[int, int], *, shipping: bool, actor: Actor) -> list[DraftRow]:
-    """The lines that an invoice over these units would have. Raises what `issue_invoices` does."""
-    parts = planned(order, lines, shipping, actor)
+def planned_rows(
+    order: Order, lines: Mapping[int, int] | None, components: Mapping[str, bool], *, actor: Actor
+) -> list[DraftRow]:
+    """The lines that such an invoice would have. Raises what `issue_invoices` does."""
+    parts = planned(order, lines, components, actor)
     return [
         DraftRow(
             title=one.part.line.title if one.part.line else "",
@@ -131,9 +152,11 @@ def planned_rows(order: Order, lines: Mapping[int, int], *, shipping: bool, acto
     ]
 
 
-def issue(plans: Sequence[tuple[Order, Sequence[Part]]], *, actor: Actor) -> list[Invoice]:
+def issue(
+    plans: Sequence[tuple[Order, Sequence[Part]]], *, actor: Actor, left_out: Sequence[str] = ()
+) -> list[Invoice]:
     """Issue an invoice of these parts of each order, as `Remaining.parts` gave them; the caller holds the orders'
-    locks, and has asked what refuses it.
+    locks, and has asked what refuses it. `left_out` are the components that somebody kept off the invoices.
     """
     orders = [order for order, _parts in plans]
     with_tax = [taxed(order, parts) for order, parts in plans]
@@ -142,6 +165,7 @@ def issue(plans: Sequence[tuple[Order, Sequence[Part]]], *, actor: Actor) -> lis
     db.session.flush()
     sealed, left = snapshots_of(orders), departures([parts for _order, parts in plans])
     told = told_of([parts for _order, parts in plans])
+    kept_off: Terms = {"left_out": list(left_out)} if left_out else {}
     shop_ids = [order.shop_id for order in orders]
     issued_at = hold_sequences(DocumentKind.INVOICE, shop_ids)  # under their locks: later numbers are not older
     numbers = draw_numbers(DocumentKind.INVOICE, shop_ids, issued_at)
@@ -154,7 +178,7 @@ def issue(plans: Sequence[tuple[Order, Sequence[Part]]], *, actor: Actor) -> lis
             currency=order.currency,
             total_minor=sum(one.figures.net for one in lines.lines),
             seller=seller_of(order),
-            terms=terms_of(order, lines, issued_at, left) | {"tax": tax},
+            terms=terms_of(order, lines, issued_at, left) | {"tax": tax} | kept_off,
             actor_kind=actor.kind,
             actor_id=actor.id,
             sealed=sealed.get(order.id),
@@ -178,13 +202,15 @@ def issue(plans: Sequence[tuple[Order, Sequence[Part]]], *, actor: Actor) -> lis
     return issued
 
 
-def planned(order: Order, lines: Mapping[int, int], shipping: bool, actor: Actor) -> list[Part]:
+def planned(
+    order: Order, lines: Mapping[int, int] | None, components: Mapping[str, bool] | None, actor: Actor
+) -> list[Part]:
     """What an invoice over these units would contain; raises what `issue_invoices` does."""
     if refusal := invoice_refusal(order, actor):
         raise refusal
     remaining = Remaining(order)
     by_id = {line.id: line for line in order.lines}
-    for line_id, units in lines.items():
+    for line_id, units in (lines or {}).items():
         if line_id not in by_id:
             raise Invalid(field="lines", problem=_l("has line %(line)s, which is not on this order.", line=line_id))
         if units < 1:
@@ -192,7 +218,16 @@ def planned(order: Order, lines: Mapping[int, int], shipping: bool, actor: Actor
         if units > (left := remaining.units.get(line_id, 0)):
             line = by_id[line_id]
             raise TooFewToInvoice(left=left, sku=line.sku or line.title)
-    return remaining.parts(lines, shipping=shipping)
+    unknown = [component for component in components or {} if component not in remaining.components]
+    for component in unknown:
+        if any(place[1] == component for place in remaining.amounts):
+            raise Invalid(field=component, problem=_l("takes from the price, so it goes with the units."))
+    if parts := remaining.parts(lines, components):
+        return parts
+    for component in unknown:
+        if components and components[component]:
+            raise Invalid(field=component, problem=_l("nothing of it is left to invoice."))
+    raise NothingOnInvoice
 
 
 def _count(order: Order, parts: Sequence[Part]) -> None:

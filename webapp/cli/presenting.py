@@ -15,7 +15,7 @@ from webapp.accounts.models import User
 from webapp.audit.actor import Actor, ActorKind
 from webapp.billing.models import CreditMemo, CreditMemoLine, Invoice, InvoiceLine
 from webapp.billing.refundable import Refundable, goods
-from webapp.billing.remaining import units_left
+from webapp.billing.remaining import left_of, units_left
 from webapp.channels.ages import ages_of
 from webapp.channels.described import kind_label, marketplace_of, product_code_of
 from webapp.channels.incoming import ADDRESS_FIELDS, BUYER_FIELDS, Component
@@ -180,6 +180,7 @@ def order_document(
 
 def order_amount(order: Order, row: OrderAmount) -> Document:
     minor = {"charged": row.charged, "tax": row.tax, "discount": row.discount, "net": row.net}
+    minor["invoiceable"] = left_of(row).net
     amounts = {name: amount(Money(value, order.currency)) if order.currency else None for name, value in minor.items()}
     return {"line_id": row.line_id, "component": row.component, **amounts}
 

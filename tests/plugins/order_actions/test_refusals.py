@@ -36,6 +36,7 @@ NOT_OF_BUTTONS = {
     shipping.BuyerWantsCancel: "asked in the form of shipping, which is offered",
     canceling.PartlyShippedWhole: "of the form of canceling, which is offered",
     canceling.WholeOrdersOnly: "of the form of canceling, which is offered",
+    billing.NothingOnInvoice: "of the form of invoicing, which is offered",
     billing.TooFewToInvoice: "of the form of invoicing, which is offered",
     memos.NoSuchProposal: "of one memo of several, beside which it stands",
     memos.OwnProposal: "of one memo of several, beside which it stands",

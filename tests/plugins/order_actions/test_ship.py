@@ -9,6 +9,7 @@ import pytest
 from plugins.order_actions.ship import ShipInput, ShipOrder
 from webapp.api import HIDDEN, Actor, Invoice, Order, Refusal, db, issue_invoice, now, unit_of_work
 from webapp.billing.automatic import AUTOMATIC
+from webapp.channels.incoming import Component, IncomingAmount
 from webapp.channels.models import Shop
 from webapp.errors import Forbidden
 from webapp.fulfillment.models import Package
@@ -120,6 +121,17 @@ def test_what_is_invoiced_already_just_ships(make_order: Callable[..., Order], m
     assert ShipOrder().offered(order, mia)["invoice"] is HIDDEN
     ship(order, PARCEL | {"invoice": True}, mia)
     assert invoiced() == [[1]]
+
+
+def test_the_last_shipment_takes_what_was_kept_off_the_invoice(take: Callable[..., list[Order]], mia: Actor) -> None:
+    amounts = (IncomingAmount(Component.ITEM, 1000), IncomingAmount(Component.SHIPPING, 500))
+    [order] = take(incoming_order([incoming_line("MUG", 2, amounts=amounts)], total=1500))
+    with unit_of_work():
+        issue_invoice(locked(order), components={"shipping": False}, actor=mia)
+    ship(order, PARCEL | {"lines": {str(order.lines[0].id): 1}, "invoice": True}, mia)
+    assert invoiced() == [[2]]
+    ship(order, PARCEL | {"invoice": True}, mia)
+    assert invoiced() == [[2], []]
 
 
 def test_the_tick_is_hidden_where_the_store_invoices_by_itself(make_order: Callable[..., Order], mia: Actor) -> None:

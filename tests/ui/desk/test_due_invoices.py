@@ -12,7 +12,8 @@ from webapp.audit.actor import Actor
 from webapp.billing import backlog
 from webapp.billing.automatic import AUTOMATIC
 from webapp.billing.models import Invoice
-from webapp.channels.incoming import ChannelStage
+from webapp.billing.services import issue_invoice
+from webapp.channels.incoming import ChannelStage, Component, IncomingAmount
 from webapp.channels.models import Store
 from webapp.clock import now
 from webapp.db import db, unit_of_work
@@ -103,6 +104,20 @@ def test_orders_of_the_archive_are_among_them_and_by_hand_nothing_is(
     found = backlog.preview(store, mia)
     assert {one.order.id for one in found.due} == {shipped[0].id, shipped[1].id}
     assert ([str(total) for total in found.totals], found.more) == (["36.00"], False)
+
+
+def test_what_was_kept_off_an_invoice_is_among_them(store: Store, take: Take, mia: Actor) -> None:
+    amounts = (IncomingAmount(Component.ITEM, 1000), IncomingAmount(Component.SHIPPING, 500))
+    line = incoming_line(amounts=amounts, total=1500)
+    first, second = take(incoming_order([line], total=1500), incoming_order([line], total=1500))
+    for order in (first, second):
+        with unit_of_work():
+            issue_invoice(locked(order), components={"shipping": False}, actor=mia)
+    with unit_of_work():
+        ship_order(locked(first), [PackageInput("dhl", "JD0001")], actor=mia)
+        store_all(AUTOMATIC, {"invoices": "when_shipped", "invoice_from": day()}, db.session.get_one(Store, store.id))
+    [due] = backlog.preview(store, mia).due
+    assert (due.order.id, due.units, due.total.minor) == (first.id, 0, 500)
 
 
 def test_the_preview_needs_both_rights(

@@ -38,13 +38,15 @@ def test_an_order_is_invoiced_by_units_and_its_page_says_so(take: Take, browser:
     assert "Still to be invoiced" not in browser.get(f"/orders/{order.number}").text
 
     form = browser.get(url, htmx=True).text
-    assert "All shipping now" in form
+    assert re.search(r"<details [^>]*><summary>Shipping and other amounts", form)
+    assert "open" not in form[form.index("<details") : form.index("<summary>Shipping")]
+    assert "Gift wrap" not in form
     typed = {"lines": "some", "lines-line": str(mug.id), f"lines-{mug.id}": "4"}
     wrong = browser.post(url, typed | hidden(form), htmx=True)
     assert wrong.status_code == 409
     assert "Left to invoice of MUG: 3." in words(wrong.text)
 
-    done = browser.post(url, typed | {f"lines-{mug.id}": "1", "shipping": "1"} | hidden(wrong.text), htmx=True)
+    done = browser.post(url, typed | {f"lines-{mug.id}": "1", "shipping": "true"} | hidden(wrong.text), htmx=True)
     assert done.status_code == 200
     assert "Invoice INV-000001 issued: 18.00 EUR (units: 1)" in words(done.text)
 
@@ -84,6 +86,31 @@ def test_a_single_unit_is_invoiced_without_choosing(take: Take, browser: Browser
     assert db.session.scalars(select(Invoice.number)).all() == ["INV-000001"]
 
 
+def test_shipping_is_invoiced_alone_and_a_single_unit_without_it(take: Take, browser: Browser) -> None:
+    amounts = (IncomingAmount(Component.ITEM, 1000), IncomingAmount(Component.SHIPPING, 500))
+    first, second = take(*(incoming_order([incoming_line(amounts=amounts)], total=1500) for _ in range(2)))
+    url = f"/orders/{first.number}/actions/invoice"
+    form = browser.get(url, htmx=True).text
+    assert form.index("<details") < form.index("What to invoice")  # folded away: the one unit is all or nothing
+    assert "Only what is chosen here" not in form
+    empty = browser.post(url, {"lines": "none", "shipping": ""} | hidden(form), htmx=True)
+    assert empty.status_code == 409
+    assert "The invoice would be empty" in words(empty.text)
+    assert re.search(r'<details class="wide" open>', empty.text)
+    done = browser.post(url, {"lines": "none", "shipping": "true"} | hidden(empty.text), htmx=True)
+    assert "Invoice INV-000001 issued: 5.00 EUR (units: 0)" in words(done.text)
+    paper = browser.get(f"/invoices/{db.session.scalars(select(Invoice.id)).one()}")
+    assert "Shipping €5.00" in words(paper.text)
+
+    url = f"/orders/{second.number}/actions/invoice"
+    form = browser.get(url, htmx=True).text
+    browser.post(url, {"lines": "all", "shipping": "false"} | hidden(form), htmx=True)
+    left = browser.get(url, htmx=True).text
+    assert "<details" not in left[left.index('class="chosen"') :]  # the shipping is all that is left
+    browser.post(url, hidden(left), htmx=True)
+    assert db.session.scalars(select(Invoice.total_minor).order_by(Invoice.id)).all() == [500, 1000, 500]
+
+
 def test_an_invoice_is_printed_from_its_tab_as_a_page_and_as_pdf(take: Take, browser: Browser) -> None:
     [order] = take(incoming_order([incoming_line("MUG", 2)]))
     with unit_of_work():
@@ -115,7 +142,7 @@ def test_the_form_shows_what_would_be_on_the_invoice(take: Take, browser: Browse
     mug, url = order.lines[0].id, f"/orders/{order.number}/actions/invoice"
     form = browser.get(url, htmx=True).text
     assert f'formaction="{url}/preview"' in form
-    typed = {"lines": "some", "lines-line": str(mug), f"lines-{mug}": "1", "shipping": "1"}
+    typed = {"lines": "some", "lines-line": str(mug), f"lines-{mug}": "1", "shipping": "true"}
     for htmx in (True, False):
         shown = browser.post(f"{url}/preview", typed | hidden(form), htmx=htmx)
         assert shown.status_code == 200
