@@ -109,7 +109,9 @@ def _may_be_due(store: Store, actor: Actor) -> Select[int]:
     paid = OrderAmount.charged + OrderAmount.tax - OrderAmount.discount
     invoiced = OrderAmount.invoiced_charged + OrderAmount.invoiced_tax - OrderAmount.invoiced_discount
     amounts = select(OrderAmount.id).where(OrderAmount.order_id == Order.id, paid > invoiced)
-    kept_off = select(Invoice.id).where(Invoice.order_id == Order.id, Invoice.terms["left_out"].is_not(None))
+    kept_off = select(Invoice.id).where(
+        Invoice.order_id == Order.id, Invoice.terms["left_out"].as_string().is_not(None)
+    )
     query = visible(actor).where(
         Order.store_id == store.id,
         Order.placed_at >= _earliest(store),

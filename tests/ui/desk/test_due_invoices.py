@@ -25,7 +25,7 @@ from webapp.orders import bulk
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
 from webapp.settings.services import store_all
-from webapp.testing import incoming_line, incoming_order
+from webapp.testing import again, incoming_line, incoming_order, line_again
 
 Take = Callable[..., list[Order]]
 KEY = re.compile(r'name="submission_key" value="([^"]+)"')
@@ -109,15 +109,19 @@ def test_orders_of_the_archive_are_among_them_and_by_hand_nothing_is(
 def test_what_was_kept_off_an_invoice_is_among_them(store: Store, take: Take, mia: Actor) -> None:
     amounts = (IncomingAmount(Component.ITEM, 1000), IncomingAmount(Component.SHIPPING, 500))
     line = incoming_line(amounts=amounts, total=1500)
-    first, second = take(incoming_order([line], total=1500), incoming_order([line], total=1500))
-    for order in (first, second):
+    told = [incoming_order([line], total=1500) for _ in range(3)]
+    first, second, raised = take(*told)
+    for order, components in ((first, {"shipping": False}), (second, {"shipping": False}), (raised, {})):
         with unit_of_work():
-            issue_invoice(locked(order), components={"shipping": False}, actor=mia)
+            issue_invoice(locked(order), components=components, actor=mia)
+    dearer = (IncomingAmount(Component.ITEM, 1000), IncomingAmount(Component.SHIPPING, 600))
+    take(again(told[2], lines=line_again(told[2], amounts=dearer), total=1600))
     with unit_of_work():
         ship_order(locked(first), [PackageInput("dhl", "JD0001")], actor=mia)
         store_all(AUTOMATIC, {"invoices": "when_shipped", "invoice_from": day()}, db.session.get_one(Store, store.id))
     [due] = backlog.preview(store, mia).due
     assert (due.order.id, due.units, due.total.minor) == (first.id, 0, 500)
+    assert sorted(backlog.due_ids(store, mia)) == [first.id, second.id]  # the other was raised by the channel
 
 
 def test_the_preview_needs_both_rights(
