@@ -1,10 +1,14 @@
 """Documents outlive their buyers only where the law says so, as long as it says, and are opened for a purpose alone."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
+from threading import Event
 
 import pytest
 import time_machine
+from flask import Flask
 from sqlalchemy import select
 
 from tests.refunds import only_recorded, refund, shipped_order
@@ -15,6 +19,7 @@ from webapp.billing.jobs import end_keeping
 from webapp.billing.kept_buyers import COUNTRIES, KEEPING, NotKept, kept_through, open_kept
 from webapp.billing.models import CreditMemo, Invoice, KeptBuyer
 from webapp.billing.services import issue_invoice
+from webapp.channels.models import Shop
 from webapp.db import db, unit_of_work
 from webapp.documents.issued import archived_content_of, content_of
 from webapp.errors import Forbidden, Invalid
@@ -153,6 +158,49 @@ def test_a_country_that_is_no_longer_declared_keeps_no_buyer_who_is_erased_then(
     declare(order, operator, "FR 10: Art. L123-22")
     erase_buyers(order)
     assert kept_through(invoice) is None
+
+
+@pytest.mark.parametrize("database", ["postgres"], indirect=True)
+@pytest.mark.parametrize("first", [True, False], ids=["the first document", "a later one"])
+@pytest.mark.parametrize("issued_first", [True, False])
+def test_what_is_issued_while_the_years_change_is_kept_for_the_new_ones(
+    app: Flask, take: Take, operator: Actor, issued_first: bool, first: bool
+) -> None:
+    before, order = take(shipped_order(), shipped_order())
+    declare(order, operator, "DE 8: § 14b UStG")
+    if not first:
+        issue(before, operator)
+    order_id, shop_id = order.id, order.shop_id
+    db.session.rollback()
+    begun = Event()
+
+    def lengthen() -> None:
+        shop = db.session.get_one(Shop, shop_id)
+        change(KEEPING, {COUNTRIES.name: "DE 10: § 147 AO"}, shop, actor=operator)
+
+    def invoice() -> None:
+        row = db.session.get_one(Order, order_id)
+        COUNTRIES.of(row.shop)
+        begun.set()  # with the settings read
+        issue_invoice(locked(row), actor=operator)
+
+    def wait_and(act: Callable[[], None]) -> None:
+        with app.app_context():
+            with unit_of_work():
+                act()
+            db.session.remove()
+
+    one, other = (invoice, lengthen) if issued_first else (lengthen, invoice)
+    with ThreadPoolExecutor(1) as pool:
+        with unit_of_work():
+            one()
+            waiting = pool.submit(wait_and, other)
+            if not issued_first:
+                begun.wait(60)
+            with suppress(TimeoutError):
+                waiting.result(0.5)  # it waits for this transaction, which is not done yet
+        waiting.result(60)
+    assert set(db.session.scalars(select(KeptBuyer.kept_through))) == {2036}
 
 
 def test_a_memo_on_an_erased_buyer_takes_what_its_invoice_keeps(

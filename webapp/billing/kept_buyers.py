@@ -22,6 +22,7 @@ from webapp.audit.actor import Actor
 from webapp.audit.services import audit
 from webapp.billing.contract import DocumentKind
 from webapp.billing.models import CreditMemo, Invoice, KeptBuyer
+from webapp.billing.numbering import hold_issuing
 from webapp.billing.taxes import taxed_country
 from webapp.channels.models import Shop
 from webapp.clock import now
@@ -30,6 +31,7 @@ from webapp.errors import Invalid, Refusal
 from webapp.i18n import lazy_gettext as _l
 from webapp.orders.models import Order
 from webapp.settings.declared import SHOP, Setting, SettingsGroup
+from webapp.settings.stored import read_anew
 from webapp.vault import periods
 from webapp.vault.document_keys import SealedDocument, open_document, seal_document
 from webapp.vault.services import DataKeys, erased
@@ -103,8 +105,9 @@ def duty_of(shop: Shop, country: str) -> Duty | None:
 
 def keep(documents: Sequence[Document]) -> None:
     """Keep what these documents with a number say of their buyers, where the law says so, in the open unit of work.
-    What is kept already stays as it is.
+    What is kept already stays as it is. Who issues them holds the sequences of their shops.
     """
+    read_anew()  # `follow_setting` may have held the sequences before
     found = [(one, taxed_country(one.order)) for one in documents if one.sealed is not None]
     due = [(one, country, duty) for one, country in found if (duty := duty_of(one.shop, country)) is not None]
     if not due:
@@ -152,7 +155,8 @@ def keep_before_erasing(order_ids: Sequence[int]) -> None:
 
 
 def follow_setting(shop_id: int) -> None:
-    """Keep what is kept of a shop for as long as its setting says now."""
+    """Keep what is kept of a shop for as long as its setting says now, also of what is being issued."""
+    hold_issuing(shop_id)
     for country, duty in _read(COUNTRIES.of(db.session.get_one(Shop, shop_id))).items():
         its = update(KeptBuyer).where(KeptBuyer.shop_id == shop_id, KeptBuyer.country == country)
         db.session.execute(its.values(kept_through=KeptBuyer.issued_year + duty.years))

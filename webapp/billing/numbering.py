@@ -47,6 +47,17 @@ def hold_sequences(kind: DocumentKind, shop_ids: Sequence[int]) -> datetime:
             return now()
 
 
+def hold_issuing(shop_id: int) -> None:
+    """Wait for the documents of this shop that are being issued, and hold further ones back until the transaction
+    ends.
+    """
+    own = select(NumberSequence.kind).where(NumberSequence.shop_id == shop_id)
+    own = own.where(NumberSequence.kind.in_([kind.value for kind in DocumentKind]))
+    held = db.session.scalars(own.order_by(NumberSequence.kind).with_for_update()).all()
+    if len(held) < len(DocumentKind):
+        hold_name(NAME)  # its first documents begin a sequence
+
+
 def _current(kind: DocumentKind, shop_ids: Sequence[int], *, begin: bool = False) -> Mapping[int, int]:
     """The ids of the sequences by shop, where they are as the shop's settings say. With `begin`, all are: another
     transaction begins none meanwhile.

@@ -25,6 +25,11 @@ def stored_everywhere(scope: str, group: str, name: str) -> Mapping[int, Any]:
     return {id_: values[group, name] for (of, id_), values in found.items() if of == scope and (group, name) in values}
 
 
+def read_anew() -> None:
+    """Have the values read once more, since another transaction may have stored some meanwhile."""
+    forget_read(_KEPT)
+
+
 def _read_values() -> dict[tuple[str, int], dict[tuple[str, str], Any]]:
     found: dict[tuple[str, int], dict[tuple[str, str], Any]] = {}
     table = StoredSetting.__table__.c
