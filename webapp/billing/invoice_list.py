@@ -11,12 +11,12 @@ from sqlalchemy import select
 
 from webapp.billing import document_columns as of_documents
 from webapp.billing.models import Invoice, InvoiceLine
-from webapp.billing.queries import visible
 from webapp.db import table_of
 from webapp.i18n import lazy_gettext as _l, ngettext
 from webapp.lists.contract import ListWords, StatusCard, Subject
 from webapp.lists.saved_views import EVERYTHING, View
 from webapp.orders.models import Order
+from webapp.orders.queries import visible_of
 from webapp.search.conditions import yes_no
 from webapp.search.contract import ORDERS, KeyKind, QueryKey
 
@@ -90,7 +90,7 @@ INVOICE_LIST = Subject(
     within=ORDERS,
     filters=of_documents.FILTERS,
     model=Invoice,
-    visible=partial(visible, Invoice),
+    visible=partial(visible_of, Invoice),
     sorts=of_documents.sorts_of(Invoice),
     usual=f"-{of_documents.ISSUED}",
     row=of_documents.row_of(Invoice),

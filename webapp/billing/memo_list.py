@@ -13,7 +13,6 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, text
 from webapp.audit.actor import Actor
 from webapp.billing import document_columns as of_documents
 from webapp.billing.models import CreditMemo, CreditMemoLine, MemoState, Purpose
-from webapp.billing.queries import visible
 from webapp.billing.refund_words import STATE_LABELS, STATE_TONES
 from webapp.channels.described import refund_reason_label
 from webapp.db import table_of
@@ -22,6 +21,7 @@ from webapp.lists.contract import ListWords, PlainRow, StatusCard, Subject
 from webapp.lists.rows import by_name, of_each
 from webapp.lists.saved_views import EVERYTHING, View
 from webapp.orders.models import Order
+from webapp.orders.queries import visible_of
 from webapp.search.conditions import between, spelled
 from webapp.search.contract import ORDERS, Column, ColumnKind, KeyKind, Label, QueryKey
 
@@ -213,7 +213,7 @@ MEMO_LIST = Subject(
     within=ORDERS,
     filters=of_documents.FILTERS,
     model=CreditMemo,
-    visible=partial(visible, CreditMemo),
+    visible=partial(visible_of, CreditMemo),
     sorts={RECORDED: CreditMemo.recorded_at, **of_documents.sorts_of(CreditMemo)},
     usual=f"-{RECORDED}",
     row={**of_documents.row_of(CreditMemo), **by_name(CreditMemo.recorded_at)},

@@ -5,9 +5,8 @@ from sqlalchemy.orm import joinedload
 
 from webapp.audit.actor import Actor
 from webapp.billing.models import CreditMemo, MemoState
-from webapp.billing.queries import visible
 from webapp.db import db
-from webapp.orders.queries import AROUND_FEW
+from webapp.orders.queries import AROUND_FEW, visible_of
 
 # Few memos are proposed. Their state is text, for the partial index of them.
 _PROPOSED = and_(text(f"credit_memos.state = '{MemoState.PROPOSED.value}'"), CreditMemo.id.is_not(None))
@@ -15,6 +14,6 @@ _PROPOSED = and_(text(f"credit_memos.state = '{MemoState.PROPOSED.value}'"), Cre
 
 def oldest_proposals(actor: Actor, most: int) -> list[CreditMemo]:
     """The proposals that wait longest, in one statement with what acts ask of their orders."""
-    query = visible(CreditMemo, actor).where(_PROPOSED).order_by(CreditMemo.id).limit(most)
+    query = visible_of(CreditMemo, actor).where(_PROPOSED).order_by(CreditMemo.id).limit(most)
     query = query.options(joinedload(CreditMemo.order).options(*AROUND_FEW), joinedload(CreditMemo.person))
     return list(db.session.scalars(query).unique())

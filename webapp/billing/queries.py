@@ -1,9 +1,9 @@
 """Reading invoices and credit memos: every query starts from what the actor may see."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import Select, select
+from sqlalchemy import select
 from sqlalchemy.orm import joinedload, selectinload
 
 from webapp.audit.actor import Actor
@@ -11,33 +11,15 @@ from webapp.billing.models import CreditMemo, Invoice
 from webapp.db import among, db, once_a_transaction
 from webapp.errors import NotFound
 from webapp.orders.models import Order
-from webapp.orders.queries import AROUND
+from webapp.orders.queries import AROUND, visible_of
 
 AnyDocument = TypeVar("AnyDocument", bound=Invoice | CreditMemo)
-
-
-class OfOrder(Protocol):
-    """A row that belongs to an order."""
-
-    order_id: Any
-
-
-AnyOfOrder = TypeVar("AnyOfOrder", bound=OfOrder)
-
-
-def visible(model: type[AnyOfOrder], actor: Actor) -> Select[AnyOfOrder]:
-    """All rows of this kind of orders that the actor may see, joined with their orders; raises `Forbidden` if the actor
-    may see no orders.
-    """
-    actor.needs("orders.view")
-    query = select(model).join(Order, Order.id == model.order_id)
-    return query if actor.shops is None else query.where(Order.shop_id.in_(actor.shops))
 
 
 def list_documents(actor: Actor, document: type[AnyDocument], *, limit: int = 200) -> Sequence[AnyDocument]:
     """Documents with a number, with their lines and orders, newest first."""
     query = (
-        visible(document, actor)
+        visible_of(document, actor)
         .where(document.number.is_not(None))
         .order_by(document.issued_at.desc(), document.id.desc())
     )
@@ -48,7 +30,7 @@ def list_documents(actor: Actor, document: type[AnyDocument], *, limit: int = 20
 def find_document(number: str, actor: Actor, document: type[AnyDocument]) -> AnyDocument:
     """The document with this number; raises `NotFound`."""
     number = number.strip()
-    query = visible(document, actor).where(document.number == number)
+    query = visible_of(document, actor).where(document.number == number)
     query = query.options(*_whole(document), joinedload(document.order))
     found = db.session.scalars(query).unique().one_or_none() if number.isprintable() else None
     if found is None:
@@ -59,7 +41,7 @@ def find_document(number: str, actor: Actor, document: type[AnyDocument]) -> Any
 def get_document(document_id: int, actor: Actor, document: type[AnyDocument]) -> AnyDocument:
     """The document with this id, with its lines, order and shop; raises `NotFound`, also while it has no number."""
     whole = (*_whole(document), joinedload(document.shop), joinedload(document.order).options(*AROUND))
-    query = visible(document, actor).where(document.id == document_id, document.number.is_not(None)).options(*whole)
+    query = visible_of(document, actor).where(document.id == document_id, document.number.is_not(None)).options(*whole)
     found = db.session.scalars(query).unique().one_or_none()
     if found is None:
         raise NotFound(name=document_id)
@@ -75,7 +57,7 @@ def documents_by_id(document: type[AnyDocument], ids: Sequence[int], actor: Acto
         joinedload(document.order).joinedload(Order.store),
         joinedload(document.shop),
     )
-    query = visible(document, actor).where(among(document.id, ids)).options(*around)
+    query = visible_of(document, actor).where(among(document.id, ids)).options(*around)
     found = {row.id: row for row in db.session.scalars(query)}
     return [found[id_] for id_ in ids if id_ in found]
 

@@ -13,7 +13,6 @@ from sqlalchemy import ColumnElement, or_, select
 from webapp.audit.actor import Actor
 from webapp.billing.document_columns import FILTERS, DocumentWalk
 from webapp.billing.models import CreditMemo, Transaction
-from webapp.billing.queries import visible
 from webapp.channels.transactions import TRANSACTION_LABELS, TransactionKind
 from webapp.db import table_of
 from webapp.i18n import LazyString, lazy_gettext as _l, ngettext
@@ -23,6 +22,7 @@ from webapp.lists.saved_views import EVERYTHING, View
 from webapp.money import Money
 from webapp.orders.lent_columns import columns_of_orders
 from webapp.orders.listing import ORDER_LIST
+from webapp.orders.queries import visible_of
 from webapp.orders.query_keys import total_between
 from webapp.search.conditions import between, spelled, yes_no
 from webapp.search.contract import ORDERS, Column, ColumnKind, KeyKind, QueryKey
@@ -225,7 +225,7 @@ TRANSACTION_LIST = Subject(
     within=ORDERS,
     filters=FILTERS,
     model=Transaction,
-    visible=partial(visible, Transaction),
+    visible=partial(visible_of, Transaction),
     sorts={POSTED: Transaction.posted_at, TOTAL: Transaction.total_minor},
     usual=f"-{POSTED}",
     row={**ORDER_LIST.row, TRANSACTION: Transaction.number, **by_name(Transaction.posted_at)},

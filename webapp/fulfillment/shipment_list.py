@@ -5,9 +5,10 @@ order are shown for each of them. Carrier, tracking number, shipping time and un
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Select, String, cast, func, select
+from sqlalchemy import String, cast, func, select
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.elements import TextClause
 
@@ -25,7 +26,7 @@ from webapp.lists.saved_views import EVERYTHING, View
 from webapp.orders.lent_columns import columns_of_orders, order_row
 from webapp.orders.listing import ORDER_LIST, named_columns
 from webapp.orders.models import Order, OrderLine
-from webapp.orders.queries import reference
+from webapp.orders.queries import reference, visible_of
 from webapp.search.compiling import Compiled
 from webapp.search.contract import ORDERS, Column, ColumnKind, Label
 from webapp.updates.models import STATE_LABELS, STATE_TONES, ChannelUpdate, UpdateState
@@ -54,13 +55,6 @@ _DEFAULT = ("number", "state", "buyer", "store")  # the columns of orders that a
 # Most packages meet conditions on only these columns: the newest packages are read until a page is full.
 _BROAD = {"archived_at", "canceling", "country", "fulfilled_by", "marketplace", "on_hold", "shipped_at", "shop_id"}
 _BROAD |= {"state", "store_id"}
-
-
-def visible(actor: Actor) -> Select[Package]:
-    """All packages of orders that the actor may see. Raises `Forbidden` if the actor may see no orders."""
-    actor.needs("orders.view")
-    query = select(Package).join(Order, Order.id == Package.order_id)
-    return query if actor.shops is None else query.where(Order.shop_id.in_(actor.shops))
 
 
 class _PackageWalk(Walk):
@@ -275,7 +269,7 @@ SHIPMENT_LIST = Subject(
     within=ORDERS,
     filters=("store", "shop", "channel", "marketplace", "country", "state", "tag"),
     model=Package,
-    visible=visible,
+    visible=partial(visible_of, Package),
     sorts={SHIPPED: Package.shipped_at},
     usual=f"-{SHIPPED}",
     row={**ORDER_LIST.row} | {"parcel": Package.number},

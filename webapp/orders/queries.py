@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Select, and_, func, inspect, or_, select, text
 from sqlalchemy.orm import joinedload, selectinload
@@ -27,10 +27,28 @@ AROUND = (*_BESIDE, selectinload(Order.lines))
 AROUND_FEW = (*_BESIDE, joinedload(Order.lines))
 
 
+class OfOrder(Protocol):
+    """A row that belongs to an order."""
+
+    order_id: Any
+
+
+AnyOfOrder = TypeVar("AnyOfOrder", bound=OfOrder)
+
+
 def visible(actor: Actor) -> Select[Order]:
     """All orders that the actor may see; raises `Forbidden` if the actor may see none."""
     actor.needs("orders.view")
     query = select(Order)
+    return query if actor.shops is None else query.where(Order.shop_id.in_(actor.shops))
+
+
+def visible_of(model: type[AnyOfOrder], actor: Actor) -> Select[AnyOfOrder]:
+    """All rows of this kind of orders that the actor may see, joined with their orders; raises `Forbidden` if the actor
+    may see no orders.
+    """
+    actor.needs("orders.view")
+    query = select(model).join(Order, Order.id == model.order_id)
     return query if actor.shops is None else query.where(Order.shop_id.in_(actor.shops))
 
 

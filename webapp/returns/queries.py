@@ -7,11 +7,10 @@ from sqlalchemy.orm import joinedload, selectinload
 
 from webapp.audit.actor import Actor
 from webapp.billing.models import CreditMemo
-from webapp.billing.queries import visible
 from webapp.db import among, db, once_a_transaction
 from webapp.errors import NotFound
 from webapp.orders.models import Order
-from webapp.orders.queries import AROUND
+from webapp.orders.queries import AROUND, visible_of
 from webapp.returns.models import PREFIX, Return, ReturnLine
 
 _MEMOS = selectinload(Return.memos).options(selectinload(CreditMemo.lines), joinedload(CreditMemo.opposite))
@@ -38,7 +37,7 @@ def return_of(order: Order, return_id: int) -> Return:
 
 def list_returns(actor: Actor, *, limit: int = 200) -> Sequence[Return]:
     """Returns with their lines and orders, newest first."""
-    query = _read(visible(Return, actor)).order_by(Return.requested_at.desc(), Return.id.desc())
+    query = _read(visible_of(Return, actor)).order_by(Return.requested_at.desc(), Return.id.desc())
     return list(db.session.scalars(query.limit(limit)).unique())
 
 
@@ -46,7 +45,7 @@ def find_return(number: str, actor: Actor) -> Return:
     """The return with this number, such as R-000012; raises `NotFound`."""
     found = None
     if id_ := id_of(number):
-        found = db.session.scalars(_read(visible(Return, actor)).where(Return.id == id_)).unique().one_or_none()
+        found = db.session.scalars(_read(visible_of(Return, actor)).where(Return.id == id_)).unique().one_or_none()
     if found is None:
         raise NotFound(name="".join(letter if letter.isprintable() else "�" for letter in number.strip()))
     return found
@@ -54,7 +53,7 @@ def find_return(number: str, actor: Actor) -> Return:
 
 def returns_by_id(ids: Sequence[int], actor: Actor) -> list[Return]:
     """Those of the returns that the actor may see, in this order and as they are now, with all that acts read."""
-    query = _read(visible(Return, actor)).where(among(Return.id, ids))
+    query = _read(visible_of(Return, actor)).where(among(Return.id, ids))
     query = query.options(joinedload(Return.order).options(*AROUND))
     found = {row.id: row for row in db.session.scalars(query.execution_options(populate_existing=True)).unique()}
     return [found[id_] for id_ in ids if id_ in found]

@@ -14,7 +14,6 @@ from webapp.accounts.models import User
 from webapp.audit.actor import Actor, ActorKind
 from webapp.billing.document_columns import FILTERS, DocumentWalk, issuer
 from webapp.billing.models import CreditMemo
-from webapp.billing.queries import visible
 from webapp.channels.returns import REASON_LABELS
 from webapp.db import among, db, table_of
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l, ngettext
@@ -24,6 +23,7 @@ from webapp.lists.saved_views import EVERYTHING, View
 from webapp.orders.lent_columns import columns_of_orders
 from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order, OrderLine
+from webapp.orders.queries import visible_of
 from webapp.returns.contract import CONDITION_LABELS, RESOLUTION_LABELS
 from webapp.returns.models import Return, ReturnLine, ReturnMemo, number_of
 from webapp.returns.queries import id_of
@@ -288,7 +288,7 @@ RETURN_LIST = Subject(
     within=ORDERS,
     filters=FILTERS,
     model=Return,
-    visible=partial(visible, Return),
+    visible=partial(visible_of, Return),
     sorts={REQUESTED: Return.requested_at},
     usual=f"-{REQUESTED}",
     row={**ORDER_LIST.row, **by_name(Return.requested_at)},

@@ -6,11 +6,9 @@ are shown for each of them. `outbox_keys` has the keys of its own; acts on rows 
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Select, select
-
-from webapp.audit.actor import Actor
 from webapp.channels.described import kind_label
 from webapp.channels.models import Shop, Store
 from webapp.db import table_of
@@ -21,8 +19,7 @@ from webapp.lists.rows import by_name, of_each
 from webapp.lists.saved_views import EVERYTHING, View
 from webapp.orders.lent_columns import columns_of_orders, order_row
 from webapp.orders.listing import ORDER_LIST
-from webapp.orders.models import Order
-from webapp.orders.queries import reference
+from webapp.orders.queries import reference, visible_of
 from webapp.search.contract import ORDERS, Column, ColumnKind, Label
 from webapp.updates.models import OPEN, STATE_LABELS, STATE_TONES, ChannelUpdate, UpdateState
 from webapp.updates.queries import goes_at, why_it_waits
@@ -46,13 +43,6 @@ _ORDER_CODES = (  # columns of orders, by code
     "tags",
 )
 _DEFAULT = ("number", "state", "store")  # the columns of orders that are shown by default
-
-
-def visible(actor: Actor) -> Select[ChannelUpdate]:
-    """All updates of orders that the actor may see. Raises `Forbidden` if the actor may see no orders."""
-    actor.needs("orders.view")
-    query = select(ChannelUpdate).join(Order, Order.id == ChannelUpdate.order_id)
-    return query if actor.shops is None else query.where(Order.shop_id.in_(actor.shops))
 
 
 class _OutboxWalk(Walk):
@@ -260,7 +250,7 @@ OUTBOX_LIST = Subject(
     within=ORDERS,
     filters=("shop", "channel", "marketplace", "state", "tag"),
     model=ChannelUpdate,
-    visible=visible,
+    visible=partial(visible_of, ChannelUpdate),
     sorts={QUEUED: ChannelUpdate.created_at, DUE: ChannelUpdate.due_at, DEADLINE: ChannelUpdate.deadline},
     usual=f"-{QUEUED}",
     row={
