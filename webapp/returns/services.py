@@ -47,6 +47,11 @@ WORDS = (
         _l("Return %(number)s inspected (units accepted: %(accepted)s, rejected: %(rejected)s)"),
         RETURNS,
     ),
+    EventWords(
+        "return_inspected_as",
+        _l("Return %(number)s inspected: %(condition)s (units accepted: %(accepted)s, rejected: %(rejected)s)"),
+        RETURNS,
+    ),
     EventWords("return_refunded", _l("Return %(number)s: refund of %(total)s composed"), RETURNS),
     EventWords("return_closed", _l("Return %(number)s closed"), RETURNS),
 )
@@ -422,7 +427,8 @@ def _inspect(
             line.accepted += units
             line.rejected += left[line.line_id] - units
     good = sum(accepted.values())
-    _record(row, "return_inspected", actor, accepted=good, rejected=sum(left.values()) - good)
+    code, found = ("return_inspected_as", {"condition": condition}) if condition else ("return_inspected", {})
+    _record(row, code, actor, accepted=good, rejected=sum(left.values()) - good, **found)
     _close_settled([row], actor)
 
 

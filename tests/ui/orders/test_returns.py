@@ -78,6 +78,8 @@ def test_a_return_from_its_request_to_the_credit_memo(
         assert f"R-000001 {state}" in words(page)
 
     assert "A mug MUG Damaged or defective Damaged Refund the buyer 2 2 2 2 0" in words(page)
+    timeline = words(browser.get(f"/orders/{order.number}?tab=timeline").text)
+    assert "Return R-000001 inspected: Damaged (units accepted: 2, rejected: 0)" in timeline
     [refund] = re.findall(rf'href="({url}/refund\?return_id=\d+)#', page)
     composer = browser.get(refund, htmx=True).text
     assert re.search(rf'name="lines-{mug}-units" value="2"', composer)

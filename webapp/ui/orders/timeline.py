@@ -35,6 +35,7 @@ from webapp.orders.models import Order, OrderEvent
 from webapp.orders.postal import address_of, territory
 from webapp.orders.statuses import status_name
 from webapp.orders.tags import all_tags
+from webapp.returns.contract import CONDITION_LABELS
 from webapp.ui.frame.formats import component_label, moment, money, state_label, to_the_second
 from webapp.ui.orders.shown import amount_of, author_of, component_place
 from webapp.vault import services as vault
@@ -181,6 +182,7 @@ def sentence_of(order: Order, event: OrderEvent, known: Mapping[str, EventWords]
         "status": lambda code: status_name(str(code)),
         "reason": lambda code: described.cancel_reason_label(order.store.channel, order.marketplace, str(code)),
         "refund_reason": lambda code: described.refund_reason_label(order.store.channel, order.marketplace, str(code)),
+        "condition": lambda code: str(CONDITION_LABELS.get(code, code)),
         "goes": lambda text: to_the_second(parse_instant(str(text))),
         "until": _moment,
         "due": _moment,
