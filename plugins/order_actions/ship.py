@@ -122,8 +122,8 @@ class ShipOrder(OrderAction):
             self._invoice(order, shipment, actor)
 
     def _invoice(self, order: Order, shipment: Shipment, actor: Actor) -> None:
-        """Invoice the units that ship, as far as they are not invoiced already, and with the last shipment what was
-        kept off their invoices.
+        """Invoice the units that ship, as far as they are not invoiced already; once all units have left and are
+        invoiced, also the amounts that are left.
         """
         actor.needs(INVOICING)
         remaining, shipped = Remaining(order), Counter[int]()
