@@ -45,9 +45,9 @@ def excess_of(order: Order) -> Excess:
     """What is invoiced of an order, and neither ordered nor paid any more, by place.
 
     Where the channel lowered an amount, the excess is what is invoiced beyond it; where units were canceled and no
-    amount of their line was lowered, it is their share. An amount of which something is refunded is left to people,
-    unless units were canceled: the refund may be why it fell. What is refunded, or about to be, is never taken back
-    once more.
+    amount of their line was lowered, it is their share, or all of a line that is wholly canceled. An amount of which
+    something is refunded is left to people, unless units were canceled: the refund may be why it fell. What is
+    refunded, or about to be, is never taken back once more.
     """
     rows = {(row.line_id or OWN, row.component): row for row in amounts_of(order)}
     lines = {line.id: line for line in order.lines}
@@ -61,7 +61,7 @@ def excess_of(order: Order) -> Excess:
         line = lines.get(place[0])
         units = over.get(place[0], 0)
         amount = NOTHING
-        if gone or (line is not None and not _kept(line) and units == line.invoiced):
+        if gone or (line is not None and not _kept(line) and units == line.invoiced == _free_units(line)):
             amount = row.invoiced
         elif place in fallen:
             amount = _beyond(row) if units or not (any(row.refunded) or any(row.pending)) else NOTHING
