@@ -42,7 +42,8 @@ READ = {
     "EventWords", "Expansion", "Flag", "FormField", "Found", "FulfillmentProvider", "GuideStep", "Impossible",
     "IncomingAmount", "IncomingLine", "IncomingOrder", "IncomingPackage", "IncomingTransaction", "Label", "Link",
     "ListWords", "Marketplace", "MenuEntry", "NotCarriedOut", "NotYet", "NothingLearned", "Offered", "OrderAction",
-    "OrdersPage", "OutwardKind", "Owing", "PackageAction", "PackageInput", "Panel", "PracticeStore", "Preview",
+    "OrdersPage", "OutwardKind", "Owing", "PackageAction", "PackageInput", "Panel", "PartAction", "PracticeStore",
+    "Preview",
     "Process",
     "ProductCode", "QueryKey", "RefundPart", "RefundPlan", "RefundReason", "Refused", "ReturnItem",
     "Right", "Schedule", "Sent",
@@ -148,6 +149,8 @@ READ_IN = {
 READ_WITHIN = {
     "Channel.poll_every": "poll_interval",
     "OrderAction.perform": "perform_many",
+    "PackageAction.nothing": "refusal",
+    "PartAction.nothing": "refusal",
     "Schedule.code": "is_due",
     "Schedule.due": "is_due",
     "Setting.check": "parse",
@@ -159,8 +162,8 @@ READ_WITHIN = {
 
 
 def members(kind: type) -> set[str]:
-    """The public members of a contract; of an error only what it has beside any other, and of an action on one package
-    what it has beside other actions.
+    """The public members of a contract; of an error only what it has beside any other, and of an action on one part
+    of an order what it has beside other actions.
     """
     if issubclass(kind, Enum):
         return {str(one.value) for one in kind}
@@ -169,7 +172,7 @@ def members(kind: type) -> set[str]:
         if one.__module__.startswith("webapp."):
             found |= {*vars(one), *vars(one).get("__annotations__", {})}
     plain = {name for name in found if not name.startswith(("_", "model_"))}
-    if issubclass(kind, api.PackageAction):
+    if issubclass(kind, api.PartAction):
         return plain - members(api.OrderAction)
     return plain - members(api.DeskError) if issubclass(kind, Exception) and kind is not api.DeskError else plain
 

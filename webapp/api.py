@@ -9,14 +9,18 @@ from webapp.audit.rights import Right
 from webapp.billing.adopting import adopt_transaction
 from webapp.billing.automatic import automatic_refusal, issue_due
 from webapp.billing.contract import DocumentIssued, DocumentKind
-from webapp.billing.corrections import correct_invoice
+from webapp.billing.corrections import NoInvoice, correct_invoice, correction_refusals
 from webapp.billing.memos import (
+    NoCreditMemo,
+    NothingProposed,
     any_refund_undoable,
     approve_refund,
+    decision_refusals,
     decline_refund,
     record_refund,
     record_refunds,
     refund_refusal,
+    reversal_refusals,
     reverse_memo,
     undo_refund,
     undo_refund_refusal,
@@ -26,6 +30,7 @@ from webapp.billing.previewing import preview_refund
 from webapp.billing.refundable import LineWish, Refundable, Wish
 from webapp.billing.remaining import Remaining
 from webapp.billing.services import invoice_refusal, issue_invoice, issue_invoices, planned_rows
+from webapp.billing.transactions import NothingToAdopt, adoption_refusals
 from webapp.channels.calling import Calling, calling
 from webapp.channels.connecting import (
     DENIED_FOR,
@@ -143,6 +148,7 @@ from webapp.orders.contract import (
     Origin,
     PackageAction,
     Panel,
+    PartAction,
     Place,
     Preview,
     UnitsMoved,
@@ -175,8 +181,10 @@ from webapp.returns.contract import (
     ReturnResolution,
 )
 from webapp.returns.services import (
+    NoReturn,
     accept_return,
     authorize_return,
+    close_refusals,
     close_return,
     deny_return,
     lines_left,
@@ -187,6 +195,7 @@ from webapp.returns.services import (
     request_return,
     return_refusal,
     returnable_units,
+    step_refusals,
 )
 from webapp.search.contract import Bound, Column, ColumnKind, Found, KeyKind, Label, Link, QueryKey, WordSource
 from webapp.settings.declared import Setting, SettingsChange, SettingsGroup
@@ -303,10 +312,15 @@ __all__ = [
     "Model",
     "Money",
     "Move",
+    "NoCreditMemo",
+    "NoInvoice",
+    "NoReturn",
     "NotAnAmount",
     "NotCarriedOut",
     "NotYet",
     "NothingLearned",
+    "NothingProposed",
+    "NothingToAdopt",
     "Offered",
     "OnItsWay",
     "Order",
@@ -324,6 +338,7 @@ __all__ = [
     "PackageInput",
     "PageRefused",
     "Panel",
+    "PartAction",
     "Place",
     "PlainRow",
     "PracticeStore",
@@ -386,6 +401,7 @@ __all__ = [
     "address_needs",
     "address_refusal",
     "adopt_transaction",
+    "adoption_refusals",
     "any_cancel_undoable",
     "any_refund_undoable",
     "any_shipment_undoable",
@@ -402,16 +418,19 @@ __all__ = [
     "cancel_refusal",
     "cancels_lines",
     "change_address",
+    "close_refusals",
     "close_return",
     "comment",
     "configuration",
     "correct_invoice",
     "correct_shipment",
     "correcting_refusals",
+    "correction_refusals",
     "country_choices",
     "current_actor",
     "db",
     "decimals",
+    "decision_refusals",
     "decline_refund",
     "deny_return",
     "find_package",
@@ -464,6 +483,7 @@ __all__ = [
     "restore_refusal",
     "return_refusal",
     "returnable_units",
+    "reversal_refusals",
     "reverse_memo",
     "seal_secret",
     "set_due",
@@ -477,6 +497,7 @@ __all__ = [
     "status_name",
     "status_refusal",
     "statuses_of",
+    "step_refusals",
     "stores",
     "tag_refusal",
     "tags_of",

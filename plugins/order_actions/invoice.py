@@ -14,15 +14,18 @@ from webapp.api import (
     FormField,
     Kind,
     Money,
+    NoInvoice,
     Offered,
     Order,
     OrderAction,
+    PartAction,
     Place,
     Preview,
     Refusal,
     Remaining,
     UnitsOfLine,
     correct_invoice,
+    correction_refusals,
     invoice_refusal,
     issue_due,
     issue_invoices,
@@ -125,15 +128,15 @@ class CorrectInput(ActionInput):
     invoice: Annotated[int, FormField(_l("Invoice"), Kind.FIXED)]
 
 
-class CorrectInvoice(OrderAction):
+class CorrectInvoice(PartAction):
     """Take back an invoice that was issued by mistake, by an opposite credit memo: its amounts are free again."""
 
     code, label, right, icon = "correct_invoice", _l("Correct invoice"), "orders.invoice", "replace"
-    place = Place.DOCUMENTS
+    place, about, nothing = Place.DOCUMENTS, "invoice", NoInvoice
     Input = CorrectInput
 
-    def refusal(self, order: Order, actor: Actor) -> Refusal | None:
-        return None
+    def refusals(self, order: Order, actor: Actor) -> Mapping[int, Refusal | None]:
+        return correction_refusals(order)
 
     def perform(self, order: Order, data: CorrectInput, actor: Actor) -> None:
         correct_invoice(order, data.invoice, actor=actor)

@@ -20,10 +20,14 @@ from webapp.api import (
     Kind,
     LineWish,
     Money,
+    NoCreditMemo,
     NotAnAmount,
+    NothingProposed,
+    NothingToAdopt,
     Offered,
     Order,
     OrderAction,
+    PartAction,
     Place,
     Preview,
     Refundable,
@@ -31,8 +35,10 @@ from webapp.api import (
     Refusal,
     Wish,
     adopt_transaction,
+    adoption_refusals,
     any_refund_undoable,
     approve_refund,
+    decision_refusals,
     decline_refund,
     lazy_gettext as _l,
     ngettext,
@@ -42,6 +48,7 @@ from webapp.api import (
     refund_of_return,
     refund_reasons,
     refund_refusal,
+    reversal_refusals,
     reverse_memo,
     stores,
     undo_refund,
@@ -173,19 +180,19 @@ class _OfMemo(ActionInput):
     memo: Annotated[int, FormField(_l("Credit memo"), Kind.FIXED)]
 
 
-class MemoAction(OrderAction):
+class MemoAction(PartAction):
     """An act on one credit memo, as a button beside it."""
 
-    right, place, Input = "orders.refund", Place.DOCUMENTS, _OfMemo
-
-    def refusal(self, order: Order, actor: Actor) -> Refusal | None:
-        return None
+    right, place, about, Input = "orders.refund", Place.DOCUMENTS, "memo", _OfMemo
 
 
 class ApproveRefund(MemoAction):
     """Approve a refund that somebody else proposed."""
 
-    code, label, icon = "approve_refund", _l("Approve refund"), "check"
+    code, label, icon, nothing = "approve_refund", _l("Approve refund"), "check", NothingProposed
+
+    def refusals(self, order: Order, actor: Actor) -> Mapping[int, Refusal | None]:
+        return decision_refusals(order, actor, approve=True)
 
     def perform(self, order: Order, data: _OfMemo, actor: Actor) -> None:
         approve_refund(order, data.memo, actor=actor)
@@ -194,7 +201,10 @@ class ApproveRefund(MemoAction):
 class DeclineRefund(MemoAction):
     """Decline a proposed refund, or withdraw one's own proposal."""
 
-    code, label, icon = "decline_refund", _l("Decline refund"), "x"
+    code, label, icon, nothing = "decline_refund", _l("Decline refund"), "x", NothingProposed
+
+    def refusals(self, order: Order, actor: Actor) -> Mapping[int, Refusal | None]:
+        return decision_refusals(order, actor, approve=False)
 
     def perform(self, order: Order, data: _OfMemo, actor: Actor) -> None:
         decline_refund(order, data.memo, actor=actor)
@@ -203,7 +213,10 @@ class DeclineRefund(MemoAction):
 class ReverseMemo(MemoAction):
     """Take back a credit memo that no channel was told of, by an opposite one."""
 
-    code, label, icon = "reverse_memo", _l("Take credit memo back"), "replace"
+    code, label, icon, nothing = "reverse_memo", _l("Take credit memo back"), "replace", NoCreditMemo
+
+    def refusals(self, order: Order, actor: Actor) -> Mapping[int, Refusal | None]:
+        return reversal_refusals(order)
 
     def perform(self, order: Order, data: _OfMemo, actor: Actor) -> None:
         reverse_memo(order, data.memo, actor=actor)
@@ -215,15 +228,15 @@ class AdoptInput(ActionInput):
     transaction: Annotated[int, FormField(_l("Transaction"), Kind.FIXED)]
 
 
-class AdoptTransaction(OrderAction):
+class AdoptTransaction(PartAction):
     """Record a claim, or a refund that is not recorded by itself, as a credit memo."""
 
     code, label, right, icon = "adopt_transaction", _l("Record as credit memo"), "orders.refund", "plus"
-    place = Place.DOCUMENTS
+    place, about, nothing = Place.DOCUMENTS, "transaction", NothingToAdopt
     Input = AdoptInput
 
-    def refusal(self, order: Order, actor: Actor) -> Refusal | None:
-        return None
+    def refusals(self, order: Order, actor: Actor) -> Mapping[int, Refusal | None]:
+        return adoption_refusals(order)
 
     def perform(self, order: Order, data: AdoptInput, actor: Actor) -> None:
         adopt_transaction(order, data.transaction, actor=actor)

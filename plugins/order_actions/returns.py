@@ -17,9 +17,11 @@ from webapp.api import (
     Actor,
     FormField,
     Kind,
+    NoReturn,
     Offered,
     Order,
     OrderAction,
+    PartAction,
     Place,
     Refusal,
     ReturnCondition,
@@ -29,6 +31,7 @@ from webapp.api import (
     UnitsOfLine,
     accept_return,
     authorize_return,
+    close_refusals,
     close_return,
     deny_return,
     lazy_gettext as _l,
@@ -38,6 +41,7 @@ from webapp.api import (
     request_return,
     return_refusal,
     returnable_units,
+    step_refusals,
 )
 
 RIGHT = "orders.return"
@@ -141,20 +145,25 @@ class InspectedUnits(InspectedReturn, UnitsOfReturn):
     """Units of a return that were inspected, and the condition of all its goods that were."""
 
 
-class ReturnAct(OrderAction):
-    """An act on one return of the order. Why it is not possible now is said beside the return."""
+class ReturnAct(PartAction):
+    """An act on one return of the order."""
 
-    right, place, about = RIGHT, Place.RETURNS, "return_id"
+    right, place, about, nothing = RIGHT, Place.RETURNS, "return_id", NoReturn
     Input = OfReturn
 
-    def refusal(self, order: Order, actor: Actor) -> Refusal | None:
-        return None
+
+class StepAct(ReturnAct):
+    """A step of one return."""
+
+    step: ClassVar[str]  # see `step_refusals`
+
+    def refusals(self, order: Order, actor: Actor) -> Mapping[int, Refusal | None]:
+        return step_refusals(order, self.step)
 
 
-class UnitsAct(ReturnAct):
-    """An act on units of one return."""
+class UnitsAct(StepAct):
+    """A step of units of one return."""
 
-    step: ClassVar[str]  # of a return: see `lines_left`
     Input = UnitsOfReturn
 
     def offered(self, order: Order | None, actor: Actor) -> Mapping[str, Offered]:
@@ -173,10 +182,10 @@ class AuthorizeReturn(UnitsAct):
         authorize_return(order, data.return_id, data.lines, actor=actor)
 
 
-class DenyReturn(ReturnAct):
+class DenyReturn(StepAct):
     """Deny a return."""
 
-    code, label, icon = "deny_return", _l("Deny"), "x"
+    code, label, icon, step = "deny_return", _l("Deny"), "x", "decide"
 
     def perform(self, order: Order, data: OfReturn, actor: Actor) -> None:
         deny_return(order, data.return_id, actor=actor)
@@ -207,10 +216,10 @@ class AcceptReturn(UnitsAct):
         return {**super().offered_for(order, number, actor), "condition": _found_condition()}
 
 
-class RejectReturn(ReturnAct):
+class RejectReturn(StepAct):
     """Reject all received units that wait to be inspected."""
 
-    code, label, icon = "reject_return", _l("Reject goods"), "x"
+    code, label, icon, step = "reject_return", _l("Reject goods"), "x", "inspect"
     Input = InspectedReturn
 
     def perform(self, order: Order, data: InspectedReturn, actor: Actor) -> None:
@@ -224,6 +233,9 @@ class CloseReturn(ReturnAct):
     """Close a return."""
 
     code, label, icon = "close_return", _l("Close return"), "archive"
+
+    def refusals(self, order: Order, actor: Actor) -> Mapping[int, Refusal | None]:
+        return close_refusals(order)
 
     def perform(self, order: Order, data: OfReturn, actor: Actor) -> None:
         close_return(order, data.return_id, actor=actor)

@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import ON_SQLITE, PARCEL, UPDATE, Command, MakeOrder, one_sentence
+from tests.refunds import shipped_order
 from webapp.audit.actor import Actor
 from webapp.errors import Refusal
 from webapp.hooks import hookimpl, hooks
 from webapp.hooks.failures import Failure
-from webapp.orders.contract import OrderAction
+from webapp.orders.contract import OrderAction, PartAction
 from webapp.orders.inputs import Offered
 from webapp.orders.models import Order
+from webapp.orders.services import actions
 from webapp.testing import FakeChannel
 
 PACKAGE = {"number", "carrier", "carrier_name", "service", "tracking_number", "shipped_at", "lines"}
@@ -180,6 +182,26 @@ def test_actions_say_what_they_take(cli: Command, make_order: MakeOrder) -> None
     assert "why_not" not in many["ship"]
     assert "choices" not in many["ship"]["input"]["$defs"]["PackageFields"]["properties"]["carrier"]
     assert "Hold" in cli("orders", "actions").out
+
+
+@ON_SQLITE
+def test_what_an_order_does_not_have_nothing_can_be_done_to(cli: Command, take: Callable[..., list[Order]]) -> None:
+    [order] = take(shipped_order())
+
+    def why_not() -> dict[str, str | None]:
+        return {one["code"]: one["why_not"] for one in cli("orders", "actions", order.number, "--json").document}
+
+    about_parts = {code: type(action) for code, action in actions().items() if isinstance(action, PartAction)}
+    refused = {code: why for code, why in why_not().items() if why}
+    assert about_parts.keys() <= refused.keys()
+    assert {refused[code] for code in about_parts if code.endswith("_return")} == {"This order has no return."}
+    assert refused["approve_refund"] == refused["decline_refund"] == "No refund of this order waits for a decision."
+    assert refused["correct_invoice"] == "This order has no invoice."
+    cli("orders", "act", order.number, "return", "--data", '{"reason": "other"}')
+    cli("orders", "act", order.number, "invoice")
+    now = why_not()
+    assert now["authorize_return"] is now["close_return"] is now["correct_invoice"] is None
+    assert now["receive_return"] == "Nothing of this return is on its way."
 
 
 class Formless(OrderAction):

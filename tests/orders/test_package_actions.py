@@ -41,5 +41,10 @@ def test_an_order_refuses_what_all_its_packages_refuse(
     assert Open(refusals).refusal(Order(), Actor.operator()) is whole
 
 
+def test_of_one_package_its_own_reason_is_said() -> None:
+    act = Open({1: SEALED[1], 2: None, 0: SEALED[0]})
+    assert [act.refusal_of(Order(), number, Actor.operator()) for number in (0, 1, 2, 9)] == [*SEALED[:2], None, None]
+
+
 def test_an_order_without_packages_has_nothing_shipped() -> None:
     assert isinstance(Open({}).refusal(Order(), Actor.operator()), NothingShipped)

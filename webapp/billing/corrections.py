@@ -27,6 +27,13 @@ from webapp.orders.states import OrderState
 Excess = Mapping[Place, tuple[int, Amount]]  # units, and the amount as the channel tells amounts
 
 
+class NoInvoice(Refusal):
+    """The order has no invoice."""
+
+    code = "no_invoice"
+    sentence = _l("This order has no invoice.")
+
+
 class NothingToCorrect(Refusal):
     code = "nothing_to_correct"
     sentence = _l("Everything on this invoice was taken back already.")

@@ -19,6 +19,7 @@ from webapp.billing.holding import REFUND_HOLD
 from webapp.billing.kept_buyers import keep, keep_of_invoices
 from webapp.billing.models import CreditMemo, CreditMemoLine, MemoState, Purpose
 from webapp.billing.numbering import draw_numbers, hold_sequences
+from webapp.billing.queries import memos_of
 from webapp.billing.refund_taxes import RefundTaxes, parts_of, refund_taxes
 from webapp.billing.refund_words import BEYOND, PARTLY, PROPOSED, REFUND, words_of
 from webapp.billing.refundable import MemoPart, Refundable, Wish, refundable_units
@@ -106,6 +107,20 @@ class OwnProposal(Refusal):
 class AboveOwnLimit(Refusal):
     code = "above_own_limit"
     sentence = _l("This refund is above your own limit of %(limit)s: somebody with a higher one has to approve it.")
+
+
+class NothingProposed(Refusal):
+    """The order has no refund that somebody has to decide about."""
+
+    code = "nothing_proposed"
+    sentence = _l("No refund of this order waits for a decision.")
+
+
+class NoCreditMemo(Refusal):
+    """The order has no issued credit memo."""
+
+    code = "no_credit_memo"
+    sentence = _l("This order has no issued credit memo.")
 
 
 class NotUndoableRefund(Refusal):
@@ -240,7 +255,7 @@ def _checked_plan(channel: Channel, request: RefundRequest) -> RefundPlan:
     return plan
 
 
-def decide_refusal(memo: CreditMemo, actor: Actor, *, approve: bool) -> Refusal | Forbidden | None:
+def decide_refusal(memo: CreditMemo, actor: Actor, *, approve: bool) -> Refusal | None:
     """Why the actor can't decide about a proposal now. Whoever made it may withdraw it, and not approve it."""
     if memo.state != MemoState.PROPOSED:
         return NoSuchProposal()
@@ -262,6 +277,12 @@ def decisions(memo: CreditMemo, actor: Actor) -> dict[str, Refusal | Forbidden |
         "approve_refund": decide_refusal(memo, actor, approve=True),
         "decline_refund": decide_refusal(memo, actor, approve=False),
     }
+
+
+def decision_refusals(order: Order, actor: Actor, *, approve: bool) -> dict[int, Refusal | None]:
+    """By the id of each proposal of the order, why the actor can't decide about it now, or None."""
+    proposed = [memo for memo in memos_of(order) if memo.state == MemoState.PROPOSED]
+    return {memo.id: decide_refusal(memo, actor, approve=approve) for memo in proposed}
 
 
 def approve_refund(order: Order, memo_id: int, *, actor: Actor) -> None:
@@ -373,7 +394,13 @@ def reverse_refusal(memo: CreditMemo) -> Refusal | None:
         return NotReversible()
     if memo.effective_at is not None and memo.origin == Origin.DESK:
         return ShownInAccounts()
-    return Reversed() if db.session.scalar(select(CreditMemo.id).where(CreditMemo.corrects_id == memo.id)) else None
+    return Reversed() if any(one.corrects_id == memo.id for one in memos_of(memo.order)) else None
+
+
+def reversal_refusals(order: Order) -> dict[int, Refusal | None]:
+    """By the id of each issued memo of the order, why it can't be taken back, or None."""
+    issued = [memo for memo in memos_of(order) if memo.state == MemoState.ISSUED and memo.purpose != Purpose.REVERSAL]
+    return {memo.id: reverse_refusal(memo) for memo in issued}
 
 
 def reverse_memo(order: Order, memo_id: int, *, actor: Actor) -> CreditMemo:

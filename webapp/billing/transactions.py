@@ -28,11 +28,19 @@ from webapp.orders.services import ManagedAtChannel
 
 # What a person may adopt as a credit memo, beside refunds: nobody knows whose money it was, or what it was for.
 DECIDED_BY_PEOPLE: Final = (TransactionKind.CLAIM, TransactionKind.CHARGEBACK, TransactionKind.FUNDED)
+ADOPTABLE: Final = (TransactionKind.REFUND, *DECIDED_BY_PEOPLE)
 
 
 class NotAdoptable(Refusal):
     code = "not_adoptable"
     sentence = _l("This transaction is no refund to the buyer: a credit memo can't record it.")
+
+
+class NothingToAdopt(Refusal):
+    """The channel's accounts have nothing of the order that a credit memo could record."""
+
+    code = "nothing_to_adopt"
+    sentence = _l("The channel's accounts show no refund and no claim of this order.")
 
 
 class AdoptedAlready(Refusal):
@@ -120,7 +128,7 @@ def _has_memo(row: Transaction, order: Order) -> bool:
 
 def adopt_refusal(row: Transaction, order: Order) -> Refusal | None:
     """Why a transaction can't be adopted as a credit memo by a person."""
-    if row.kind not in (TransactionKind.REFUND, *DECIDED_BY_PEOPLE):
+    if row.kind not in ADOPTABLE:
         return NotAdoptable()
     if _has_memo(row, order):
         return AdoptedAlready()
@@ -129,6 +137,13 @@ def adopt_refusal(row: Transaction, order: Order) -> Refusal | None:
     if order.managed_at_channel:
         return ManagedAtChannel()
     return OtherCurrency() if row.currency != order.currency else None
+
+
+def adoption_refusals(order: Order) -> dict[int, Refusal | None]:
+    """By the id of each refund, claim and the like in the channel's accounts of the order, why a person can't adopt it,
+    or None.
+    """
+    return {row.id: adopt_refusal(row, order) for row in transactions_of(order) if row.kind in ADOPTABLE}
 
 
 def are_told(order: Order) -> bool:

@@ -158,6 +158,32 @@ class OrderAction(ABC):
         return True
 
 
+class PartAction(OrderAction):
+    """Something a merchant can do to one part of an order, such as a package, a return or an invoice. `Input` names it
+    by its number in the field `about`, which is of the kind `fixed`; the order's page has the action beside each part
+    with which it is possible.
+    """
+
+    nothing: ClassVar[type[Refusal]]  # why the action is not possible if the order has no such part
+
+    @abstractmethod
+    def refusals(self, order: Order, actor: Actor) -> Mapping[int, Refusal | None]:
+        """By the number of each part that the action can be about, why it is not possible with it now, or None. The
+        service asks the same function.
+        """
+
+    def refusal(self, order: Order, actor: Actor) -> Refusal | None:
+        """Why the action is possible with no part of the order; None if it is with any."""
+        found = list(self.refusals(order, actor).values()) or [self.nothing()]
+        return None if None in found else found[-1]
+
+    def refusal_of(self, order: Order, part: int, actor: Actor) -> Refusal | None:
+        """Why the action is not possible with the part that has this number. A number that no part has is left to
+        `perform`.
+        """
+        return self.refusals(order, actor).get(part)
+
+
 class NothingShipped(Refusal):
     """The order has no package."""
 
@@ -165,24 +191,14 @@ class NothingShipped(Refusal):
     sentence = _l("Nothing has left yet.")
 
 
-class PackageAction(OrderAction):
-    """Something a merchant can do to one package of an order. `Input` names it by its number in a field `package` of
-    the kind `fixed`; each package on the order's page has the action, or the reason why it is not possible.
+class PackageAction(PartAction):
+    """Something a merchant can do to one package of an order, whose number is in the field `package`; each package on
+    the order's page has the action, or the reason why it is not possible.
     """
 
     place: ClassVar[Place] = Place.PACKAGES
     about: ClassVar[str] = PACKAGE
-
-    @abstractmethod
-    def refusals(self, order: Order, actor: Actor) -> Mapping[int, Refusal | None]:
-        """By the number of each package, why the action is not possible with it now, or None. The service asks the
-        same function.
-        """
-
-    def refusal(self, order: Order, actor: Actor) -> Refusal | None:
-        """Why the action is possible with none of the order's packages; None if it is with any."""
-        found = list(self.refusals(order, actor).values()) or [NothingShipped()]
-        return None if None in found else found[-1]
+    nothing: ClassVar[type[Refusal]] = NothingShipped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from webapp.hooks.fence import PluginFailed, ask, failed, label_of
 from webapp.hooks.registered import by_code
 from webapp.i18n import lazy_gettext as _l
 from webapp.jobs.runs import passes
-from webapp.orders.contract import ActionInput, OrderAction, PackageAction, Place
+from webapp.orders.contract import ActionInput, OrderAction, PackageAction, PartAction, Place
 from webapp.orders.events import record
 from webapp.orders.inputs import ODD, PROBLEMS, check_input
 from webapp.orders.models import Order, OrderComment, Submission
@@ -96,12 +96,12 @@ def action_at(place: Place, actor: Actor) -> OrderAction | None:
     return next((action for action in actions().values() if action.place is place and actor.may(action.right)), None)
 
 
-def offers(order: Order, actor: Actor, *, of_packages: bool = True) -> list[Offer]:
+def offers(order: Order, actor: Actor, *, of_parts: bool = True) -> list[Offer]:
     """Every action to which the actor has the right, with its refusal if it is not possible now. Pages offer those
-    `of_packages` with each package.
+    `of_parts` beside each part, such as a package or a return.
     """
     able = [one for one in actions().values() if actor.may(one.right)]
-    able = [one for one in able if of_packages or not isinstance(one, PackageAction)]
+    able = [one for one in able if of_parts or not isinstance(one, PartAction)]
     return [Offer(action, refusal_of(action, order, actor)) for action in able]
 
 
@@ -138,13 +138,15 @@ def bar(offered: Sequence[Offer]) -> list[Offer]:
     return shown
 
 
-def refusal_of(action: OrderAction, order: Order, actor: Actor) -> Refusal | None:
-    """Why the action is not possible; the button and the act both ask it. An action whose refusal fails is not
-    possible.
+def refusal_of(action: OrderAction, order: Order, actor: Actor, part: int | None = None) -> Refusal | None:
+    """Why the action is not possible, with this part of the order if it is about one; the button and the act both ask
+    it. An action whose refusal fails is not possible.
     """
     if order.managed_at_channel:
         return ManagedAtChannel()
     try:
+        if part is not None and isinstance(action, PartAction):
+            return ask(action, "refusal", action.refusal_of, order, part, actor, gives=(Refusal, NoneType))
         return ask(action, "refusal", action.refusal, order, actor, gives=(Refusal, NoneType))
     except PluginFailed as problem:
         return problem
@@ -280,7 +282,7 @@ def _before(
         return Done(**earlier.result) if same else KeyReused()
     if wanted.version is not None and wanted.version != order.version:
         return Stale()
-    return refusal_of(action, order, actor)
+    return refusal_of(action, order, actor, getattr(wanted.data, action.about, None))
 
 
 def _perform(

@@ -32,7 +32,7 @@ from webapp.orders.services import ManagedAtChannel, comment as add_comment
 from webapp.orders.states import OrderState
 from webapp.returns.contract import ReturnCondition, ReturnItem
 from webapp.returns.models import Return, ReturnLine, ReturnMemo
-from webapp.returns.queries import return_of, returns_by_id
+from webapp.returns.queries import return_of, returns_by_id, returns_of
 from webapp.returns.states import DECIDE, ENDED, INSPECT, RECEIVE, STEPS, ReturnState, awaited, state_of
 
 RETURNING = "orders.return"  # the right
@@ -76,6 +76,13 @@ class TooManyToReturn(Refusal):
     code = "too_many_to_return"
     field = "lines"
     sentence = _l("Left of %(sku)s: %(left)s.")
+
+
+class NoReturn(Refusal):
+    """The order has no return."""
+
+    code = "no_return"
+    sentence = _l("This order has no return.")
 
 
 class ReturnDecided(Refusal):
@@ -196,6 +203,11 @@ def step_refusal(row: Return, step: str) -> Refusal | None:
     return None if any(left_of(row, step).values()) else _NOT_POSSIBLE[step]()
 
 
+def step_refusals(order: Order, step: str) -> dict[int, Refusal | None]:
+    """By the id of each return of the order, why a step (`decide`, `receive`, `inspect`) can't be done now, or None."""
+    return {row.id: step_refusal(row, step) for row in returns_of(order)}
+
+
 def left_of(row: Return, step: str) -> dict[int, int]:
     """By order line, the units with which a step can be done now."""
     states, left = STEPS[step]
@@ -215,6 +227,11 @@ def close_refusal(row: Return) -> Refusal | None:
     if row.order.managed_at_channel:
         return ManagedAtChannel()
     return ReturnEnded() if row.state in ENDED else None
+
+
+def close_refusals(order: Order) -> dict[int, Refusal | None]:
+    """By the id of each return of the order, why it can't be closed now, or None."""
+    return {row.id: close_refusal(row) for row in returns_of(order)}
 
 
 def authorize_return(order: Order, return_id: int, units: Mapping[int, int], *, actor: Actor) -> None:

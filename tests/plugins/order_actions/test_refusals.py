@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import update
 
 from webapp.audit.actor import Actor
-from webapp.billing import memos, services as billing
+from webapp.billing import corrections, memos, services as billing, transactions
 from webapp.billing.refundable import Wish
 from webapp.channels.incoming import ChannelStage, FulfilledBy
 from webapp.channels.services import ChannelLeftOut
@@ -28,8 +28,8 @@ from webapp.updates.models import ChannelUpdate, UpdateState
 
 Take = Callable[..., list[Order]]
 MODULES = (
-    acts, acting, billing, memos, shipping, canceling, cancellations, correcting, taking_back, unshipping, holds,
-    organizing, archiving, addresses, updates, owing, returns,
+    acts, acting, billing, memos, corrections, transactions, shipping, canceling, cancellations, correcting,
+    taking_back, unshipping, holds, organizing, archiving, addresses, updates, owing, returns,
 )  # fmt: skip
 NOT_OF_BUTTONS = {
     acting.KeyReused: "of a form that was sent twice",
@@ -46,6 +46,12 @@ NOT_OF_BUTTONS = {
     memos.PlanOutdated: "of one memo of several, beside which it stands",
     memos.NotReversible: "of one memo of several, beside which it stands",
     memos.Reversed: "of one memo of several, beside which it stands",
+    corrections.NothingToCorrect: "of one invoice of several, beside which it stands",
+    corrections.RefundedNotCorrected: "of one invoice of several, beside which it stands",
+    transactions.NotAdoptable: "of one transaction of several, beside which it stands",
+    transactions.AdoptedAlready: "of one transaction of several, beside which it stands",
+    transactions.StillMatching: "of one transaction of several, beside which it stands",
+    transactions.OtherCurrency: "of one transaction of several, beside which it stands",
     cancellations.TooFewLeft: "of the form of canceling, which is offered",
     cancellations.NotAskedAnyMore: "of an update that is sent again",
     correcting.ShippedElsewhere: "of one package of several, beside which it stands",

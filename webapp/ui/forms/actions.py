@@ -283,10 +283,13 @@ def in_words(action: OrderAction | None, order: Order, problem: dict[str, Any] |
 def document_acts(
     order: Order, codes: Iterable[str], given: Mapping[str, Any], actor: Actor, *, version: int | None
 ) -> list[dict[str, Any]]:
-    """The acts on one document, each a button with its form; without those that the actor may not do. Without a version
-    they are done whatever else has changed of the order.
+    """The acts of these codes, which are possible with the part of the order that `given` names, each a button with its
+    form; without those that the actor may not do. Without a version they are done whatever else has changed of the
+    order.
     """
-    forms = [(code, undo_form(order, code, given, version=version, actor=actor)) for code in codes]
+    if order.managed_at_channel:
+        return []
+    forms = [(code, _sent_by_button(order, code, given, version=version, actor=actor)) for code in codes]
     return [{"code": code, "label": find_action(code).label, "form": form} for code, form in forms if form]
 
 
@@ -298,12 +301,25 @@ def undo_form(
     None if the undoing act needs more input, is not possible, or is not allowed to this person; also if its input is
     none that a form of single values can post.
     """
+    form = _sent_by_button(order, code, given, version=version, actor=actor)
+    if form is None:
+        return None
+    action = find_action(code)
+    return None if refusal_of(action, order, actor, given.get(action.about)) else form
+
+
+def _sent_by_button(
+    order: Order, code: str, given: Mapping[str, Any], *, version: int | None, actor: Actor
+) -> dict[str, Any] | None:
+    """The fields that a button posts to do an act with this input. None if the act needs more input, or is not allowed
+    to this person; also if its input is none that a form of single values can post.
+    """
     try:
         action = find_action(code)
         read_input(action, given)
     except (NotFound, Invalid, PluginFailed):
         return None
-    if not actor.may(action.right) or refusal_of(action, order, actor):
+    if not actor.may(action.right):
         return None
     url = url_for("orders.perform", number=reference(order), code=code)
     fields = _posted(action, given)

@@ -92,7 +92,7 @@ def _of_order(number: str) -> Iterator[Way]:
         return
     order, actor = find_order(number, current_actor()), current_actor()
     about = _("Order %(number)s", number=order.number or order.channel_order_number)
-    for offer in bar(offers(order, actor, of_packages=False)):
+    for offer in bar(offers(order, actor, of_parts=False)):
         url = url_for("orders.choose", number=reference(order), code=offer.code, _anchor="order-actions")
         yield Way(offer.label, url, about, refusal=str(offer.refusal or ""))
 

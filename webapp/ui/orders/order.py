@@ -17,11 +17,10 @@ from webapp.i18n import gettext as _
 from webapp.orders.asof import as_of
 from webapp.orders.contract import ActionInput, OrderAction, Place, Preview
 from webapp.orders.events import events_of
-from webapp.orders.inputs import PACKAGE
 from webapp.orders.models import Order
 from webapp.orders.of_buyer import other_orders
 from webapp.orders.queries import find_order
-from webapp.orders.services import act, find_action, package_offers, pin, read_input, refusal_of, unpin
+from webapp.orders.services import act, find_action, pin, read_input, refusal_of, unpin
 from webapp.sync import finances, fresh_facts
 from webapp.ui.forms.actions import action_form, again, asks_for_groups, in_words, undo_form
 from webapp.ui.frame import htmx
@@ -190,7 +189,7 @@ def choose(number: str, code: str) -> str | AnyResponse:
     actor = current_actor()
     order, action = open_order(number, actor), find_action(code)
     actor.needs(action.right)
-    if refusal := refusal_of(action, order, actor):
+    if refusal := refusal_of(action, order, actor, request.args.get(action.about, type=int)):
         return _refused(order, actor, refusal)
     if action.reads_accounts:
         finances.read_soon(order)
@@ -282,7 +281,7 @@ def renew(number: str, code: str) -> AnyResponse:
         form = action_form(action, order, request.form, actor=actor)
     except PluginFailed as problem:
         return _refused(order, actor, problem)
-    refusal = refusal_of(action, order, actor) or _refusal_of_package(action, order, actor)
+    refusal = refusal_of(action, order, actor, request.form.get(action.about, type=int))
     if request.args.get("shape") == (_STOPPED if refusal else form.shape):
         return make_response("", 204)
     meanwhile = _since(order, form.version or 0)
@@ -296,13 +295,6 @@ def _read_again(action: OrderAction, order: Order, actor: Actor) -> bool:
     came in time.
     """
     return refusal_of(action, order, actor) is not None or fresh_facts.wait_for([order.id])
-
-
-def _refusal_of_package(action: OrderAction, order: Order, actor: Actor) -> Refusal | None:
-    """Why the act is not possible with the package that the form names, if it names one."""
-    named = request.form.get(PACKAGE, type=int)
-    offers = package_offers(order, actor).get(named, []) if named is not None else []
-    return next((offer.refusal for offer in offers if offer.action is action), None)
 
 
 def _undo(action: OrderAction, order: Order, data: ActionInput) -> tuple[str, Mapping[str, Any]] | None:

@@ -169,7 +169,7 @@ class OrderView:
 
     @cached_property
     def _every_offer(self) -> list[Any]:
-        return offers(self.order, self.actor, of_packages=False)
+        return offers(self.order, self.actor, of_parts=False)
 
     @cached_property
     def offers(self) -> list[Any]:
