@@ -168,7 +168,7 @@ def test_an_event_tells_of_it_and_the_order_can_be_rebuilt(order: Order, mia: Ac
     issue(order, {order.lines[0].id: 2}, actor=mia)
     event = events_of(order)[0]
     assert (event.code, event.version, event.actor_id) == ("invoiced", version + 1, mia.id)
-    assert event.data["values"] == {"number": "INV-000001", "total": "11.74 EUR", "units": 2}
+    assert event.data["values"] == {"id": 1, "number": "INV-000001", "total": "11.74 EUR", "units": 2}
     rebuilt = rebuild(reversed(events_of(order)))
     assert rebuilt.lines[str(order.lines[0].id)]["invoiced"] == 2
 

@@ -26,7 +26,8 @@ def test_shipping_tells_what_the_channel_is_owed(
 ) -> None:
     order = make_order(quantity=2)
     done = cli("orders", "act", order.number, "ship", "--data", PARCEL, "--json").document
-    assert done.keys() == {"order", "updates", "message"}
+    assert done.keys() == {"order", "made", "updates", "message"}
+    assert (done["made"], done["message"]) == ([], "Ship: done.")
     [update] = done["updates"]
     assert (done["order"], update["kind"], update["state"]) == (order.number, "shipment", "owed")
 

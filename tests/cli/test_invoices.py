@@ -35,7 +35,9 @@ def test_an_invoice_is_issued_listed_and_shown(cli: Command, make_order: MakeOrd
     assert line["invoiceable"] == 3
 
     data = f'{{"lines": {{"{line["id"]}": 2}}, "shipping": true}}'
-    assert cli("orders", "act", order.number, "invoice", "--data", data).code == 0
+    done = cli("orders", "act", order.number, "invoice", "--data", data, "--json").document
+    assert done["made"] == [{"kind": "invoice", "id": 1, "number": "INV-000001"}]
+    assert done["message"] == "Invoice INV-000001 issued: 24.00 EUR (units: 2)"
 
     shown = cli("orders", "show", order.number, "--json").document
     assert (shown["lines"][0]["invoiced"], shown["lines"][0]["invoiceable"]) == (2, 1)
@@ -145,6 +147,18 @@ def test_a_credit_memo_is_listed_shown_and_written_as_pdf(
     text = PdfReader(file).pages[0].extract_text()
     assert "CM-000001" in text
     assert "Total credited" in text
+
+
+@ON_SQLITE
+def test_a_refund_without_a_number_says_what_it_waits_for(cli: Command, take: Callable[..., list[Order]]) -> None:
+    [order] = take(shipped_order())
+    data = '{"reason": "CustomerReturn", "whole": true}'
+    act = ("orders", "act", order.number, "refund", "--data", data, "--key", "a")
+    done = cli(*act, "--json").document
+    assert done["made"] == [{"kind": "credit_memo", "id": 1, "number": None}]
+    assert done["message"].startswith("Refund of 12.00 EUR asked for: The buyer returned it. It goes out at ")
+    assert cli(*act, "--json").document == done
+    assert done["message"] in cli(*act).out
 
 
 @ON_SQLITE

@@ -13,7 +13,8 @@ def test_a_return_is_requested_worked_listed_and_shown(cli: Command, take: Calla
     assert cli("returns", "list", "--json").document == []
     line = order.lines[0].id
     wish = {"items": [{"lines": {line: 2}, "reason": "defective", "resolution": "exchange"}], "comment": "He is kind."}
-    assert cli("orders", "act", order.number, "return", "--data", json.dumps(wish)).code == 0
+    done = cli("orders", "act", order.number, "return", "--data", json.dumps(wish), "--json").document
+    assert done["made"] == [{"kind": "return", "id": 1, "number": "R-000001"}]
     assert cli("orders", "act", order.number, "authorize_return", "--data", '{"return_id": 1}').code == 0
 
     shown = cli("orders", "show", order.number, "--json").document

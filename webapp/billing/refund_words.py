@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from webapp.billing.contract import DocumentKind
 from webapp.billing.models import CreditMemo, MemoState
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.money import Money
@@ -10,6 +11,7 @@ from webapp.orders.attention import AttentionKind
 from webapp.orders.events import EventGroup, EventWords
 
 REFUND = "refund"  # the kind of update
+MEMO = DocumentKind.CREDIT_MEMO
 STATE_LABELS: Mapping[str, LazyString] = {
     MemoState.PROPOSED: _l("Waits for approval"),
     MemoState.RECORDED: _l("Pending"),
@@ -27,11 +29,19 @@ STATE_TONES: Mapping[str, str] = {
 
 REFUNDS = EventGroup("refunds", _l("Refunds"), 36)
 WORDS = (
-    EventWords("refund_asked", _l("Refund of %(total)s asked for: %(refund_reason)s"), REFUNDS),
+    EventWords("refund_asked", _l("Refund of %(total)s asked for: %(refund_reason)s"), REFUNDS, MEMO),
     EventWords(
-        "refund_held", _l("Refund of %(total)s asked for: %(refund_reason)s. It goes out at %(goes)s."), REFUNDS
+        "refund_held",
+        _l("Refund of %(total)s asked for: %(refund_reason)s. It goes out at %(goes)s."),
+        REFUNDS,
+        MEMO,
     ),
-    EventWords("refund_proposed", _l("Refund of %(total)s proposed: somebody else has to approve it"), REFUNDS),
+    EventWords(
+        "refund_proposed",
+        _l("Refund of %(total)s proposed: somebody else has to approve it"),
+        REFUNDS,
+        MEMO,
+    ),
     EventWords("refund_approved", _l("Refund of %(total)s approved"), REFUNDS),
     EventWords("refund_declined", _l("Refund of %(total)s declined"), REFUNDS),
     EventWords("refund_withdrawn", _l("Refund of %(total)s withdrawn"), REFUNDS),
@@ -44,11 +54,17 @@ WORDS = (
     EventWords(
         "refund_adopted", _l("A refund of %(total)s was made elsewhere: recorded as credit memo %(number)s"), REFUNDS
     ),
-    EventWords("memo_issued", _l("Credit memo %(number)s issued: %(total)s (units: %(units)s)"), REFUNDS),
+    EventWords(
+        "memo_issued",
+        _l("Credit memo %(number)s issued: %(total)s (units: %(units)s)"),
+        REFUNDS,
+        MEMO,
+    ),
     EventWords(
         "invoice_corrected",
         _l("Credit memo %(number)s corrects invoice %(invoice)s: %(total)s (units: %(units)s)"),
         REFUNDS,
+        MEMO,
     ),
 )
 REFUSED = AttentionKind(
@@ -88,7 +104,7 @@ PROPOSED = AttentionKind(
 
 def words_of(memo: CreditMemo) -> dict[str, Any]:
     """The values that events name of a memo."""
-    values: dict[str, Any] = {"total": f"{Money(memo.total_minor, memo.currency)} {memo.currency}"}
+    values: dict[str, Any] = {"id": memo.id, "total": f"{Money(memo.total_minor, memo.currency)} {memo.currency}"}
     values |= {"units": sum(line.units for line in memo.lines), "refund_reason": memo.reason}
     values |= {"invoice": memo.invoice.number} if memo.invoice is not None else {}
     return values | ({"number": memo.number} if memo.number else {})

@@ -37,7 +37,9 @@ from webapp.vault.services import BUYER, DataKeys, pack
 ON_PAPER = ("name", "company", "purchase_order", "vat_number")  # of the buyer, beside the address
 MONEY = EventGroup("money", _l("Invoices"), 35)
 UNTAXED = "tax_rate_unknown"  # the kind of attention of orders that are not invoiced by themselves for that
-INVOICED = EventWords("invoiced", _l("Invoice %(number)s issued: %(total)s (units: %(units)s)"), MONEY)
+INVOICED = EventWords(
+    "invoiced", _l("Invoice %(number)s issued: %(total)s (units: %(units)s)"), MONEY, DocumentKind.INVOICE
+)
 
 
 class CanceledNotInvoiced(Refusal):
@@ -194,7 +196,8 @@ def issue(
         units = sum(line.units for line in invoice.lines)
         if any(trouble["kind"] == UNTAXED for trouble in order.attention):
             settle_attention(order, UNTAXED)
-        record(order, INVOICED.code, actor=actor, values={"number": invoice.number, "total": total, "units": units})
+        values = {"id": invoice.id, "number": invoice.number, "total": total, "units": units}
+        record(order, INVOICED.code, actor=actor, values=values)
     tell(
         "documents_issued",
         [DocumentIssued(one.id, one.order_id, DocumentKind.INVOICE, one.number) for one in issued],

@@ -26,7 +26,7 @@ from webapp.i18n import gettext as _
 from webapp.lists.listing import key_of, list_page
 from webapp.lists.subjects import zone_of
 from webapp.orders import addresses
-from webapp.orders.events import events_of
+from webapp.orders.events import event_words, events_of, made_by
 from webapp.orders.inputs import schema
 from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order
@@ -166,11 +166,16 @@ def act(door: Door, number: str, action: str, data: str, key: str | None, versio
         for row in reversed(list_updates(door.actor, order=order, since_version=done.since))
         if row.order_version <= done.version
     ]
-    message = _("%(action)s: done.", action=chosen.label)
+    known = event_words()
+    events = [event for event in reversed(events_of(order)) if done.since < event.version <= done.version]
+    making = [event for event in events if event.code in known and known[event.code].makes]
+    told = [presenting.event_sentence(order, event, known) for event in making]
+    message = " · ".join(told) or _("%(action)s: done.", action=chosen.label)
+    made = [one._asdict() for one in made_by(events, known)]
     lines = [f"{reference(order)}: {message}"]
     lines += [f"update {row['id']}: {row['kind']}, {row['state']}" for row in updates]
     lines += [] if answered else ["The channel did not answer in time: this went by what was read last."]
-    door.show({"order": reference(order), "updates": updates, "message": message}, lines)
+    door.show({"order": reference(order), "made": made, "updates": updates, "message": message}, lines)
 
 
 @orders.command("actions")

@@ -17,7 +17,13 @@ from webapp.billing.models import CreditMemo, CreditMemoLine, Invoice, InvoiceLi
 from webapp.billing.refundable import Refundable, goods
 from webapp.billing.remaining import left_of, units_left
 from webapp.channels.ages import ages_of
-from webapp.channels.described import kind_label, marketplace_of, product_code_of
+from webapp.channels.described import (
+    cancel_reason_label,
+    kind_label,
+    marketplace_of,
+    product_code_of,
+    refund_reason_label,
+)
 from webapp.channels.incoming import ADDRESS_FIELDS, BUYER_FIELDS, Component
 from webapp.channels.models import Store
 from webapp.clock import iso
@@ -29,7 +35,7 @@ from webapp.jobs.models import Run
 from webapp.money import Money
 from webapp.orders.addresses import ShownAddress
 from webapp.orders.attention import in_words
-from webapp.orders.events import event_words, sentence_of as sentence_of_event
+from webapp.orders.events import EventWords, event_words, sentence_of as sentence_of_event
 from webapp.orders.lent_columns import order_row as row_of_order
 from webapp.orders.models import Order, OrderAmount, OrderComment, OrderEvent, OrderHold, OrderLine
 from webapp.orders.order_settings import IMPORT_ORDERS, switched_off
@@ -394,21 +400,29 @@ def offer(row: Offer) -> Document:
 
 
 def timeline(order: Order, events: Iterable[OrderEvent], names: Names) -> list[Document]:
-    said: dict[str, Callable[[Any], str]] = {
-        "kind": lambda code: kind_label(order.store.channel, str(code)),
-        "status": status_name,
-    }
     known = event_words()
     return [
         {
             "at": iso(event.at),
             "code": event.code,
-            "text": sentence_of_event(event, said, known),
+            "text": event_sentence(order, event, known),
             "by": actor(event.actor_kind, event.actor_id, names),
             "version": event.version,
         }
         for event in events
     ]
+
+
+def event_sentence(order: Order, event: OrderEvent, known: Mapping[str, EventWords]) -> str:
+    """What happened, with its times as scripts read them."""
+    channel, at = order.store.channel, order.marketplace
+    said: dict[str, Callable[[Any], str]] = {
+        "kind": lambda code: kind_label(channel, str(code)),
+        "status": status_name,
+        "reason": lambda code: cancel_reason_label(channel, at, str(code)),
+        "refund_reason": lambda code: refund_reason_label(channel, at, str(code)),
+    }
+    return sentence_of_event(event, said, known)
 
 
 def troubles(stored: Iterable[Mapping[str, Any]]) -> list[Document]:

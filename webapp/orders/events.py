@@ -64,11 +64,16 @@ OTHER = EventGroup("other", _l("Everything else"), 1000)
 
 @dataclass(frozen=True, slots=True)
 class EventWords:
-    """The sentence for an event's code in the timeline; it may use values of the event's `data["values"]`."""
+    """The sentence for an event's code in the timeline; it may use values of the event's `data["values"]`.
+
+    `makes` is the kind of what was made with the event, such as an invoice, for scripts: its `id`, and its `number` if
+    it has one by then, are among the values.
+    """
 
     code: str
     sentence: LazyString
     group: EventGroup = OTHER
+    makes: str = ""
 
 
 HOLDS = EventGroup("holds", _l("Holds"), 40)
@@ -342,6 +347,24 @@ def sentence_of(
         return str(entry.sentence) % values if values else str(entry.sentence)
     except (KeyError, TypeError, ValueError):  # recorded by another version, whose sentence had other values
         return event.code
+
+
+class Made(NamedTuple):
+    """What an act made. It has no number while it waits for something."""
+
+    kind: str
+    id: int
+    number: str | None
+
+
+def made_by(events: Iterable[OrderEvent], known: Mapping[str, EventWords]) -> list[Made]:
+    """What was made with these events (oldest first), each once."""
+    found: dict[tuple[str, int], Made] = {}
+    for event in events:
+        words, values = known.get(event.code), event.data.get("values") or {}
+        if words is not None and words.makes and "id" in values:
+            found[words.makes, values["id"]] = Made(words.makes, values["id"], values.get("number"))
+    return list(found.values())
 
 
 class Rebuilt(NamedTuple):

@@ -38,7 +38,7 @@ from webapp.returns.states import DECIDE, ENDED, INSPECT, RECEIVE, STEPS, Return
 RETURNING = "orders.return"  # the right
 RETURNS = EventGroup("returns", _l("Returns"), 38)
 WORDS = (
-    EventWords("return_requested", _l("Return %(number)s requested (units: %(units)s)"), RETURNS),
+    EventWords("return_requested", _l("Return %(number)s requested (units: %(units)s)"), RETURNS, "return"),
     EventWords("return_authorized", _l("Return %(number)s authorized (units: %(units)s of %(asked)s)"), RETURNS),
     EventWords("return_denied", _l("Return %(number)s denied"), RETURNS),
     EventWords("return_received", _l("Return %(number)s: goods received (units: %(units)s)"), RETURNS),
@@ -471,4 +471,4 @@ def _check_units(line: OrderLine, units: int, left: int) -> None:
 
 
 def _record(row: Return, code: str, actor: Actor, **values: Any) -> None:
-    record(row.order, code, actor=actor, values={"number": row.number, **values})
+    record(row.order, code, actor=actor, values={"id": row.id, "number": row.number, **values})
