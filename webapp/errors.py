@@ -79,10 +79,15 @@ class Refusal(DeskError):
 
 
 class Invalid(DeskError):
-    """Input that can't be accepted; the form is shown again with what was typed."""
+    """Input that can't be accepted; the form is shown again with what was typed. `field` is the path of the value, such
+    as `packages.0.carrier`; `typed` is its name for whoever typed it, where that is another.
+    """
 
     code, status = "invalid", 422
     sentence = _l("%(field)s: %(problem)s")
+
+    def __str__(self) -> str:
+        return str(self.sentence) % {**self.values, "field": self.values.get("typed", self.values["field"])}
 
 
 class InvalidInput(Invalid):

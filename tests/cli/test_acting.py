@@ -50,7 +50,8 @@ def test_canceling_and_taking_it_back(cli: Command, make_order: MakeOrder) -> No
     order = make_order(quantity=2)
     line = cli("orders", "show", order.number, "--json").document["lines"][0]["id"]
     act = ("orders", "act", order.number, "cancel", "--data")
-    assert one_sentence(cli(*act, '{"reason": "Whim"}')) == "reason: must be one of those that Fake channel accepts."
+    refused = one_sentence(cli(*act, '{"reason": "Whim"}'))
+    assert refused.startswith("reason: must be one of those that Fake channel accepts: NoInventory,")
     done = cli(*act, json.dumps({"reason": "NoInventory", "lines": {str(line): 1}}), "--json").document
     [update] = done["updates"]
     assert (update["kind"], update["state"]) == ("cancel", "held")
@@ -140,6 +141,20 @@ def test_bad_input_ships_nothing(cli: Command, make_order: MakeOrder, data: str,
 
 
 @ON_SQLITE
+def test_an_unknown_choice_names_the_choices_by_the_field_that_was_typed(
+    cli: Command, take: Callable[..., list[Order]]
+) -> None:
+    [order] = take(shipped_order())
+    for given, field in (('{"reason": "odd"}', "reason"), ('{"items": [{"reason": "odd"}]}', "items 1 › reason")):
+        refused = one_sentence(cli("orders", "act", order.number, "return", "--data", given))
+        assert refused.startswith(f"{field}: must be one of: no_longer_wanted, ordered_by_mistake, ")
+    cli("orders", "act", order.number, "return", "--data", '{"reason": "other"}')
+    given = '{"return_id": 1, "condition": "odd"}'
+    refused = one_sentence(cli("orders", "act", order.number, "accept_return", "--data", given))
+    assert refused == "condition: must be one of: unknown, unopened, opened, damaged."
+
+
+@ON_SQLITE
 def test_too_many_units_are_refused(cli: Command, make_order: MakeOrder) -> None:
     order = make_order(quantity=2)
     line = cli("orders", "show", order.number, "--json").document["lines"][0]["id"]
@@ -149,12 +164,14 @@ def test_too_many_units_are_refused(cli: Command, make_order: MakeOrder) -> None
 
 
 def test_all_that_is_wrong_with_an_input_is_said_at_once(cli: Command, make_order: MakeOrder) -> None:
-    given = '{"packages": [{"carrier": 7}, {"lines": {"x": 1}, "odd": 1}], "ship_anyway": "perhaps"}'
+    given = '{"packages": [{"carrier": 7}, {"lines": {"x": 1, "41": "y"}, "odd": 1}], "ship_anyway": "perhaps"}'
     refused = cli("orders", "act", make_order().number, "ship", "--data", given)
     assert refused.code == 1
     for said in (
-        "packages.0.carrier: must be text.",
-        "packages.1.odd: is not known here.",
+        "packages 1 › carrier: must be text.",
+        "packages 2 › odd: is not known here.",
+        "packages 2 › lines: “x” must be a whole number.",
+        "packages 2 › lines › 41: must be a whole number.",
         "ship_anyway: must be yes or no.",
     ):
         assert said in refused.err

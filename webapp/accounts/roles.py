@@ -88,11 +88,18 @@ def roles() -> dict[str, RoleRow]:
     return found | {row.code: _row(row.code, row) for row in added}
 
 
+class UnknownRole(NotFound):
+    """No role has this code."""
+
+    code = "unknown_role"
+    sentence = _l("No role here goes by “%(name)s”.")
+
+
 def get_role(code: str) -> RoleRow:
     """A role by its code; raises `NotFound`."""
     row = stored_role(code)
     if row is None and code not in BUILT_IN:
-        raise NotFound(name=code)
+        raise UnknownRole(name=code)
     return _row(code, row)
 
 
@@ -207,7 +214,7 @@ def delete_role(code: str, *, actor: Actor) -> None:
     acting = _acting(actor)
     row = stored_role(code) if code not in BUILT_IN else None
     if row is None:
-        raise NotFound(name=code)
+        raise UnknownRole(name=code)
     check_rights(row.rights, acting)
     if count := people_by_role().get(code):
         raise RoleInUse(count=count, role=row.name)

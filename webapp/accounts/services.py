@@ -108,10 +108,17 @@ def starter_of(run: Run) -> Actor:
     return user.as_actor()
 
 
+class UnknownPerson(NotFound):
+    """Nobody has this address, or who has it is disabled."""
+
+    code = "unknown_person"
+    sentence = _l("Nobody here goes by “%(name)s”.")
+
+
 def get_user(email: str) -> User:
     user = db.session.scalar(select(User).where(func.lower(User.email) == email.strip().lower()))
     if user is None:
-        raise NotFound(name=email)
+        raise UnknownPerson(name=email)
     return user
 
 

@@ -13,12 +13,11 @@ from webapp.billing.models import CreditMemo, CreditMemoLine, Purpose, Transacti
 from webapp.billing.proofs import Piece, exactly, pieces_of
 from webapp.billing.refund_words import BEYOND, words_of
 from webapp.billing.remaining import read_amounts, share
-from webapp.billing.transactions import NotAdoptable, adopt_refusal
+from webapp.billing.transactions import NotAdoptable, UnknownTransaction, adopt_refusal
 from webapp.channels.incoming import Component
 from webapp.channels.refunds import Adjustment
 from webapp.clock import now
 from webapp.db import db
-from webapp.errors import NotFound
 from webapp.orders.amounts import OWN, Place
 from webapp.orders.contract import Amount, Origin
 from webapp.orders.events import record
@@ -70,7 +69,7 @@ def adopt_transaction(order: Order, transaction_id: int, *, actor: Actor) -> Cre
     """
     row = db.session.get(Transaction, transaction_id, populate_existing=True)
     if row is None or row.order_id != order.id:
-        raise NotFound(name=transaction_id)
+        raise UnknownTransaction(name=transaction_id)
     if refusal := adopt_refusal(row, order):
         raise refusal
     memo = adopt(order, pieces_of(row, order), actor=actor)

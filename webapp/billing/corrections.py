@@ -12,12 +12,12 @@ from webapp.audit.actor import Actor
 from webapp.billing.attention import settle_if_paid
 from webapp.billing.memos import issue_memos
 from webapp.billing.models import CreditMemo, CreditMemoLine, Invoice, Purpose
-from webapp.billing.queries import invoices_of
+from webapp.billing.queries import UnknownInvoice, invoices_of
 from webapp.billing.remaining import amounts_of, is_overdrawn, read_amounts, share
 from webapp.billing.standing import Left, Standing, standing_of, standing_of_orders
 from webapp.clock import now
 from webapp.db import db
-from webapp.errors import NotFound, Refusal
+from webapp.errors import Refusal
 from webapp.i18n import lazy_gettext as _l
 from webapp.orders.amounts import NOTHING, OWN, Place
 from webapp.orders.contract import Amount, Origin
@@ -125,7 +125,7 @@ def correct_invoice(order: Order, invoice_id: int, *, actor: Actor) -> CreditMem
     """Take back what is left of an invoice; its amounts can be invoiced again. The caller holds the order's lock."""
     standing = next((one for one in _standing_of(order) if one.invoice.id == invoice_id), None)
     if standing is None:
-        raise NotFound(name=invoice_id)
+        raise UnknownInvoice(name=invoice_id)
     read_amounts([order])
     if refusal := _refusal(order, standing):
         raise refusal

@@ -19,7 +19,7 @@ from webapp.billing.holding import REFUND_HOLD
 from webapp.billing.kept_buyers import keep, keep_of_invoices
 from webapp.billing.models import CreditMemo, CreditMemoLine, MemoState, Purpose
 from webapp.billing.numbering import draw_numbers, hold_sequences
-from webapp.billing.queries import memos_of
+from webapp.billing.queries import UnknownMemo, memos_of
 from webapp.billing.refund_taxes import RefundTaxes, parts_of, refund_taxes
 from webapp.billing.refund_words import BEYOND, PARTLY, PROPOSED, REFUND, words_of
 from webapp.billing.refundable import MemoPart, Refundable, Wish, refundable_units
@@ -35,7 +35,7 @@ from webapp.channels.registered import channels
 from webapp.channels.services import ChannelLeftOut, channel_name, get_channel
 from webapp.clock import iso, now
 from webapp.db import db
-from webapp.errors import Forbidden, Invalid, NotFound, Refusal
+from webapp.errors import Forbidden, Invalid, Refusal
 from webapp.hooks.failures import NotTaken
 from webapp.hooks.fence import ask
 from webapp.i18n import lazy_gettext as _l
@@ -441,10 +441,10 @@ def issue_opposite(memo: CreditMemo, *, actor: Actor) -> CreditMemo:
 
 
 def memo_of(order: Order, memo_id: int) -> CreditMemo:
-    """The order's memo with this id; raises `NotFound`."""
+    """The order's memo with this id; raises `UnknownMemo`."""
     memo = db.session.get(CreditMemo, memo_id, populate_existing=True)
     if memo is None or memo.order_id != order.id:
-        raise NotFound(name=memo_id)
+        raise UnknownMemo(name=memo_id)
     return memo
 
 
@@ -453,10 +453,9 @@ def _planned(order: Order, wish: Wish, reason: str, limit: int | None, actor: Ac
         raise refusal
     known = [one.code for one in refund_reasons(order.store.channel, order.marketplace)]
     if reason not in known and (known or reason):
-        raise Invalid(
-            field="reason",
-            problem=_l("must be one of those that %(channel)s accepts.", channel=channel_name(order.store.channel)),
-        )
+        channel, choices = channel_name(order.store.channel), ", ".join(known) or "—"
+        problem = _l("must be one of those that %(channel)s accepts: %(choices)s.", channel=channel, choices=choices)
+        raise Invalid(field="reason", problem=problem)
     parts = Refundable(order).parts(wish)
     plan = plan_of(order, parts, reason)
     total, currency = sum(part.amount.net for part in parts), order.currency or ""

@@ -10,10 +10,30 @@ from webapp.audit.actor import Actor
 from webapp.billing.models import CreditMemo, Invoice
 from webapp.db import among, db, once_a_transaction
 from webapp.errors import NotFound
+from webapp.i18n import lazy_gettext as _l
 from webapp.orders.models import Order
 from webapp.orders.queries import AROUND, visible_of
 
 AnyDocument = TypeVar("AnyDocument", bound=Invoice | CreditMemo)
+
+
+class UnknownInvoice(NotFound):
+    """No invoice has this number or id, or none that this person may see."""
+
+    code = "unknown_invoice"
+    sentence = _l("No invoice here goes by “%(name)s”.")
+
+
+class UnknownMemo(NotFound):
+    """No credit memo has this number or id, or none that this person may see."""
+
+    code = "unknown_memo"
+    sentence = _l("No credit memo here goes by “%(name)s”.")
+
+
+def unknown(document: type[AnyDocument], name: str | int) -> NotFound:
+    """No document of this kind has this number or id."""
+    return UnknownInvoice(name=name) if document is Invoice else UnknownMemo(name=name)
 
 
 def list_documents(actor: Actor, document: type[AnyDocument], *, limit: int = 200) -> Sequence[AnyDocument]:
@@ -34,7 +54,7 @@ def find_document(number: str, actor: Actor, document: type[AnyDocument]) -> Any
     query = query.options(*_whole(document), joinedload(document.order))
     found = db.session.scalars(query).unique().one_or_none() if number.isprintable() else None
     if found is None:
-        raise NotFound(name="".join(letter if letter.isprintable() else "�" for letter in number))
+        raise unknown(document, "".join(letter if letter.isprintable() else "�" for letter in number))
     return found
 
 
@@ -44,7 +64,7 @@ def get_document(document_id: int, actor: Actor, document: type[AnyDocument]) ->
     query = visible_of(document, actor).where(document.id == document_id, document.number.is_not(None)).options(*whole)
     found = db.session.scalars(query).unique().one_or_none()
     if found is None:
-        raise NotFound(name=document_id)
+        raise unknown(document, document_id)
     return found
 
 

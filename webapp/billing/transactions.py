@@ -20,7 +20,7 @@ from webapp.channels.registered import channels
 from webapp.channels.transactions import IncomingTransaction, TransactionKind
 from webapp.clock import now
 from webapp.db import among, any_row, db, insert_into, once_a_transaction
-from webapp.errors import Refusal
+from webapp.errors import NotFound, Refusal
 from webapp.i18n import lazy_gettext as _l
 from webapp.orders.models import Order
 from webapp.orders.queries import loaded_with
@@ -29,6 +29,13 @@ from webapp.orders.services import ManagedAtChannel
 # What a person may adopt as a credit memo, beside refunds: nobody knows whose money it was, or what it was for.
 DECIDED_BY_PEOPLE: Final = (TransactionKind.CLAIM, TransactionKind.CHARGEBACK, TransactionKind.FUNDED)
 ADOPTABLE: Final = (TransactionKind.REFUND, *DECIDED_BY_PEOPLE)
+
+
+class UnknownTransaction(NotFound):
+    """The order has no transaction with this id."""
+
+    code = "unknown_transaction"
+    sentence = _l("No transaction of this order goes by “%(name)s”.")
 
 
 class NotAdoptable(Refusal):

@@ -44,11 +44,32 @@ class AccountConnected(Refusal):
     )
 
 
+class UnknownStore(NotFound):
+    """No store has this name or id, or none that this person may see."""
+
+    code = "unknown_store"
+    sentence = _l("No store here goes by “%(name)s”.")
+
+
+class UnknownChannel(NotFound):
+    """No plugin registers a channel with this code."""
+
+    code = "unknown_channel"
+    sentence = _l("No channel here goes by “%(name)s”.")
+
+
+class SeveralStoresFit(SeveralFit):
+    """A name that several stores have; `values["choices"]` names them by their ids."""
+
+    code = "several_stores_fit"
+    sentence = _l("“%(name)s” fits several stores: name one by its id (%(choices)s).")
+
+
 def get_channel(code: str) -> Channel:
     """The channel with this code; raises `NotFound` if no plugin registers it."""
     known = channels()
     if code not in known:
-        raise NotFound(name=code)
+        raise UnknownChannel(name=code)
     return known[code]
 
 
@@ -194,7 +215,7 @@ def seen_store(store_id: int, actor: Actor) -> Store:
     """The store, if it serves the actor's shops; else raises `NotFound`."""
     store = db.session.get(Store, store_id) if 0 < store_id < 2**31 else None
     if store is None or not actor.serves(store.shop_ids):
-        raise NotFound(name=store_id)
+        raise UnknownStore(name=store_id)
     return store
 
 
@@ -205,9 +226,9 @@ def get_store(key: int | str) -> Store:
         return found[0]
     found = [store for store in known if store.name.casefold() == name.casefold()]
     if len(found) > 1:
-        raise SeveralFit(name=key, choices=", ".join(str(store.id) for store in found))
+        raise SeveralStoresFit(name=key, choices=", ".join(str(store.id) for store in found))
     if not found:
-        raise NotFound(name=key)
+        raise UnknownStore(name=key)
     return found[0]
 
 

@@ -23,6 +23,13 @@ _PREFIX = re.compile(r"[A-Za-z0-9._-]{0,12}", re.ASCII)
 _LONGEST = 100
 
 
+class UnknownShop(NotFound):
+    """No shop has this name or id, or none that this person may see."""
+
+    code = "unknown_shop"
+    sentence = _l("No shop here goes by “%(name)s”.")
+
+
 def shops(actor: Actor | None = None) -> list[Shop]:
     """All shops by name; with an actor, only those for which the actor works."""
     query = select(Shop).order_by(Shop.name, Shop.id)
@@ -34,14 +41,14 @@ def shops(actor: Actor | None = None) -> list[Shop]:
 def get_shop(shop_id: int) -> Shop:
     shop = db.session.get(Shop, shop_id) if 0 < shop_id < 2**31 else None
     if shop is None:
-        raise NotFound(name=shop_id)
+        raise UnknownShop(name=shop_id)
     return shop
 
 
 def seen_shop(shop_id: int, actor: Actor) -> Shop:
     """The shop, if the actor works for it; else raises `NotFound`."""
     if not actor.serves([shop_id]):
-        raise NotFound(name=shop_id)
+        raise UnknownShop(name=shop_id)
     return get_shop(shop_id)
 
 

@@ -21,7 +21,7 @@ from redis import RedisError
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from webapp import create_app, schema
-from webapp.accounts.services import get_user
+from webapp.accounts.services import UnknownPerson, get_user
 from webapp.audit.actor import Actor
 from webapp.cli.main import Code, Failed
 from webapp.cli.running_desk import running_desk
@@ -92,7 +92,7 @@ def desk_command(function: Callable[Concatenate[Door, P], R]) -> Callable[P, R]:
 def _acting(email: str) -> Actor:
     user = get_user(email)
     if user.disabled_at is not None:
-        raise NotFound(name=email)
+        raise UnknownPerson(name=email)
     return user.as_actor()
 
 

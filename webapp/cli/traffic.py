@@ -13,14 +13,13 @@ from webapp.cli.main import Code, Failed
 from webapp.cli.text import pairs, table
 from webapp.clock import iso
 from webapp.db import db, unit_of_work
-from webapp.errors import NotFound
 from webapp.orders import indexing
 from webapp.orders.queries import find_order
 from webapp.sync import runs as sync_runs
 from webapp.sync.call_list import list_calls, try_again
 from webapp.sync.jobs import fetch_order, send_again
 from webapp.sync.models import ORDERS_LANE, QuarantinedOrder, StoreSync
-from webapp.sync.taking_in.quarantine import quarantined_orders
+from webapp.sync.taking_in.quarantine import NotQuarantined, quarantined_orders
 from webapp.updates import deciding
 from webapp.updates.models import UpdateState
 from webapp.updates.queries import find_update, list_updates
@@ -207,7 +206,7 @@ def quarantine_retry(door: Door, row_ids: Sequence[int], everything: bool) -> No
         wanted = [row_id for row_id in row_ids if 0 < row_id < 2**31]  # no database has a higher id
         rows = list(db.session.scalars(query if everything else query.where(QuarantinedOrder.id.in_(wanted))))
         if missing := set(row_ids) - {row.id for row in rows}:
-            raise NotFound(name=min(missing))
+            raise NotQuarantined(name=min(missing))
         for row in rows:
             fetch_order.enqueue(row.store_id, row.number)
         documents = [presenting.quarantined_order(row, names[row.store_id]) for row in rows]

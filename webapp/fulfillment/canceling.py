@@ -180,9 +180,11 @@ def _planned(order: Order, reason: str, lines: Mapping[int, int], actor: Actor) 
         raise refusal
     known = [one.code for one in cancel_reasons(order.store.channel, order.marketplace)]
     if reason not in known and (known or reason):
-        raise Invalid(
-            field="reason", problem=_l("must be one of those that %(channel)s accepts.", channel=_name(order))
+        choices = ", ".join(known) or "—"
+        problem = _l(
+            "must be one of those that %(channel)s accepts: %(choices)s.", channel=_name(order), choices=choices
         )
+        raise Invalid(field="reason", problem=problem)
     units = _units(order, lines)
     left = {line.id: line.open for line in order.lines if line.open}
     whole = units == left and not _has_shipped(order)

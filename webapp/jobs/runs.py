@@ -195,6 +195,13 @@ def stop(run: Run) -> None:
         live.publish("runs", [run.id])
 
 
+class UnknownRun(NotFound):
+    """No run has this id."""
+
+    code = "unknown_run"
+    sentence = _l("No run here goes by “%(name)s”.")
+
+
 def find_run(run_id: int, *, lock: bool = False) -> Run:
     """The run; with `lock`, locked until the unit of work ends. Raises `NotFound`."""
     query = select(Run).where(Run.id == run_id)
@@ -202,7 +209,7 @@ def find_run(run_id: int, *, lock: bool = False) -> Run:
         query = query.with_for_update().execution_options(populate_existing=True)
     run = db.session.scalar(query)
     if run is None:
-        raise NotFound(name=run_id)
+        raise UnknownRun(name=run_id)
     return run
 
 

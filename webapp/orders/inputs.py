@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 from webapp.errors import DeskError
 from webapp.hooks.failures import NotTaken, WrongType
 from webapp.hooks.fence import ask
-from webapp.i18n import LazyString, lazy_gettext as _l
+from webapp.i18n import LazyString
 from webapp.money import Money
 
 if TYPE_CHECKING:
@@ -233,25 +233,3 @@ def _describe(
         if shown.kind is Kind.GROUPS:
             each = whole["$defs"][_model_of(info).__name__]
             _describe(whole, each, _model_of(info), {one.name: one for one in own.fields} if own else {})
-
-
-PROBLEMS = {  # pydantic's kinds of errors, in the desk's words
-    "missing": _l("is needed."),
-    "too_short": _l("needs at least one."),
-    "extra_forbidden": _l("is not known here."),
-    "int_parsing": _l("must be a whole number."),
-    "int_from_float": _l("must be a whole number."),
-    "int_type": _l("must be a whole number."),
-    "string_type": _l("must be text."),
-    "string_too_short": _l("is needed."),
-    "string_too_long": _l("is too long."),
-    "datetime_parsing": _l("must be a date and time, such as 2026-11-20T10:00:00Z."),
-    "odd_time": _l("must lie between 1970 and 2199."),
-    "datetime_from_date_parsing": _l("must be a date and time, such as 2026-11-20T10:00:00Z."),
-    "bool_parsing": _l("must be yes or no."),
-    "model_type": _l("must be a set of fields."),
-    "model_attributes_type": _l("must be a set of fields."),
-    "list_type": _l("must be a list."),
-    "dict_type": _l("must be a set of lines with quantities."),
-}
-ODD = _l("is not what is expected here.")

@@ -13,6 +13,7 @@ from webapp.channels.models import Store
 from webapp.channels.services import serving
 from webapp.db import db
 from webapp.errors import NotFound, SeveralFit
+from webapp.i18n import lazy_gettext as _l
 from webapp.lists.contract import PlainRow
 from webapp.orders.models import ON_HOLD, Order, OrderComment, OrderHold
 
@@ -61,6 +62,13 @@ def state_condition(state: str) -> Any:
     return and_(Order.state == state, ~Order.on_hold, ~Order.canceling)
 
 
+class UnknownOrder(NotFound):
+    """No order has this number, or none that this person may see."""
+
+    code = "unknown_order"
+    sentence = _l("No order here goes by “%(name)s”.")
+
+
 def find_order(number: str, actor: Actor, *beside: ExecutableOption, lock: bool = False) -> Order:
     """The order with this number, the desk's or the channel's. Raises `NotFound`, or `SeveralFit` naming the
     candidates.
@@ -70,7 +78,7 @@ def find_order(number: str, actor: Actor, *beside: ExecutableOption, lock: bool 
     """
     number = number.strip()
     if not number.isprintable():  # no order has such a number, and databases refuse to compare NUL or half a character
-        raise NotFound(name="".join(letter if letter.isprintable() else "�" for letter in number))
+        raise UnknownOrder(name="".join(letter if letter.isprintable() else "�" for letter in number))
     store = joinedload(Order.store).lazyload(Store.marketplaces)  # the channel itself has them
     around = (store, joinedload(Order.shop), joinedload(Order.channel_order), *beside)
     query = visible(actor).where(or_(Order.number == number, Order.channel_order_number == number)).limit(5)
@@ -91,7 +99,7 @@ def only_one(number: str, found: Sequence[Order]) -> Order:
     """
     chosen = [order for order in found if order.number == number] or found
     if not chosen:
-        raise NotFound(name=number)
+        raise UnknownOrder(name=number)
     if len(chosen) > 1:
         raise SeveralFit(name=number, choices=", ".join(reference(order) for order in chosen))
     return chosen[0]

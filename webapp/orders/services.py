@@ -21,7 +21,8 @@ from webapp.i18n import lazy_gettext as _l
 from webapp.jobs.runs import passes
 from webapp.orders.contract import ActionInput, OrderAction, PackageAction, PartAction, Place
 from webapp.orders.events import record
-from webapp.orders.inputs import ODD, PROBLEMS, check_input
+from webapp.orders.input_errors import invalid_of
+from webapp.orders.inputs import check_input
 from webapp.orders.models import Order, OrderComment, Submission
 from webapp.orders.search_words import add_comment
 from webapp.orders.states import follows_from, open_units, state_of
@@ -41,6 +42,13 @@ class KeyReused(Refusal):
 
     code = "key_reused"
     sentence = _l("This key was used for another act already. Send a new one.")
+
+
+class UnknownAction(NotFound):
+    """No action has this code."""
+
+    code = "unknown_action"
+    sentence = _l("No act here goes by “%(name)s”.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +95,7 @@ def _check(action: OrderAction, plugin: str) -> None:
 def find_action(code: str) -> OrderAction:
     known = actions()
     if code not in known:
-        raise NotFound(name=code)
+        raise UnknownAction(name=code)
     return known[code]
 
 
@@ -164,9 +172,9 @@ def read_input(action: OrderAction, given: Mapping[str, Any]) -> ActionInput:
     try:
         data = ask(action, "form", action.Input.model_validate, given, raises=ValidationError)
     except ValidationError as error:
-        for one in error.errors(include_url=False, include_input=False):
-            field = ".".join(str(part) for part in one["loc"]) or action.code
-            problems.append(Invalid(field=field, problem=PROBLEMS.get(one["type"], ODD)))
+        found = error.errors(include_url=False, include_input=False)
+        told = {str(problem): problem for problem in (invalid_of(one, given, action.code) for one in found)}
+        problems += told.values()
     if problems:
         raise InvalidInput(problems)
     return data

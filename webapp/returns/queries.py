@@ -9,6 +9,7 @@ from webapp.audit.actor import Actor
 from webapp.billing.models import CreditMemo
 from webapp.db import among, db, once_a_transaction
 from webapp.errors import NotFound
+from webapp.i18n import lazy_gettext as _l
 from webapp.orders.models import Order
 from webapp.orders.queries import AROUND, visible_of
 from webapp.returns.models import PREFIX, Return, ReturnLine
@@ -16,6 +17,13 @@ from webapp.returns.models import PREFIX, Return, ReturnLine
 _MEMOS = selectinload(Return.memos).options(selectinload(CreditMemo.lines), joinedload(CreditMemo.opposite))
 _WHOLE = (joinedload(Return.lines), joinedload(Return.person), _MEMOS)
 _MOST = 2**31 - 1  # of an id
+
+
+class UnknownReturn(NotFound):
+    """No return has this number or id, or none that this person may see."""
+
+    code = "unknown_return"
+    sentence = _l("No return here goes by “%(name)s”.")
 
 
 def returns_of(order: Order) -> Sequence[Return]:
@@ -31,7 +39,7 @@ def return_of(order: Order, return_id: int) -> Return:
     query = query.execution_options(populate_existing=True)
     row = db.session.scalars(query).unique().one_or_none() if 0 < return_id <= _MOST else None
     if row is None:
-        raise NotFound(name=return_id)
+        raise UnknownReturn(name=return_id)
     return row
 
 
@@ -47,7 +55,7 @@ def find_return(number: str, actor: Actor) -> Return:
     if id_ := id_of(number):
         found = db.session.scalars(_read(visible_of(Return, actor)).where(Return.id == id_)).unique().one_or_none()
     if found is None:
-        raise NotFound(name="".join(letter if letter.isprintable() else "�" for letter in number.strip()))
+        raise UnknownReturn(name="".join(letter if letter.isprintable() else "�" for letter in number.strip()))
     return found
 
 

@@ -10,6 +10,7 @@ from webapp.audit.services import audit
 from webapp.errors import DeskError, NotFound
 from webapp.hooks.fence import ask
 from webapp.hooks.registered import registered
+from webapp.i18n import lazy_gettext as _l
 from webapp.jobs.telling import declare, tell
 from webapp.settings.declared import DESK, SHOP, STORE, Setting, SettingsChange, SettingsGroup, parse_all, usual_of
 from webapp.settings.stored import write_values
@@ -107,9 +108,16 @@ def change(
     audit("settings_changed", actor=actor, group=group.code, settings=sorted({*values, *unset}), values=told, **of)
 
 
+class UnknownGroup(NotFound):
+    """No group of settings has this code."""
+
+    code = "unknown_group"
+    sentence = _l("No settings here go by “%(name)s”.")
+
+
 def find_group(scope: str, code: str) -> SettingsGroup:
     """The group with this code. Raises `NotFound`."""
     for group in groups(scope):
         if group.code == code:
             return group
-    raise NotFound(name=code)
+    raise UnknownGroup(name=code)

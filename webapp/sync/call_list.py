@@ -376,6 +376,13 @@ def _can_be_sent(update: ChannelUpdate, actor: Actor) -> bool:
     return not undecided(update) and deciding.may_retry(update, actor)
 
 
+class UnknownCall(NotFound):
+    """No call has this id, or none that this person may see."""
+
+    code = "unknown_call"
+    sentence = _l("No call here goes by “%(name)s”.")
+
+
 def try_again(call_id: int, *, actor: Actor) -> LazyString:
     """Send the update of a failed call again, or read its order, or its store; returns the sentence that says so."""
     call_and_number = visible(actor).with_only_columns(
@@ -383,7 +390,7 @@ def try_again(call_id: int, *, actor: Actor) -> LazyString:
     )
     found = db.session.execute(call_and_number.where(ChannelCall.id == call_id)).one_or_none()
     if found is None:
-        raise NotFound(name=call_id)
+        raise UnknownCall(name=call_id)
     call, number = found
     if call.outcome == CallOutcome.OK:
         raise WentWell

@@ -220,11 +220,18 @@ def _behind(update: ChannelUpdate) -> str | None:
     return str(LaneBusy(kind=kind_label(store.channel, kind))) if kind is not None else None
 
 
+class UnknownUpdate(NotFound):
+    """No update has this id, or none that this person may see."""
+
+    code = "unknown_update"
+    sentence = _l("No update here goes by “%(name)s”.")
+
+
 def find_update(update_id: int, actor: Actor) -> ChannelUpdate:
     """An update of an order that the actor may see."""
     row = db.session.get(ChannelUpdate, update_id) if 0 < update_id < 2**31 else None  # no database has a higher id
     if row is None or db.session.scalar(visible(actor).where(Order.id == row.order_id)) is None:
-        raise NotFound(name=update_id)
+        raise UnknownUpdate(name=update_id)
     return row
 
 

@@ -18,11 +18,20 @@ from webapp.channels.models import Store
 from webapp.channels.services import serving
 from webapp.clock import now
 from webapp.db import db
+from webapp.errors import NotFound
+from webapp.i18n import lazy_gettext as _l
 from webapp.sync.models import QuarantinedOrder
 from webapp.vault import services as vault
 
 Entry = tuple[str, str, str, Mapping[str, Any]]  # number, field, problem, raw answer
 _LONGEST_NUMBER = 100  # the order's own number may be the faulty value
+
+
+class NotQuarantined(NotFound):
+    """No quarantined order has this id."""
+
+    code = "not_quarantined"
+    sentence = _l("No quarantined order here goes by “%(name)s”.")
 
 
 def entry_of(unreadable: UnreadableOrder) -> Entry:

@@ -276,7 +276,7 @@ def in_words(action: OrderAction | None, order: Order, problem: dict[str, Any] |
         way = str(problem["values"]["field"]).split(".")
         with suppress(PluginFailed):
             label = ask(action, "form", label_of_way, action.Input, way) or action.label
-            problem = {**problem, "values": {**problem["values"], "field": str(label)}}
+            problem = {**problem, "values": {"field": str(label), "problem": problem["values"]["problem"]}}
     return sentence_of(problem)
 
 
