@@ -17,6 +17,8 @@ from sqlalchemy import ColumnElement, Select, Table, and_, func, literal, litera
 from webapp.audit.actor import Actor
 from webapp.channels.models import Store
 from webapp.db import db, table_of
+from webapp.errors import DeskError
+from webapp.i18n import lazy_gettext as _l
 from webapp.money import Money
 from webapp.orders.models import Order
 from webapp.orders.queries import visible
@@ -24,6 +26,20 @@ from webapp.orders.states import OrderState
 from webapp.reporting.models import DailyFigure, FigureChange
 
 STEPS_SHOWN = 130  # the most bars that can be told apart
+
+
+class OddPeriod(DeskError):
+    """A period whose days can't be read, or are too far apart."""
+
+    code, status = "odd_period", 422
+    sentence = _l("Give two days, at most ten years apart.")
+
+
+class LastBeforeFirst(OddPeriod):
+    """A period that ends before it begins."""
+
+    code = "last_before_first"
+    sentence = _l("The last day is before the first.")
 
 
 class Interval(StrEnum):

@@ -19,11 +19,9 @@ from webapp.billing.models import CreditMemo, CreditMemoLine, Invoice, InvoiceLi
 from webapp.billing.taxes import WHOLE
 from webapp.channels.models import Shop, Store
 from webapp.db import among, db
-from webapp.errors import Invalid
-from webapp.i18n import lazy_gettext as _l
 from webapp.money import Money
 from webapp.orders.models import Order
-from webapp.reporting.figures import Interval, Scope
+from webapp.reporting.figures import Interval, LastBeforeFirst, Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +122,7 @@ def tax_report(
 ) -> TaxReport:
     """The taxes of the documents issued from a day to a day, both included, in the order of their periods.
 
-    Raises `Invalid` if the last day is before the first.
+    Raises `LastBeforeFirst`.
     """
     places = ("shop_id", "country", "tax_rate", "currency")
     reading = _Reading(actor, since, until, by, scope or Scope())
@@ -187,7 +185,7 @@ class _Reading:
     ) -> None:
         actor.needs("orders.view")
         if until < since:
-            raise Invalid(field=_l("Last day"), problem=_l("is before the first day."))
+            raise LastBeforeFirst
         self._actor, self._scope, self._ledgers = actor, scope, ledgers
         self.periods = list(_periods(since, until, by))
         self.shops = {row.id: row for row in db.session.execute(select(Shop.id, Shop.name, Shop.zone))}

@@ -388,7 +388,7 @@ def test_days_that_were_typed_win_over_a_range(app: object) -> None:
     today = date(2026, 5, 31)
     same = sales.asked({"range": "7d", "from": "2026-05-25", "to": "2026-05-31", "by": "week"}, today)
     assert (same.range, same.by) == ("7d", Interval.WEEK)
-    other = sales.asked({"range": "7d", "from": "2026-05-30", "to": "2026-05-20"}, today)
+    other = sales.asked({"range": "7d", "from": "2026-05-20", "to": "2026-05-30"}, today)
     assert (other.range, other.since, other.until) == ("custom", date(2026, 5, 20), date(2026, 5, 30))
     assert other.kept == {}
 

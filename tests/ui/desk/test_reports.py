@@ -62,6 +62,19 @@ def test_what_was_invoiced_is_shown_by_the_chosen_interval(browser: Browser) -> 
     assert "Nothing was invoiced" in browser.get("/reports/invoices?from=2020-01-01&to=2020-02-01").text
 
 
+@pytest.mark.usefixtures("invoiced")
+def test_days_the_wrong_way_round_are_refused_as_by_the_command(browser: Browser) -> None:
+    days = "from=2026-04-30&to=2026-03-01"
+    for address in ("/reports/taxes", "/reports/invoices", "/reports/refunds", "/dashboard/report"):
+        page = browser.get(f"{address}?{days}").text
+        assert "The last day is before the first." in page
+        assert ('name="from" value="2026-04-30"' in page, 'name="to" value="2026-03-01"' in page) == (True, True)
+        assert "<table" not in page
+    for file in ("/reports/taxes.csv", "/reports/taxes.xlsx", "/dashboard/report.csv"):
+        answer = browser.get(f"{file}?{days}")
+        assert (answer.status_code, "The last day is before the first." in answer.text) == (422, True)
+
+
 def test_reports_are_found_from_each_other_and_files_need_their_right(
     browser: Browser, store: Store, make_browser: Callable[..., Browser], make_user: Callable[..., Actor]
 ) -> None:

@@ -124,6 +124,8 @@ def report_csv() -> Response:
     """The report as a CSV file; no cell of it can be read as a formula by a spreadsheet."""
     show_times_of(shown_stores())
     wanted = sales.asked(request.args, _today())
+    if wanted.problem is not None:
+        raise wanted.problem
     times = [(wanted.since, wanted.until)]
     [found] = sales_of(current_actor(), times, by=wanted.by, scope=wanted.scope)
     name = f"orders-{wanted.since:%Y%m%d}-{wanted.until:%Y%m%d}.csv"

@@ -56,7 +56,7 @@ def _show(code: str) -> str:
 
 def _as_csv(code: str) -> Response:
     """A report as CSV."""
-    wanted, found = _made(code, current_actor())
+    wanted, found = _for_file(code)
     response = Response(BYTE_ORDER_MARK + report_csv(found), mimetype="text/csv")
     attach(response, _file_name(code, wanted, "csv"))
     return response
@@ -64,10 +64,18 @@ def _as_csv(code: str) -> Response:
 
 def _as_workbook(code: str) -> Response:
     """A report as a workbook."""
-    wanted, found = _made(code, current_actor())
+    wanted, found = _for_file(code)
     response = Response(report_workbook(found), mimetype=_WORKBOOK)
     attach(response, _file_name(code, wanted, "xlsx"))
     return response
+
+
+def _for_file(code: str) -> tuple[sales.Asked, Report]:
+    """What is asked of a report, and the report; raises `OddPeriod`, for a file can't say what is wrong."""
+    wanted, found = _made(code, current_actor())
+    if wanted.problem is not None:
+        raise wanted.problem
+    return wanted, found
 
 
 def _made(code: str, actor: Actor) -> tuple[sales.Asked, Report]:

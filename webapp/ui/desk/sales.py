@@ -11,7 +11,7 @@ from babel.numbers import format_compact_currency, format_percent
 from webapp.audit.actor import Actor
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
 from webapp.money import Money
-from webapp.reporting.figures import Figure, Interval, Sales, Scope, Step, sales_of
+from webapp.reporting.figures import Figure, Interval, LastBeforeFirst, OddPeriod, Sales, Scope, Step, sales_of
 from webapp.ui.desk import charts
 from webapp.ui.frame.formats import money, number
 from webapp.ui.frame.languages import language
@@ -36,7 +36,9 @@ NAMES = ("range", "from", "to", "by", "channel", "store", "shop", "marketplace")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The period and filters that a person wants to see; `args` are its address again."""
+    """The period and filters that a person wants to see; `args` are its address again. With a `problem`, the period is
+    a usual one, and not the one that was typed.
+    """
 
     range: str
     since: date
@@ -45,7 +47,14 @@ class Asked:
     by: Interval
     scope: Scope
     args: dict[str, str] = field(default_factory=dict)
-    problem: str = ""
+    problem: OddPeriod | None = None
+
+    @property
+    def days(self) -> tuple[str, str]:
+        """The first and the last day in the fields of the form: those that were typed, if they make no period."""
+        if self.problem is not None:
+            return self.args.get("from", ""), self.args.get("to", "")
+        return self.since.isoformat(), self.until.isoformat()
 
     @property
     def kept(self) -> dict[str, str]:
@@ -54,17 +63,17 @@ class Asked:
 
 
 def asked(args: Mapping[str, str], today: date) -> Asked:
-    """Read a request from a page's address; a part that can't be understood is named and left out."""
+    """Read a request from a page's address; a part that can't be understood is left out, and a period named."""
     given = {name: value for name in NAMES if (value := args.get(name, "").strip())}
-    chosen, problem = given.get("range", USUAL), ""
+    chosen, problem = given.get("range", USUAL), None
     if chosen not in RANGES and chosen != CUSTOM:
         chosen = USUAL
     since, until = _range(chosen, today)
     if chosen == CUSTOM or "from" in given or "to" in given:
         try:
             typed = _typed(given)
-        except (KeyError, ValueError):
-            problem = _("Give two days, at most ten years apart.")
+        except OddPeriod as odd:
+            problem = odd
         else:
             chosen, (since, until) = chosen if typed == (since, until) else CUSTOM, typed
     wish = Interval(given["by"]) if given.get("by") in INTERVALS else None
@@ -79,9 +88,14 @@ def asked(args: Mapping[str, str], today: date) -> Asked:
 
 
 def _typed(given: Mapping[str, str]) -> tuple[date, date]:
-    since, until = sorted(date.fromisoformat(given[name]) for name in ("from", "to"))
+    try:
+        since, until = (date.fromisoformat(given[name]) for name in ("from", "to"))
+    except (KeyError, ValueError):
+        raise OddPeriod from None
+    if until < since:
+        raise LastBeforeFirst
     if (until - since).days > _LONGEST or since.year < 1990 or until.year > 2100:
-        raise ValueError("out of reach")
+        raise OddPeriod
     return since, until
 
 
