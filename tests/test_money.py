@@ -6,7 +6,7 @@ import pytest
 from babel.numbers import format_currency
 from hypothesis import given, strategies as st
 
-from webapp.money import CurrenciesDiffer, Money, decimals
+from webapp.money import CurrenciesDiffer, Money, NotAnAmount, decimals
 
 CURRENCIES = st.sampled_from(["EUR", "USD", "JPY", "KWD"])
 MINOR = st.integers(-(10**15), 10**15)
@@ -179,3 +179,10 @@ def test_an_amount_is_read_as_people_type_it(text: str, currency: str, minor: in
 def test_what_cant_be_meant_is_not_guessed(text: str, currency: str) -> None:
     with pytest.raises(ValueError, match=r"not (an amount|in)"):
         Money.read(text, currency)
+
+
+def test_an_amount_in_another_currency_is_named_as_such() -> None:
+    with pytest.raises(NotAnAmount) as refused:
+        Money.read("5.00 JPY", "EUR")
+    assert str(refused.value.problem) == "has “5.00 JPY”, which is not in EUR."
+    assert Money.read("5.00 JPY", "JPY") == Money.read("5", "JPY")

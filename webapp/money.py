@@ -10,7 +10,7 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 from functools import lru_cache
 from typing import Any, Self
 
-from babel.numbers import get_currency_precision, get_currency_symbol
+from babel.numbers import get_currency_precision, get_currency_symbol, is_currency
 
 from webapp.i18n import LazyString, lazy_gettext as _l
 
@@ -80,7 +80,8 @@ class Money:
         plain = "".join(text.split())
         code = plain.strip("+-.,0123456789")
         if code and code.upper() not in _names(currency):
-            raise NotAnAmount(f"not in {currency}", text)
+            problem = _l("has “%(text)s”, which is not in %(currency)s.", text=text, currency=currency)
+            raise NotAnAmount(f"not in {currency}", text, problem if is_currency(code.upper()) else None)
         sign = plain[: len(plain) - len(plain.lstrip("+-"))]
         plain = sign + plain.removeprefix(sign).removeprefix(code).removesuffix(code)
         if code and code in plain:

@@ -38,6 +38,7 @@ from webapp.api import (
     adoption_refusals,
     any_refund_undoable,
     approve_refund,
+    decimals,
     decision_refusals,
     decline_refund,
     lazy_gettext as _l,
@@ -282,7 +283,7 @@ class UndoRefund(OrderAction):
 def wish_of(data: RefundInput, currency: str) -> Wish:
     """What a person wants refunded, in minor units of the order's currency. Raises `Invalid` for what is no amount."""
     return Wish(
-        lines={line_id: _line(line, currency) for line_id, line in data.lines.items()},
+        lines={line_id: _line(line_id, line, currency) for line_id, line in data.lines.items()},
         shipping=_amount("shipping", data.shipping, currency),
         shipping_tax=_amount("shipping", data.shipping_tax, currency) if data.shipping_tax else None,
         all_shipping=data.all_shipping,
@@ -292,24 +293,30 @@ def wish_of(data: RefundInput, currency: str) -> Wish:
     )
 
 
-def _line(line: RefundLine, currency: str) -> LineWish:
-    read = {name: _amount("lines", text, currency) for name, text in line.amounts.items() if text}
+def _line(line_id: int, line: RefundLine, currency: str) -> LineWish:
+    read = {
+        name: _amount("lines", text, currency, typed=f"lines › {line_id} › {name}")
+        for name, text in line.amounts.items()
+        if text
+    }
     taxes = {name.removesuffix(TAX): minor for name, minor in read.items() if name.endswith(TAX)}
     return LineWish(
         line.units, {name: minor for name, minor in read.items() if not name.endswith(TAX)}, taxes, line.restock
     )
 
 
-def _amount(field: str, text: str, currency: str) -> int:
+def _amount(field: str, text: str, currency: str, *, typed: str = "") -> int:
+    """An amount that was typed in this field, or at this place of an input; see `Invalid`."""
     if not text:
         return 0
     try:
         minor = Money.read(text, currency).minor
     except NotAnAmount as why:
-        no_amount = _l("must be an amount in %(currency)s, such as 5.00.", currency=currency)
-        raise Invalid(field=field, problem=why.problem or no_amount) from None
+        example = Money(5 * 10 ** decimals(currency), currency)
+        no_amount = _l("must be an amount in %(currency)s, such as %(example)s.", currency=currency, example=example)
+        raise Invalid(field=field, typed=typed or field, problem=why.problem or no_amount) from None
     if minor < 0:
-        raise Invalid(field=field, problem=_l("must not be below zero."))
+        raise Invalid(field=field, typed=typed or field, problem=_l("must not be below zero."))
     return minor
 
 

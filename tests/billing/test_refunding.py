@@ -42,6 +42,7 @@ from webapp.billing.refund_updates import RefundKind
 from webapp.billing.refund_words import REFUNDS
 from webapp.billing.refundable import (
     CancelUnshipped,
+    FeeTakesAll,
     LineWish,
     NothingChosen,
     Refundable,
@@ -202,7 +203,9 @@ def test_everything_that_is_left(channel: FakeChannel, take: Take, mia: Actor) -
         (lambda _mug: Wish(shipping=1, shipping_tax=96), TooMuchToRefund, "0.95 EUR"),
         (lambda mug: Wish({mug: LineWish(3)}, all_shipping=True, adjustment_refund=702), TooMuchToRefund, "45.65 EUR"),
         (lambda _mug: Wish(), NothingChosen, None),
-        (lambda mug: Wish({mug: LineWish(1)}, adjustment_fee=1090), NothingChosen, None),
+        (lambda _mug: Wish(adjustment_fee=1090), NothingChosen, None),
+        (lambda mug: Wish({mug: LineWish(1)}, adjustment_fee=1090), FeeTakesAll, None),
+        (lambda mug: Wish({mug: LineWish(1)}, adjustment_fee=9999), FeeTakesAll, None),
         (lambda mug: Wish({mug: LineWish(-1)}), Invalid, None),
         (lambda mug: Wish({mug: LineWish(1, {"item": -5})}), Invalid, None),
         (lambda mug: Wish({mug: LineWish(1, restock=2)}), Invalid, None),

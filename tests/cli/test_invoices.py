@@ -8,7 +8,7 @@ import pytest
 from pypdf import PdfReader
 
 from tests.cli.conftest import ON_SQLITE, Command, MakeOrder
-from tests.refunds import only_recorded, shipped_order
+from tests.refunds import only_recorded, shipped_line, shipped_order
 from webapp.audit.actor import Actor
 from webapp.billing.kept_buyers import COUNTRIES, KEEPING
 from webapp.billing.services import issue_invoice
@@ -147,6 +147,25 @@ def test_a_credit_memo_is_listed_shown_and_written_as_pdf(
     text = PdfReader(file).pages[0].extract_text()
     assert "CM-000001" in text
     assert "Total credited" in text
+
+
+@ON_SQLITE
+def test_an_amount_that_is_none_is_named_with_its_place(cli: Command, take: Callable[..., list[Order]]) -> None:
+    line = shipped_line(amounts=(IncomingAmount(Component.ITEM, 1484, 0),), total=1484)
+    [order] = take(shipped_order([line], currency="JPY", total=1484))
+
+    def refused(amount: str, fee: str = "") -> str:
+        given = {"reason": "CustomerReturn", "lines": {order.lines[0].id: {"amounts": {"item": amount}}}}
+        given |= {"adjustment_fee": fee}
+        return cli("orders", "act", order.number, "refund", "--data", json.dumps(given)).err.strip()
+
+    place = f"lines › {order.lines[0].id} › item"
+    assert refused("much") == f"{place}: must be an amount in JPY, such as 5."
+    assert refused("14.84 JPY") == f"{place}: has “14.84”, with more decimals than JPY has."
+    assert refused("14.84 EUR") == f"{place}: has “14.84 EUR”, which is not in JPY."
+    assert refused("1484 JPY", "1484") == refused("1484", "9999 JPY")
+    assert refused("1484", "1484").startswith("The adjustment fee takes all that the buyer would get")
+    assert refused("1,484 JPY", "484.00 JPY") == ""
 
 
 @ON_SQLITE

@@ -57,6 +57,14 @@ class NothingChosen(Refusal):
     sentence = _l("The buyer would get nothing: choose units or amounts to refund.")
 
 
+class FeeTakesAll(Refusal):
+    """The fee is as high as what the buyer would get, or higher."""
+
+    code = "fee_takes_all"
+    field = "adjustment_fee"
+    sentence = _l("The adjustment fee takes all that the buyer would get: enter a lower one.")
+
+
 @dataclass(frozen=True, slots=True)
 class LineWish:
     """What a person wants refunded of one line: units, and amounts in minor units by component that replace those in
@@ -176,7 +184,7 @@ class Refundable:
 
     def parts(self, wish: Wish) -> list[MemoPart]:
         """The lines of a credit memo. Raises `TooManyToRefund`, `TooMuchToRefund`, `CancelUnshipped`, `NothingChosen`,
-        or `Invalid` for a line that is not on the order.
+        `FeeTakesAll`, or `Invalid` for a line that is not on the order.
         """
         parts = list(self._whole() if wish.whole else self._chosen(wish))
         for component, minor in (
@@ -187,7 +195,7 @@ class Refundable:
                 parts.append(MemoPart(None, component, 0, 0, Amount(minor)))
         total = sum(part.amount.net for part in parts)
         if total <= 0:
-            raise NothingChosen
+            raise FeeTakesAll if total + wish.adjustment_fee > 0 else NothingChosen
         if total > self.total:
             raise self._too_much(_l("this order"), self.total, unshipped=bool(self._unshipped))
         return parts

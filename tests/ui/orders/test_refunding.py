@@ -43,7 +43,7 @@ NO_AMOUNT = "must be an amount in EUR, such as 5.00."
 BAD = [
     ("5000.01", TOO_MUCH),
     ("5000,01 EUR", TOO_MUCH),
-    ("5.00 USD", NO_AMOUNT),
+    ("5.00 USD", "has “5.00 USD”, which is not in EUR."),
     ("$5", NO_AMOUNT),
     ("-5", "must not be below zero."),
     ("0", "The buyer would get nothing: choose units or amounts to refund."),
