@@ -6,13 +6,14 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from tests.cli.conftest import Command
+from tests.cli.conftest import ON_SQLITE, Command
 from tests.ui.frame.test_fence import Faulty
 from webapp.audit.models import AuditEntry
 from webapp.channels.connecting import Connection, Disconnected, StoreAccess
 from webapp.channels.keeping import days_of
 from webapp.channels.models import Store
-from webapp.db import db
+from webapp.channels.shops import create_shop
+from webapp.db import db, unit_of_work
 from webapp.hooks import hookimpl, hooks
 from webapp.hooks.failures import Failure
 from webapp.orders.archiving import AFTER_DAYS
@@ -166,6 +167,21 @@ def test_what_is_not_there_is_named(cli: Command, store: Store) -> None:
     assert cli("settings", "list", "--shop", "99").code == 3
     both = cli("settings", "list", "--store", store.name, "--shop", store.shop_id)
     assert (both.code, "not both" in both.err) == (2, True)
+
+
+@ON_SQLITE
+def test_a_shop_is_named_by_its_id_or_its_name(cli: Command, store: Store) -> None:
+    with unit_of_work():
+        mugs = create_shop("Mugs", prefix="M")
+        create_shop(str(mugs.id), prefix="N")  # its name is the id of the other
+        twins = [create_shop(name, prefix=name) for name in ("One", "Two")]
+        for twin in twins:
+            twin.name = "Été" if twin is twins[0] else "été"
+    assert cli("settings", "set", "legal", "--shop", " mugs", "--set", "footer=Of mugs").code == 0
+    assert "Of mugs" in cli("settings", "list", "--shop", mugs.id).out
+    several = cli("settings", "list", "--shop", "été")
+    ids = ", ".join(str(twin.id) for twin in twins)
+    assert (several.code, several.err.strip()) == (4, f"“été” fits several shops: name one by its id ({ids}).")
 
 
 def test_settings_of_a_shop_are_its_legal_face(cli: Command, store: Store) -> None:

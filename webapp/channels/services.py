@@ -12,6 +12,7 @@ from webapp.audit.services import audit
 from webapp.channels.connecting import Connection, Disconnected, StoreAccess
 from webapp.channels.contract import Channel
 from webapp.channels.models import AccountState, NumberSequence, Shop, Store, StoreMarketplace
+from webapp.channels.naming import named
 from webapp.channels.registered import channels
 from webapp.channels.shops import ORDERS, create_shop
 from webapp.clock import now
@@ -221,15 +222,7 @@ def seen_store(store_id: int, actor: Actor) -> Store:
 
 def get_store(key: int | str) -> Store:
     """A store by id or by name; for a text of digits, an id comes before a name."""
-    name, known = str(key).strip(), stores()
-    if found := [store for store in known if str(store.id) == name]:
-        return found[0]
-    found = [store for store in known if store.name.casefold() == name.casefold()]
-    if len(found) > 1:
-        raise SeveralStoresFit(name=key, choices=", ".join(str(store.id) for store in found))
-    if not found:
-        raise UnknownStore(name=key)
-    return found[0]
+    return named(stores(), key, UnknownStore, SeveralStoresFit)
 
 
 def default_shop() -> Shop:

@@ -11,9 +11,10 @@ from sqlalchemy import select
 from webapp.audit.actor import Actor
 from webapp.audit.services import audit
 from webapp.channels.models import NumberSequence, Shop
+from webapp.channels.naming import named
 from webapp.clock import now, zones
 from webapp.db import db, hold_name
-from webapp.errors import Invalid, NotFound
+from webapp.errors import Invalid, NotFound, SeveralFit
 from webapp.i18n import lazy_gettext as _l
 
 ORDERS = "orders"
@@ -30,6 +31,13 @@ class UnknownShop(NotFound):
     sentence = _l("No shop here goes by “%(name)s”.")
 
 
+class SeveralShopsFit(SeveralFit):
+    """A name that several shops have; `values["choices"]` names them by their ids."""
+
+    code = "several_shops_fit"
+    sentence = _l("“%(name)s” fits several shops: name one by its id (%(choices)s).")
+
+
 def shops(actor: Actor | None = None) -> list[Shop]:
     """All shops by name; with an actor, only those for which the actor works."""
     query = select(Shop).order_by(Shop.name, Shop.id)
@@ -43,6 +51,11 @@ def get_shop(shop_id: int) -> Shop:
     if shop is None:
         raise UnknownShop(name=shop_id)
     return shop
+
+
+def find_shop(key: str) -> Shop:
+    """A shop by id or by name; for a text of digits, an id comes before a name."""
+    return named(shops(), key, UnknownShop, SeveralShopsFit)
 
 
 def seen_shop(shop_id: int, actor: Actor) -> Shop:

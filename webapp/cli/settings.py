@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from webapp.channels.services import get_store
-from webapp.channels.shops import get_shop
+from webapp.channels.shops import find_shop
 from webapp.cli.door import Door, desk_command
 from webapp.cli.main import Failed
 from webapp.cli.presenting import Document
@@ -18,8 +18,8 @@ from webapp.hooks.fence import ask
 from webapp.settings.declared import DESK, SHOP, STORE, SettingsGroup
 from webapp.settings.services import RIGHTS, change, find_group, groups
 
-store_option = click.option("--store", "store_key", metavar="STORE", help="Those of this store.")
-shop_option = click.option("--shop", "shop_id", type=int, metavar="ID", help="Those of this shop.")
+store_option = click.option("--store", "store_key", metavar="STORE", help="Those of this store (id or name).")
+shop_option = click.option("--shop", "shop_key", metavar="SHOP", help="Those of this shop (id or name).")
 
 
 @click.group()
@@ -31,9 +31,9 @@ def settings() -> None:
 @store_option
 @shop_option
 @desk_command
-def list_(door: Door, store_key: str | None, shop_id: int | None) -> None:
+def list_(door: Door, store_key: str | None, shop_key: str | None) -> None:
     """Every setting with its value; of a secret only whether there is one."""
-    scope, subject = _of(store_key, shop_id)
+    scope, subject = _of(store_key, shop_key)
     door.actor.needs(RIGHTS[scope])
     rows: list[Document] = []
     problems = []
@@ -74,7 +74,7 @@ def set_(
     door: Door,
     group_code: str,
     store_key: str | None,
-    shop_id: int | None,
+    shop_key: str | None,
     given: Sequence[str],
     set_stdin: bool,
     unset: Sequence[str],
@@ -82,16 +82,16 @@ def set_(
     """Change settings of a GROUP; those that are not named stay."""
     values = read_settings(given, set_stdin)
     with unit_of_work():
-        scope, subject = _of(store_key, shop_id)
+        scope, subject = _of(store_key, shop_key)
         group = find_group(scope, group_code)
         change(group, values, subject, unset=unset, actor=door.actor)
     door.show({"group": group_code, "changed": sorted({*values, *unset})}, ["Saved."])
 
 
-def _of(store_key: str | None, shop_id: int | None) -> tuple[str, Any]:
+def _of(store_key: str | None, shop_key: str | None) -> tuple[str, Any]:
     """The scope, and the shop or store."""
-    if store_key is not None and shop_id is not None:
+    if store_key is not None and shop_key is not None:
         raise click.UsageError("Name a store or a shop, not both.")
     if store_key is not None:
         return STORE, get_store(store_key)
-    return (DESK, None) if shop_id is None else (SHOP, get_shop(shop_id))
+    return (DESK, None) if shop_key is None else (SHOP, find_shop(shop_key))

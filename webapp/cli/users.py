@@ -10,7 +10,7 @@ from flask import current_app, url_for
 from webapp.accounts import people, services as accounts
 from webapp.audit.actor import Actor
 from webapp.audit.rights import BUILT_IN
-from webapp.channels.shops import get_shop
+from webapp.channels.shops import find_shop
 from webapp.cli.door import Door, desk_command
 from webapp.cli.running_desk import running_desk
 from webapp.cli.text import pairs, table
@@ -21,7 +21,11 @@ from webapp.db import unit_of_work
 _COLUMNS = ("email", "name", "role", "state", "signed_in_at", "sessions")
 _ROLES = f"One of: {', '.join(BUILT_IN)}; or one that was added (role list)."
 _shops = click.option(
-    "--shop", "shops", type=int, multiple=True, metavar="ID", help="A shop to work for; again for each. Without: all."
+    "--shop",
+    "shops",
+    multiple=True,
+    metavar="SHOP",
+    help="A shop to work for (id or name); again for each. Without: all.",
 )
 
 
@@ -37,7 +41,7 @@ def user() -> None:
 @_shops
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @desk_command
-def create(door: Door, email: str, role: str, name: str, shops: Sequence[int], password_stdin: bool) -> None:
+def create(door: Door, email: str, role: str, name: str, shops: Sequence[str], password_stdin: bool) -> None:
     """Add a person; without a password, print a link that lets them in once, within 24 hours."""
     password_hash = None
     if password_stdin:  # hashed before any lock is taken
@@ -95,10 +99,10 @@ def role(door: Door, email: str, role: str) -> None:
 
 @user.command("shops")
 @click.argument("email")
-@click.option("--shop", "shops", type=int, multiple=True, metavar="ID", help="A shop to work for; again for each.")
+@click.option("--shop", "shops", multiple=True, metavar="SHOP", help="A shop to work for (id or name); again for each.")
 @click.option("--all", "all_shops", is_flag=True, help="All shops, those to come too.")
 @desk_command
-def shops_(door: Door, email: str, shops: Sequence[int], all_shops: bool) -> None:
+def shops_(door: Door, email: str, shops: Sequence[str], all_shops: bool) -> None:
     """Let a person work for these shops alone, or for all, from their next click on."""
     if bool(shops) == all_shops:
         raise click.UsageError("Name the shops, or --all.")
@@ -107,9 +111,9 @@ def shops_(door: Door, email: str, shops: Sequence[int], all_shops: bool) -> Non
     _show(door, email)
 
 
-def _known(shops: Sequence[int]) -> list[int] | None:
-    """The ids, each of an existing shop; None for all shops. Raises `NotFound`."""
-    return [get_shop(shop_id).id for shop_id in shops] or None
+def _known(shops: Sequence[str]) -> list[int] | None:
+    """The ids, each of an existing shop; None for all shops. Raises `UnknownShop` or `SeveralShopsFit`."""
+    return [find_shop(key).id for key in shops] or None
 
 
 @user.command()
