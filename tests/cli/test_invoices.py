@@ -26,6 +26,7 @@ from webapp.vault.services import erase
 
 LINE = {"line_id", "component", "sku", "title", "units", "charged", "tax", "discount", "total", "tax_rate"}
 INVOICE = {"id", "number", "order", "shop", "issued_at", "currency", "total", "upload", "by", "lines"}
+INVOICE |= {"taken_back", "corrections"}
 
 
 def test_an_invoice_is_issued_listed_and_shown(cli: Command, make_order: MakeOrder) -> None:
@@ -178,6 +179,48 @@ def test_a_refund_without_a_number_says_what_it_waits_for(cli: Command, take: Ca
     assert done["message"].startswith("Refund of 12.00 EUR asked for: The buyer returned it. It goes out at ")
     assert cli(*act, "--json").document == done
     assert done["message"] in cli(*act).out
+
+
+@ON_SQLITE
+def test_memos_without_a_number_are_listed_by_the_words_of_the_page(
+    cli: Command, take: Callable[..., list[Order]]
+) -> None:
+    orders = take(shipped_order(), shipped_order())
+    for order in orders:
+        cli("orders", "act", order.number, "refund", "--data", '{"reason": "CustomerReturn", "whole": true}')
+    cli("orders", "act", orders[0].number, "undo_refund")
+    assert [(row["id"], row["number"]) for row in cli("credit-memos", "list", "--json").document] == [
+        (2, None),
+        (1, None),
+    ]
+    head, pending, withdrawn = cli("credit-memos", "list").out.splitlines()
+    assert head.split()[:3] == ["ID", "NUMBER", "STATE"]
+    assert ("Pending" in pending, "Withdrawn" in withdrawn) == (True, True)
+    assert "Pending" in cli("orders", "show", orders[1].number).out
+
+
+@ON_SQLITE
+def test_documents_name_each_other(
+    cli: Command, take: Callable[..., list[Order]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only_recorded(monkeypatch)
+    [order] = take(shipped_order())
+    cli("orders", "act", order.number, "invoice")
+    cli("orders", "act", order.number, "correct_invoice", "--data", '{"invoice": 1}')
+    cli("orders", "act", order.number, "invoice")
+    cli("orders", "act", order.number, "refund", "--data", '{"reason": "CustomerReturn", "whole": true}')
+    cli("orders", "act", order.number, "reverse_memo", "--data", '{"memo": 2}')
+    first, second = (cli("invoices", "show", number, "--json").document for number in ("INV-000001", "INV-000002"))
+    assert (first["taken_back"], first["corrections"]) == ("whole", ["CM-000001"])
+    assert (second["taken_back"], second["corrections"]) == (None, [])
+    correction, refund, reversal = (cli("credit-memos", "show", f"CM-00000{n}", "--json").document for n in (1, 2, 3))
+    assert correction["invoices"] == ["INV-000001"]
+    assert (refund["invoices"], refund["taken_back_by"]) == (["INV-000001", "INV-000002"], "CM-000003")
+    assert (reversal["invoices"], reversal["takes_back"]) == ([], "CM-000002")
+    for shown in (cli("invoices", "show", "INV-000001").out, cli("credit-memos", "show", "CM-000002").out):
+        pairs = shown.split("\n\n")[0].splitlines()
+        assert len({line.index(line.split("  ", 1)[1].lstrip()) for line in pairs}) == 1  # all values in one column
+    assert "as a whole, by CM-000001" in cli("invoices", "show", "INV-000001").out
 
 
 @ON_SQLITE

@@ -106,6 +106,9 @@ class MemoState(StrEnum):
     REFUSED = "refused"  # by the channel
 
 
+NEVER_ISSUED = (MemoState.WITHDRAWN, MemoState.REFUSED)  # they ended without a number
+
+
 class CreditMemo(Model):
     """A credit memo of an order. It has no number until it is issued; its amounts are pending until then.
 

@@ -37,13 +37,12 @@ def unknown(document: type[AnyDocument], name: str | int) -> NotFound:
 
 
 def list_documents(actor: Actor, document: type[AnyDocument], *, limit: int = 200) -> Sequence[AnyDocument]:
-    """Documents with a number, with their lines and orders, newest first."""
-    query = (
-        visible_of(document, actor)
-        .where(document.number.is_not(None))
-        .order_by(document.issued_at.desc(), document.id.desc())
-    )
-    around = (selectinload(document.lines), joinedload(document.person), joinedload(document.order))
+    """Documents with their lines and orders, newest first: invoices by their issue, credit memos by when they were
+    recorded, also those without a number.
+    """
+    at = CreditMemo.recorded_at if document is CreditMemo else document.issued_at
+    query = visible_of(document, actor).order_by(at.desc(), document.id.desc())
+    around = (*_around(document), selectinload(document.lines), joinedload(document.order))
     return list(db.session.scalars(query.limit(limit).options(*around)))
 
 
@@ -119,4 +118,9 @@ def _memos_of(order: Order) -> Sequence[CreditMemo]:
 
 
 def _whole(document: type[AnyDocument]) -> tuple[Any, ...]:
-    return joinedload(document.lines), joinedload(document.person)
+    return joinedload(document.lines), *_around(document)
+
+
+def _around(document: type[AnyDocument]) -> tuple[Any, ...]:
+    person = joinedload(document.person)
+    return (person, joinedload(CreditMemo.opposite)) if document is CreditMemo else (person,)

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
-from sqlalchemy.orm import selectinload
+from sqlalchemy.orm import joinedload, selectinload
 
-from webapp.billing.models import CreditMemo, CreditMemoLine, Invoice, InvoiceLine, MemoState, Purpose
+from webapp.billing.models import CreditMemo, Invoice, InvoiceLine, MemoState, Purpose
 from webapp.billing.taxes import WHOLE
 from webapp.db import among, db
 from webapp.money import Money
@@ -57,20 +57,38 @@ def standing_of_orders(order_ids: Sequence[int]) -> dict[int, list[Standing]]:
 def standing_of(invoices: Sequence[Invoice]) -> dict[int, list[Standing]]:
     """What is left of these invoices, by order and newest first, in one query."""
     found: dict[int, list[Standing]] = {}
-    by_id: dict[int | None, Standing] = {}
+    corrections = corrections_of(invoices)
     for invoice in reversed(invoices):
-        included = bool(invoice.terms.get("prices_include_tax"))
-        lines = {
-            (line.line_id or OWN, line.component): Left(line, line.units, line.figures, included)
-            for line in invoice.lines
-        }
-        by_id[invoice.id] = Standing(invoice, lines)
-        found.setdefault(invoice.order_id, []).append(by_id[invoice.id])
-    taken = select(CreditMemo.invoice_id, CreditMemoLine).join(CreditMemoLine.memo)
-    taken = taken.where(among(CreditMemo.order_id, list(found)), CreditMemo.purpose == Purpose.CORRECTION)
-    for invoice_id, line in db.session.execute(taken.where(CreditMemo.state == MemoState.ISSUED)) if by_id else ():
-        left = by_id[invoice_id].lines[line.line_id or OWN, line.component]
-        left.units, left.figures = left.units - line.units, left.figures.minus(line.figures)
-    for one in by_id.values():
-        one.lines = {place: left for place, left in one.lines.items() if left.units or any(left.figures)}
+        found.setdefault(invoice.order_id, []).append(Standing(invoice, _left_of(invoice, corrections[invoice.id])))
     return found
+
+
+def corrections_of(invoices: Sequence[Invoice]) -> dict[int, list[CreditMemo]]:
+    """The credit memos that take these invoices back, wholly or in part, by invoice and oldest first, in one query."""
+    found: dict[int, list[CreditMemo]] = {invoice.id: [] for invoice in invoices}
+    query = select(CreditMemo).where(
+        among(CreditMemo.order_id, sorted({one.order_id for one in invoices})),
+        CreditMemo.purpose == Purpose.CORRECTION,
+        CreditMemo.state == MemoState.ISSUED,
+    )
+    query = query.order_by(CreditMemo.id).options(joinedload(CreditMemo.lines))
+    for memo in db.session.scalars(query).unique() if found else ():
+        if memo.invoice_id in found:
+            found[memo.invoice_id].append(memo)
+    return found
+
+
+def is_taken_back(invoice: Invoice, corrections: Sequence[CreditMemo]) -> bool:
+    """Whether these credit memos, of `corrections_of`, leave nothing of an invoice."""
+    return not _left_of(invoice, corrections)
+
+
+def _left_of(invoice: Invoice, corrections: Sequence[CreditMemo]) -> dict[Place, Left]:
+    included = bool(invoice.terms.get("prices_include_tax"))
+    lines = {
+        (line.line_id or OWN, line.component): Left(line, line.units, line.figures, included) for line in invoice.lines
+    }
+    for line in (line for memo in corrections for line in memo.lines):
+        left = lines[line.line_id or OWN, line.component]
+        left.units, left.figures = left.units - line.units, left.figures.minus(line.figures)
+    return {place: left for place, left in lines.items() if left.units or any(left.figures)}

@@ -1,17 +1,21 @@
 """Commands for invoices and credit memos. Issuing one is an act: `orders act NUMBER invoice`, `… refund`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
 from webapp.billing.models import CreditMemo, Invoice
-from webapp.billing.queries import AnyDocument, find_document, list_documents
+from webapp.billing.queries import find_document, list_documents
+from webapp.billing.refund_words import STATE_LABELS
+from webapp.billing.standing import corrections_of
 from webapp.channels.logos import picture_of
 from webapp.cli import presenting
 from webapp.cli.door import Door, desk_command
 from webapp.cli.presenting import Document
-from webapp.cli.text import cell, pairs, section, table
+from webapp.cli.text import pairs, section, table
 from webapp.db import unit_of_work
 from webapp.documents import pdf as drawing
 from webapp.documents.composed import PAPERS
@@ -19,10 +23,66 @@ from webapp.documents.facturx import facturx_of
 from webapp.documents.invoices import compose
 from webapp.documents.issued import archived_content_of, content_of
 from webapp.documents.uploads import uploads_of
-from webapp.updates.models import ChannelUpdate
 
-_HEAD = ("number", "order", "shop", "issued_at", "total", "currency")
 _LINES = ("line_id", "sku", "title", "component", "units", "charged", "tax", "discount", "total")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How the documents of one kind are shown: as JSON, with words for people, and the columns of both their list and
+    their page, and of the page alone.
+    """
+
+    model: type[Invoice] | type[CreditMemo]
+    present: Callable[[Sequence[Any]], list[Document]]
+    in_words: Callable[[Document], Document]
+    head: tuple[str, ...]
+    more: tuple[str, ...]
+    none: str
+
+
+def _invoices(found: Sequence[Invoice]) -> list[Document]:
+    uploads, corrections = uploads_of(found), corrections_of(found)
+    return [presenting.invoice(row, uploads.get(row.id), corrections[row.id]) for row in found]
+
+
+def _memos(found: Sequence[CreditMemo]) -> list[Document]:
+    uploads = uploads_of(found)
+    return [presenting.credit_memo(row, uploads.get(row.id)) for row in found]
+
+
+def _invoice_in_words(document: Document) -> Document:
+    by = ", ".join(document["corrections"])
+    taken_back = {"whole": f"as a whole, by {by}", "part": f"in part, by {by}"}.get(document["taken_back"])
+    return _in_words(document) | {"taken_back": taken_back}
+
+
+def _memo_in_words(document: Document) -> Document:
+    return _in_words(document) | {"state": str(STATE_LABELS[document["state"]])}
+
+
+def _in_words(document: Document) -> Document:
+    by, upload = document["by"], document["upload"]
+    how_far = f"{upload['state']}  {upload['problem'] or ''}".rstrip() if upload else None
+    return document | {"by": by["name"] or by["kind"], "upload": how_far}
+
+
+INVOICES = Kind(
+    model=Invoice,
+    present=_invoices,
+    in_words=_invoice_in_words,
+    head=("number", "order", "shop", "issued_at", "total", "currency"),
+    more=("by", "upload", "taken_back"),
+    none="No invoice.",
+)
+MEMOS = Kind(
+    model=CreditMemo,
+    present=_memos,
+    in_words=_memo_in_words,
+    head=("id", "number", "state", "order", "shop", "recorded_at", "issued_at", "total", "currency"),
+    more=("reason", "invoices", "takes_back", "taken_back_by", "by", "upload"),
+    none="No credit memo.",
+)
 
 
 @click.group()
@@ -32,35 +92,25 @@ def invoices() -> None:
 
 @click.group(name="credit-memos")
 def credit_memos() -> None:
-    """Issued credit memos; “orders act NUMBER refund” records one."""
+    """Credit memos; “orders act NUMBER refund” records one."""
 
 
-def _add_commands(
-    group: click.Group,
-    model: type[AnyDocument],
-    present: Callable[[AnyDocument, ChannelUpdate | None], Document],
-    none: str,
-) -> None:
+def _add_commands(group: click.Group, kind: Kind, listed: str) -> None:
     """The commands that list, show and draw the documents of one kind."""
 
-    @group.command(name="list", help="Those that have a number, newest first.")
+    @group.command(name="list", help=listed)
     @click.option("--limit", type=click.IntRange(min=1), default=200, show_default=True)
     @desk_command
     def list_(door: Door, limit: int) -> None:
-        found = list_documents(door.actor, model, limit=limit)
-        uploads = uploads_of(found)
-        rows = [present(row, uploads.get(row.id)) for row in found]
-        door.show(rows, table(rows, _HEAD, empty=none))
+        rows = kind.present(list_documents(door.actor, kind.model, limit=limit))
+        door.show(rows, table([kind.in_words(row) for row in rows], kind.head, empty=kind.none))
 
     @group.command(help="One with its lines, by its NUMBER.")
     @click.argument("number")
     @desk_command
     def show(door: Door, number: str) -> None:
-        found = find_document(number, door.actor, model)
-        document: Document = present(found, uploads_of([found]).get(found.id))
-        by, upload = document["by"], document["upload"]
-        drawn: list[str] = [*pairs(document, _HEAD), f"by  {cell(by['name'] or by['kind'])}"]
-        drawn += [f"upload  {upload['state']}  {upload['problem'] or ''}".rstrip()] if upload else []
+        [document] = kind.present([find_document(number, door.actor, kind.model)])
+        drawn = pairs(kind.in_words(document), (*kind.head, *kind.more))
         door.show(document, [*drawn, *section("Lines", table(document["lines"], _LINES, empty=""))])
 
     @group.command(help="Write the one with this NUMBER as a PDF to FILE.")
@@ -71,7 +121,7 @@ def _add_commands(
     @click.option("--facturx", is_flag=True, help="As Factur-X: for archives, with its content as XML.")
     @desk_command
     def pdf(door: Door, number: str, file: Path, paper: str | None, purpose: str | None, facturx: bool) -> None:
-        found = find_document(number, door.actor, model)
+        found = find_document(number, door.actor, kind.model)
         if purpose is None:
             content = content_of(found, door.actor, paper or "")
         else:
@@ -86,5 +136,5 @@ def _add_commands(
         door.show({"number": found.number, "file": str(file)}, [f"{found.number} is in {file}."])
 
 
-_add_commands(invoices, Invoice, presenting.invoice, "No invoice.")
-_add_commands(credit_memos, CreditMemo, presenting.credit_memo, "No credit memo.")
+_add_commands(invoices, INVOICES, "All of them, newest first.")
+_add_commands(credit_memos, MEMOS, "All of them, newest first: also those that have no number yet, or never get one.")

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from webapp.accounts.models import User
 from webapp.audit.actor import Actor, ActorKind
 from webapp.billing.queries import invoices_of, memos_of
+from webapp.billing.refund_words import STATE_LABELS as MEMO_STATES
 from webapp.channels.services import get_store
 from webapp.cli import presenting
 from webapp.cli.door import PART, Door, desk_command
@@ -220,6 +221,7 @@ def _drawn(order: Document) -> list[str]:
     head = [
         "channel_order_number", "state", "status", "channel_status", "store", "shop", "marketplace", "fulfilled_by",
         "placed_at", "ship_by", "deliver_by", "due_at", "assignee", "tags", "flags", "archived_at", "buyer_name",
+        "total",
     ]  # fmt: skip
     lines = table(
         order["lines"],
@@ -227,18 +229,20 @@ def _drawn(order: Document) -> list[str]:
         empty="—",
     )
     packages = [package | {"origin": one["origin"]} for one in order["shipments"] for package in one["packages"]]
-    drawn = [f"Order {order['number'] or '@' + str(order['id'])}", *pairs(order, head)]
-    drawn += [f"total  {cell(order['total'])} {order['currency'] or ''}".rstrip()]
+    total = f"{cell(order['total'])} {order['currency'] or ''}".rstrip()
+    drawn = [f"Order {order['number'] or '@' + str(order['id'])}", *pairs(order | {"total": total}, head)]
     drawn += section("Attention", [f"{one['label']}: {one['cause']} {one['fix']}" for one in order["troubles"]])
     drawn += section("Items", lines)
     if packages:
         columns = ("number", "origin", "carrier", "service", "tracking_number", "shipped_at")
         drawn += section("Packages", table(packages, columns, empty=""))
     if order["invoices"]:
-        drawn += section("Invoices", table(order["invoices"], ("number", "issued_at", "total", "currency"), empty=""))
+        of_invoices = ("id", "number", "issued_at", "total", "currency")
+        drawn += section("Invoices", table(order["invoices"], of_invoices, empty=""))
     if order["credit_memos"]:
-        of_memos = ("number", "state", "issued_at", "total", "currency")
-        drawn += section("Credit memos", table(order["credit_memos"], of_memos, empty=""))
+        of_memos = ("id", "number", "state", "issued_at", "total", "currency")
+        memos = [memo | {"state": str(MEMO_STATES[memo["state"]])} for memo in order["credit_memos"]]
+        drawn += section("Credit memos", table(memos, of_memos, empty=""))
     if order["returns"]:
         of_returns = ("id", "number", "state", "requested_at")
         drawn += section("Returns", table(order["returns"], of_returns, empty=""))

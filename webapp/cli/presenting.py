@@ -13,9 +13,10 @@ from sqlalchemy import select
 
 from webapp.accounts.models import User
 from webapp.audit.actor import Actor, ActorKind
-from webapp.billing.models import CreditMemo, CreditMemoLine, Invoice, InvoiceLine
+from webapp.billing.models import CreditMemo, CreditMemoLine, Invoice, InvoiceLine, Purpose
 from webapp.billing.refundable import Refundable, goods
 from webapp.billing.remaining import left_of, units_left
+from webapp.billing.standing import corrections_of, is_taken_back
 from webapp.channels.ages import ages_of
 from webapp.channels.described import (
     cancel_reason_label,
@@ -140,14 +141,15 @@ def order_document(
     names: Names,
 ) -> Document:
     """The whole order; `names` are those of people. Sealed values are null unless they were revealed."""
-    buyer, updates = sealed.buyer if sealed else None, list(updates)
+    buyer, updates, invoices = sealed.buyer if sealed else None, list(updates), list(invoices)
+    corrections = corrections_of(invoices)
     return order_row(order, buyer) | {
         "version": order.version,
         "amounts": [order_amount(order, row) for row in order.amounts if any(row.figures)],
         "residual": amount(order.residual),
         "lines": [order_line(line, product_code_of(order.store.channel).code) for line in order.lines],
         "shipments": [shipment(row) for row in shipments],
-        "invoices": [invoice(row, upload_among(updates, row)) for row in invoices],
+        "invoices": [invoice(row, upload_among(updates, row), corrections[row.id]) for row in invoices],
         "credit_memos": [credit_memo(row, upload_among(updates, row)) for row in memos],
         "refundable": refundable(order),
         "returns": [return_document(row) for row in returns],
@@ -228,8 +230,11 @@ def shipment(row: Shipment) -> Document:
     }
 
 
-def invoice(row: Invoice, upload: ChannelUpdate | None) -> Document:
-    """An issued invoice with its lines, and its upload to the channel. What it says of the buyer stays sealed."""
+def invoice(row: Invoice, upload: ChannelUpdate | None, corrections: Sequence[CreditMemo]) -> Document:
+    """An issued invoice with its lines, its upload to the channel, and the credit memos that took it back. What it says
+    of the buyer stays sealed.
+    """
+    how_much = "whole" if is_taken_back(row, corrections) else "part"
     names = {row.person.id: row.person.name or row.person.email} if row.person else {}
     return {
         "id": row.id,
@@ -240,13 +245,18 @@ def invoice(row: Invoice, upload: ChannelUpdate | None) -> Document:
         "currency": row.currency,
         "total": amount(row.total),
         "upload": _upload(upload),
+        "taken_back": how_much if corrections else None,
+        "corrections": [memo.number for memo in corrections],
         "by": actor(row.actor_kind, row.actor_id, names),
         "lines": [_document_line(line, row.currency) for line in row.lines],
     }
 
 
 def credit_memo(row: CreditMemo, upload: ChannelUpdate | None) -> Document:
-    """A credit memo with its lines, and its upload to the channel; also one that has no number yet."""
+    """A credit memo with its lines, its upload to the channel, and the documents that it is about; also one that has no
+    number.
+    """
+    documents, takes_back = list(row.terms.get("documents", ())), row.purpose == Purpose.REVERSAL
     names = {row.person.id: row.person.name or row.person.email} if row.person else {}
     return {
         "id": row.id,
@@ -265,6 +275,9 @@ def credit_memo(row: CreditMemo, upload: ChannelUpdate | None) -> Document:
         "total": amount(row.total),
         "channel_total": amount(row.channel_total),
         "problem": sentence_of(row.problem),
+        "invoices": [] if takes_back else documents,
+        "takes_back": documents[0] if takes_back and documents else None,
+        "taken_back_by": row.opposite.number if row.opposite else None,
         "upload": _upload(upload),
         "by": actor(row.actor_kind, row.actor_id, names),
         "lines": [_document_line(line, row.currency) | {"restock": line.restock} for line in row.lines],

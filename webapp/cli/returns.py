@@ -6,7 +6,7 @@ import click
 
 from webapp.cli import presenting
 from webapp.cli.door import Door, desk_command
-from webapp.cli.text import cell, pairs, section, table
+from webapp.cli.text import pairs, section, table
 from webapp.returns.queries import find_return, list_returns
 
 _HEAD = ("number", "order", "state", "requested_at")
@@ -38,7 +38,7 @@ def show(door: Door, number: str) -> None:
     """One return with its lines, by its NUMBER, such as R-000012."""
     document = presenting.return_document(find_return(number, door.actor))
     by = document["by"]
-    drawn = [*pairs(document, _HEAD), f"by  {cell(by['name'] or by['kind'])}"]
+    drawn = pairs(document | {"by": by["name"] or by["kind"]}, (*_HEAD, "by"))
     drawn += section("Lines", table(document["lines"], _LINES, empty=""))
     if document["credit_memos"]:
         drawn += section("Credit memos", table(document["credit_memos"], _MEMOS, empty=""))

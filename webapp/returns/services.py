@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from webapp.audit.actor import Actor
 from webapp.billing.memos import CanceledNotRefunded, CancelInstead, memo_of
-from webapp.billing.models import CreditMemo, CreditMemoLine, MemoState
+from webapp.billing.models import NEVER_ISSUED, CreditMemo, CreditMemoLine, MemoState
 from webapp.channels.described import refund_reason_for
 from webapp.channels.incoming import Component, FulfilledBy
 from webapp.channels.returns import ReturnReason
@@ -55,7 +55,6 @@ WORDS = (
     EventWords("return_refunded", _l("Return %(number)s: refund of %(total)s composed"), RETURNS),
     EventWords("return_closed", _l("Return %(number)s closed"), RETURNS),
 )
-_NOT_PAID_BACK = (MemoState.WITHDRAWN, MemoState.REFUSED)
 
 
 class NotOursToReturn(Refusal):
@@ -399,7 +398,7 @@ def _unnamed(row: Return) -> list[tuple[OrderLine, int]]:
 
 def _paying(row: Return) -> list[CreditMemo]:
     """The return's credit memos, without those that never left, that were refused, or that are taken back."""
-    return [memo for memo in row.memos if memo.state not in _NOT_PAID_BACK and memo.opposite is None]
+    return [memo for memo in row.memos if memo.state not in NEVER_ISSUED and memo.opposite is None]
 
 
 # --- Moving -----------------------------------------------------------------------------------------------------------

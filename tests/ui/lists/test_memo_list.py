@@ -10,6 +10,7 @@ from pypdf import PdfReader
 from tests.refunds import only_recorded, refund, reverse, shipped_line, shipped_order
 from tests.ui.conftest import Browser
 from webapp.audit.actor import Actor
+from webapp.billing.memos import undo_refund
 from webapp.billing.models import CreditMemo
 from webapp.billing.refundable import LineWish, Wish
 from webapp.billing.services import issue_invoice
@@ -81,6 +82,16 @@ def test_the_page_of_memos_costs_few_queries_and_has_those_without_a_number(
     assert '<a href="/credit-memos/">' in browser.get("/invoices/").text
     palette = browser.get("/palette/").text
     assert all(f'href="{url}"' in palette for url in ("/credit-memos/", "/reports/refunds"))
+
+
+def test_one_that_was_undone_never_gets_a_number(take: Take, mia: Actor, browser: Browser) -> None:
+    orders = take(shipped_order(), shipped_order())
+    for order in orders:
+        refund(order, actor=mia)
+    with unit_of_work():
+        undo_refund(locked(orders[0]), actor=mia)
+    page = browser.get("/credit-memos/").text
+    assert (page.count(">No number yet<"), page.count(">No number<")) == (1, 1)
 
 
 def test_a_number_opens_its_memo_which_is_a_page_and_a_pdf(

@@ -115,7 +115,7 @@ class Table:
         def cell(row: PlainRow) -> str:
             try:
                 value = values.get(row.id)
-                drawn = empty if value is None or value == "" or value == [] else draw(row, value)
+                drawn = empty(row) if value is None or value == "" or value == [] else draw(row, value)
             except Exception as error:
                 drawn = self._drawing.failed(row, failed(column, "column", error))
             return f"{opening}{drawn}{beneath(row) if beneath else ''}</td>"
@@ -148,9 +148,9 @@ class Drawing:
         """The functions that draw the values of single columns, instead of the function for their kind."""
         return {"number": self.number_link, "state": self.pills}
 
-    def empty(self, code: str) -> str:
-        """The HTML of a cell without a value."""
-        return _DASH
+    def empty(self, code: str) -> Beneath:
+        """The function that draws a cell of this column without a value."""
+        return lambda row: _DASH
 
     def of(self, column: Column) -> Draw:
         return self._by_code.get(column.code) or self._by_kind[column.kind]

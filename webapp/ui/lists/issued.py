@@ -16,7 +16,7 @@ from webapp.billing.invoice_list import INVOICE_LIST
 from webapp.billing.kept_buyers import ARCHIVE, kept_through
 from webapp.billing.memo_list import MEMO_LIST, REFUND
 from webapp.billing.memos import refund_refusal
-from webapp.billing.models import CreditMemo, Invoice
+from webapp.billing.models import NEVER_ISSUED, CreditMemo, Invoice
 from webapp.billing.queries import find_document, get_document
 from webapp.channels.logos import picture_of
 from webapp.db import unit_of_work
@@ -74,11 +74,12 @@ class IssuedDrawing(OrderDrawing):
     def by_code(self) -> Mapping[str, Draw]:
         return {**super().by_code(), DOCUMENT_COLUMN: self._document, REFUND: self.pills, UPLOAD: self.pills}
 
-    def empty(self, code: str) -> str:
+    def empty(self, code: str) -> Beneath:
+        """A credit memo that was withdrawn or refused never gets a number."""
         if code != DOCUMENT_COLUMN:
             return super().empty(code)
-        word = _("No number yet")
-        return f'<span class="muted">{escape(word)}</span>'
+        yet, never = (f'<span class="muted">{escape(word)}</span>' for word in (_("No number yet"), _("No number")))
+        return lambda row: never if row.memo_state in NEVER_ISSUED else yet
 
     def _document(self, row: PlainRow, value: Any) -> str:
         return f'<a class="number" href="{escape(url_for(".show", document_id=row.id))}">{escape(value)}</a>'

@@ -19,12 +19,12 @@ class OrderDrawing(Drawing):
     def by_code(self) -> Mapping[str, Draw]:
         return {**super().by_code(), "badges": self._badges, CANCEL_SINCE: self.age}
 
-    def empty(self, code: str) -> str:
+    def empty(self, code: str) -> Beneath:
         """A missing buyer is drawn as withheld: the channel doesn't name the buyer, or the name was erased."""
         if code != "buyer":
             return super().empty(code)
-        word = _("Withheld")
-        return f'<span class="withheld">{self.icon("eye-off")}{escape(word)}</span>'
+        withheld = f'<span class="withheld">{self.icon("eye-off")}{escape(_("Withheld"))}</span>'
+        return lambda row: withheld
 
     def _time_left(self, row: PlainRow, value: Any) -> str:
         """The time with the time left, while units of an open order have to be shipped; afterwards only the time."""
