@@ -7,13 +7,45 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.ui.frame.test_look import desk, page, renew  # noqa: F401 - the fixtures of a desk in a browser
+from webapp.audit.actor import Actor
 from webapp.channels.incoming import ChannelStage
+from webapp.channels.returns import ReturnReason
+from webapp.db import unit_of_work
+from webapp.fulfillment.contract import PackageInput
+from webapp.fulfillment.services import ship_order
 from webapp.orders.models import Order
-from webapp.testing import again, incoming_order, line_again
+from webapp.orders.queries import locked
+from webapp.returns.contract import ReturnItem
+from webapp.returns.services import authorize_return, receive_return, request_return
+from webapp.testing import again, incoming_line, incoming_order, line_again
 
 pytestmark = [pytest.mark.browser, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
 FORM = "#order-actions form.chosen"
 HEARS = f"{FORM} [data-live]"
+
+
+@pytest.mark.parametrize(
+    ("act", "part"), [("accept_return", "return_id=1"), ("correct_shipment", "package=1"), ("hold", "")]
+)
+def test_a_form_opened_by_its_address_hears_only_of_what_is_on_its_page(
+    page: Any,  # noqa: F811
+    take: Callable[..., list[Order]],
+    mia: Actor,
+    act: str,
+    part: str,
+) -> None:
+    [order] = take(incoming_order([incoming_line(quantity=2)]))
+    with unit_of_work():
+        ship_order(locked(order), [PackageInput("DHL", "JD0001", lines={order.lines[0].id: 1})], actor=mia)
+        item = ReturnItem(order.lines[0].id, 1, ReturnReason.OTHER)
+        returned = request_return(locked(order), [item], actor=mia)
+        authorize_return(locked(order), returned.id, {}, actor=mia)
+        receive_return(locked(order), returned.id, {}, actor=mia)
+    page.goto(f"/orders/{order.number}/actions/{act}?{part}")
+    expect(page.locator("#chosen-heading")).to_be_attached()
+    page.wait_for_load_state("networkidle")
+    renew(page, "#order-live")  # the console complains of a part that is not there
+    expect(page.locator("#chosen-heading")).to_be_attached()
 
 
 def test_an_open_ship_form_follows_the_order(page: Any, take: Callable[..., list[Order]]) -> None:  # noqa: F811

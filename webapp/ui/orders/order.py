@@ -190,7 +190,7 @@ def choose(number: str, code: str) -> str | AnyResponse:
     order, action = open_order(number, actor), find_action(code)
     actor.needs(action.right)
     if refusal := refusal_of(action, order, actor, request.args.get(action.about, type=int)):
-        return _refused(order, actor, refusal)
+        return _refused(action, order, actor, refusal)
     if action.reads_accounts:
         finances.read_soon(order)
     tab = TAB_OF.get(action.place, OVERVIEW)
@@ -199,7 +199,7 @@ def choose(number: str, code: str) -> str | AnyResponse:
     try:
         form = action_form(action, order, actor=actor, about=request.args.get(action.about, ""))
     except PluginFailed as problem:
-        return _refused(order, actor, problem)
+        return _refused(action, order, actor, problem)
     return page("orders/show.html", part=PLACES[action.place][0], **context | {"action": action, "form": form})
 
 
@@ -228,7 +228,7 @@ def perform(number: str, code: str) -> AnyResponse:
             with suppress(PluginFailed):
                 return _form_again(action, open_order(number, actor), actor, error)
         if isinstance(error, Refusal):
-            return _refused(open_order(number, actor), actor, error)
+            return _refused(action, open_order(number, actor), actor, error)
         raise
     order = open_order(number, actor)
     fresh = since == done.since < done.version  # not a repeated submission, and something was changed
@@ -258,7 +258,7 @@ def preview(number: str, code: str) -> AnyResponse | str:
         found = ask(action, "form", action.dry_run, order, data, actor, gives=Preview, raises=DeskError)
         context["preview"] = shown.preview(found)
     except PluginFailed as problem:
-        return _refused(order, actor, problem)
+        return _refused(action, order, actor, problem)
     except DeskError as error:
         context["why_not"] = in_words(action, order, error.stored())
     if htmx.is_htmx():
@@ -280,7 +280,7 @@ def renew(number: str, code: str) -> AnyResponse:
     try:
         form = action_form(action, order, request.form, actor=actor)
     except PluginFailed as problem:
-        return _refused(order, actor, problem)
+        return _refused(action, order, actor, problem)
     refusal = refusal_of(action, order, actor, request.form.get(action.about, type=int))
     if request.args.get("shape") == (_STOPPED if refusal else form.shape):
         return make_response("", 204)
@@ -320,13 +320,14 @@ def _reveals(place: Place) -> bool:
     return place is Place.ADDRESSES or not htmx.is_htmx()
 
 
-def _refused(order: Order, actor: Actor, refusal: Refusal) -> Response:
+def _refused(action: OrderAction, order: Order, actor: Actor, refusal: Refusal) -> Response:
     """The order's page with the refusal, for a plain link or form; htmx shows it beside the input."""
     if htmx.is_htmx():
         raise refusal
     tell(str(refusal), "bad")
-    context = facts(order, actor, reveals=True)
-    return make_response(page("orders/show.html", **context | _of_tab(context["view"], OVERVIEW)), refusal.status)
+    tab = TAB_OF.get(action.place, OVERVIEW)
+    context = facts(order, actor, tab=tab, reveals=tab == OVERVIEW)
+    return make_response(page("orders/show.html", **context | _of_tab(context["view"], tab)), refusal.status)
 
 
 def _changed(order: Order, actor: Actor, place: Place) -> Response:
@@ -352,7 +353,7 @@ def _with_other_groups(action: OrderAction, order: Order, actor: Actor) -> AnyRe
     try:
         form = action_form(action, order, request.form, actor=actor)
     except PluginFailed as problem:
-        return _refused(order, actor, problem)
+        return _refused(action, order, actor, problem)
     part, place = PLACES[action.place]
     context = facts(order, actor, tab=tab_of(action.place), reveals=_reveals(action.place))
     context |= _of_tab(context["view"], OVERVIEW) | {"action": action, "form": form}

@@ -4,6 +4,7 @@ The tab determines the parts of a page; acting is in `orders`, the channel's own
 credit memo, a transaction and a return show in `refunds` and `returns`.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
@@ -46,6 +47,7 @@ from webapp.orders.queries import find_order, reference
 from webapp.orders.services import (
     Offer,
     action_at,
+    actions,
     bar,
     offers,
     package_offers,
@@ -85,6 +87,7 @@ PLACES = {  # the place of an act's form: the part, and its element
     Place.DOCUMENTS: ("orders/_tab.html", "#order-tab"),
     Place.RETURNS: ("orders/_tab.html", "#order-tab"),
 }
+_FORM = re.compile(r"/actions/(\w+)$")  # the address of an act's form
 TAB_OF = {Place.PACKAGES: SHIPMENTS, Place.RETURNS: RETURNS}  # the places with a tab of their own
 # Cards about the buyer, by the field that tells what each shows.
 _OF_BUYER = {"buyer": "orders/_buyer.html", "addresses": PLACES[Place.ADDRESSES][0]}
@@ -126,8 +129,13 @@ def tab_of(place: Place) -> str:
 
 
 def current_tab() -> str:
-    """The tab of the page that sent the htmx request."""
-    tab = parse_qs(urlsplit(htmx.current_url()).query).get("tab", [OVERVIEW])[0]
+    """The tab of the page that sent the htmx request; a form that was opened by its address is on the tab of its
+    place.
+    """
+    address = urlsplit(htmx.current_url())
+    if (of_form := _FORM.search(address.path)) and of_form[1] in actions():
+        return TAB_OF.get(actions()[of_form[1]].place, OVERVIEW)
+    tab = parse_qs(address.query).get("tab", [OVERVIEW])[0]
     return tab if tab in TABS else OVERVIEW
 
 
