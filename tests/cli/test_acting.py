@@ -215,6 +215,7 @@ def test_what_an_order_does_not_have_nothing_can_be_done_to(cli: Command, take: 
     assert {refused[code] for code in about_parts if code.endswith("_return")} == {"This order has no return."}
     assert refused["approve_refund"] == refused["decline_refund"] == "No refund of this order waits for a decision."
     assert refused["correct_invoice"] == "This order has no invoice."
+    assert all(why in cli("orders", "actions", order.number).out for why in refused.values())
     cli("orders", "act", order.number, "return", "--data", '{"reason": "other"}')
     cli("orders", "act", order.number, "invoice")
     now = why_not()

@@ -4,16 +4,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from unicodedata import combining, east_asian_width
 
-LONGEST = 48  # a cell; the JSON has the whole text
+LONGEST = 48  # a cell before the last; the JSON has the whole text
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, empty: str) -> list[str]:
-    """The rows under their columns' titles; `empty` if there are none."""
+    """The rows under their columns' titles; `empty` if there are none. Nothing is cut off in the last column."""
     if not rows:
         return [empty]
     cells = [
         [name.replace("_", " ").upper() for name in columns],
-        *([cell(row[name]) for name in columns] for row in rows),
+        *([cell(row[name], cut=name != columns[-1]) for name in columns] for row in rows),
     ]
     widths = [max(width(line[place]) for line in cells) for place in range(len(columns))]
     return ["  ".join(padded(text, wide) for text, wide in zip(line, widths, strict=True)).rstrip() for line in cells]
