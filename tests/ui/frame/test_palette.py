@@ -123,6 +123,7 @@ def test_an_act_by_its_name_and_a_number(
     order = make_order()
     acts = {act["code"]: act["label"] for act in browser.get("/palette/", **JSON).get_json()["acts"]}
     assert acts["hold"] == "Hold"
+    assert not acts.keys() & {"correct_shipment", "approve_refund", "accept_return"}  # done beside a part of an order
 
     sent = browser.post("/palette/", {"text": str(order.number), "act": "hold"})
 

@@ -18,7 +18,7 @@ from webapp.hooks.registered import is_ours, owner_of
 from webapp.i18n import LANGUAGES, gettext as _
 from webapp.lists.saved_views import EVERYTHING, list_state, views_by_subject
 from webapp.lists.subjects import subjects
-from webapp.orders.contract import OrderAction, Place
+from webapp.orders.contract import OrderAction, PartAction
 from webapp.orders.listing import ORDER_LIST
 from webapp.orders.queries import find_order, reference
 from webapp.orders.services import actions, bar, offers
@@ -70,8 +70,8 @@ def open_order() -> AnyResponse:
 
 
 def _acts() -> list[OrderAction]:
-    """The acts on whole orders that this person may do; those on one package are chosen with the package."""
-    return [action for action in actions().values() if may(action.right) and action.place is not Place.PACKAGES]
+    """The acts on whole orders that this person may do; those on one part of an order are done beside it."""
+    return [action for action in actions().values() if may(action.right) and not isinstance(action, PartAction)]
 
 
 def _ways() -> list[Way]:
