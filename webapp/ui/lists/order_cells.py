@@ -23,7 +23,8 @@ class OrderDrawing(Drawing):
         """A missing buyer is drawn as withheld: the channel doesn't name the buyer, or the name was erased."""
         if code != "buyer":
             return super().empty(code)
-        withheld = f'<span class="withheld">{self.icon("eye-off")}{escape(_("Withheld"))}</span>'
+        word = _("Withheld")
+        withheld = f'<span class="withheld">{self.icon("eye-off")}{escape(word)}</span>'
         return lambda row: withheld
 
     def _time_left(self, row: PlainRow, value: Any) -> str:
