@@ -10,6 +10,7 @@ from webapp.ui import forms
 from webapp.ui.desk import (
     account,
     dashboard,
+    mail,
     people,
     plugins,
     reports,
@@ -86,6 +87,7 @@ def init_app(app: Flask) -> None:
         issued,
         transactions,
         live,
+        mail,
         order,
         outbox,
         palette,

@@ -9,6 +9,8 @@ from flask import Blueprint, flash, request, url_for
 from werkzeug.wrappers import Response
 
 from webapp.accounts import people
+from webapp.accounts.link_mail import mail_link
+from webapp.accounts.models import User
 from webapp.accounts.roles import roles
 from webapp.accounts.services import LINK_LIFE
 from webapp.audit.rights import OWNER
@@ -16,6 +18,7 @@ from webapp.channels.shops import shops
 from webapp.db import unit_of_work
 from webapp.errors import DeskError
 from webapp.i18n import gettext as _, lazy_gettext as _l
+from webapp.mail.jobs import send_mail
 from webapp.ui.forms import Form
 from webapp.ui.forms.people import chosen_shops, invitation_form, role_form, shops_form
 from webapp.ui.frame.access import current_actor, current_person, needs
@@ -74,11 +77,12 @@ def invite() -> str | tuple[str, int]:
     try:
         with unit_of_work():
             user, token = people.invite(**given, shops=chosen_shops(form), actor=current_actor())
-            person_id = user.id
+            person_id, link = user.id, _address(token)
+            mailed = _mailed(user, link)
     except DeskError as error:
         form.complain(error)
         return _add(form), error.status
-    return _show(person_id, link=_address(token))
+    return _show(person_id, link=link, mailed=mailed)
 
 
 @bp.get("/<int(max=2147483647):person_id>")
@@ -93,8 +97,9 @@ def show(person_id: int) -> str:
 def make_link(person_id: int) -> str:
     """Show a new link by which this person signs in once and may choose a password."""
     with unit_of_work():
-        token = people.make_link_for(person_id, actor=current_actor())
-    return _show(person_id, link=_address(token))
+        link = _address(people.make_link_for(person_id, actor=current_actor()))
+        mailed = _mailed(people.get_person(person_id), link)
+    return _show(person_id, link=link, mailed=mailed)
 
 
 @bp.post("/<int(max=2147483647):person_id>/role")
@@ -172,7 +177,13 @@ def _add(form: Form) -> str:
 
 
 def _show(
-    person_id: int, *, link: str = "", form: Form | None = None, shop_choice: Form | None = None, problem: str = ""
+    person_id: int,
+    *,
+    link: str = "",
+    mailed: bool = False,
+    form: Form | None = None,
+    shop_choice: Form | None = None,
+    problem: str = "",
 ) -> str:
     user, actor = people.get_person(person_id), current_actor()
     known = shops(actor)
@@ -193,6 +204,7 @@ def _show(
         "here": current_person().session_id,
         "open_link": people.open_link_of(user.id),
         "link": link,
+        "mailed": mailed,
         "hours": int(LINK_LIFE.total_seconds() // 3600),
         "problem": problem,
         "session_url": lambda id_: url_for(".end_session", person_id=user.id, session_id=id_),
@@ -214,3 +226,11 @@ def _back(person_id: int, sentence: str) -> Response:
 
 def _address(token: str) -> str:
     return url_for("sign_in.link", token=token, _external=True)
+
+
+def _mailed(user: User, link: str) -> bool:
+    """Send a new link to its person, where the desk can send mail; returns whether it does."""
+    mailed = mail_link(user, link)
+    if mailed:
+        send_mail.enqueue()
+    return mailed

@@ -10,6 +10,7 @@ from webapp.db import unit_of_work
 from webapp.errors import DeskError
 from webapp.hooks.fence import PluginFailed
 from webapp.i18n import gettext as _
+from webapp.mail.server import MAIL
 from webapp.settings.declared import DESK, SettingsGroup
 from webapp.settings.services import change as change_settings, find_group, groups
 from webapp.ui.forms.settings import SettingsForm, group_form
@@ -24,7 +25,7 @@ bp = Blueprint("settings", __name__, url_prefix="/settings")
 @needs("settings.edit")
 def index() -> str:
     """Every group of the desk with its values."""
-    return page("desk/settings/index.html", groups=group_forms(DESK, _url_of))
+    return _page()
 
 
 @bp.post("/<code>")
@@ -33,9 +34,15 @@ def change(code: str) -> Response | tuple[str, int]:
     """Store one group's values."""
     form, status = stored_form(DESK, code)
     if status != 200:
-        return page("desk/settings/index.html", groups=group_forms(DESK, _url_of, typed={code: form})), status
+        return page(
+            "desk/settings/index.html", groups=group_forms(DESK, _url_of, typed={code: form}, but=(MAIL,))
+        ), status
     flash(_("Saved."), "good")
     return redirect(url_for(".index"))
+
+
+def _page(typed: dict[str, SettingsForm] | None = None) -> str:
+    return page("desk/settings/index.html", groups=group_forms(DESK, _url_of, typed=typed, but=(MAIL,)))
 
 
 def _url_of(code: str) -> str:
@@ -52,18 +59,24 @@ def group_forms(
     """The groups of a scope as a page draws them: each with its form, or the one that was typed, and its address;
     without those that the page draws with more around them, and those without a setting for this shop or store.
     """
-    shown = []
-    for group in (group for group in groups(scope) if group not in but):
-        form, problem = (typed or {}).get(group.code), ""
-        try:
-            form = form or group_form(group, subject=subject)
-        except PluginFailed as failed:
-            problem = str(failed)
-        if form is not None and not form.declared:
-            continue
-        facts = {"code": group.code, "label": group.label, "url": url_of(group.code)}
-        shown.append(facts | {"form": form, "problem": problem})
-    return shown
+    shown = [
+        group_form_of(group, url_of(group.code), subject, (typed or {}).get(group.code))
+        for group in groups(scope)
+        if group not in but
+    ]
+    return [one for one in shown if one["form"] is None or one["form"].declared]
+
+
+def group_form_of(
+    group: SettingsGroup, url: str, subject: Any = None, typed: SettingsForm | None = None
+) -> dict[str, Any]:
+    """A group as a page draws it: with its form, or the one that was typed, and its address."""
+    form, problem = typed, ""
+    try:
+        form = form or group_form(group, subject=subject)
+    except PluginFailed as failed:
+        problem = str(failed)
+    return {"code": group.code, "label": group.label, "url": url, "form": form, "problem": problem}
 
 
 def stored_form(scope: str, code: str, find: Callable[[], Any] = lambda: None) -> tuple[SettingsForm, int]:

@@ -1,0 +1,50 @@
+"""Outgoing mail from the command line: the queue, another try, and a test."""
+
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+
+from tests.cli.conftest import Command
+from tests.mail_server import Postbox, mail_server, set_up
+from tests.ports import unused_port
+from webapp.db import unit_of_work
+from webapp.mail import queue
+from webapp.mail.composing import Letter
+from webapp.mail.jobs import send_mail
+
+
+@pytest.fixture
+def postbox(app: Flask) -> Iterator[Postbox]:
+    with mail_server() as box:
+        yield box
+
+
+def test_mails_are_listed_and_tried_again(cli: Command, postbox: Postbox) -> None:
+    assert cli("mail", "queue", "--json").document == []
+    postbox.refused["DATA"] = "554 5.7.1 Looks like spam"
+    with unit_of_work():
+        queue.put("sign_in_link", Letter("mia@example.com", "Hello", "https://desk.test/secret"))
+    send_mail()
+    [row] = cli("mail", "queue", "--json").document
+    assert (row["kind"], row["state"], row["next_at"]) == ("sign_in_link", "refused", None)
+    assert row["problem"] == "The mail server refuses it: 554 5.7.1 Looks like spam"
+    assert "secret" not in cli("mail", "queue").out
+
+    postbox.refused.clear()
+    assert cli("mail", "retry", "1", "--json").document["state"] == "queued"
+    send_mail()
+    assert len(postbox.mails) == 1
+    again = cli("mail", "retry", "1")
+    assert (again.code, again.err.strip()) == (1, str(queue.NothingToSendAgain()))
+    assert cli("mail", "retry", "9").code == 3
+
+
+def test_a_test_says_what_the_server_says(cli: Command, postbox: Postbox) -> None:
+    assert cli("mail", "test", "mia@example.com").out.strip() == (
+        "The server took a mail from desk@example.com to mia@example.com."
+    )
+    assert postbox.mails[0]["To"] == "mia@example.com"
+    set_up(port=unused_port())
+    failed = cli("mail", "test", "mia@example.com")
+    assert (failed.code, "can't be reached" in failed.err) == (1, True)

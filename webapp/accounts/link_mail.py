@@ -1,0 +1,29 @@
+"""Sign-in links by mail, where the desk can send mail."""
+
+from webapp.accounts.models import User
+from webapp.accounts.services import LINK_LIFE
+from webapp.i18n import gettext as _
+from webapp.mail import queue
+from webapp.mail.composing import Letter
+from webapp.mail.server import is_set_up
+
+
+def mail_link(user: User, url: str) -> bool:
+    """Queue a mail with a person's new link, in the language that is spoken; returns whether the desk can send mail."""
+    if not is_set_up():
+        return False
+    name = user.name or user.email
+    invited = user.password_hash is None
+    subject = _("Your account at Waybill") if invited else _("Your sign-in link for Waybill")
+    why = (
+        _("You are invited to an order desk with Waybill. This link lets you in, and lets you choose a password:")
+        if invited
+        else _("This link lets you in at Waybill, and lets you choose a new password:")
+    )
+    life = _(
+        "It works once, within %(hours)s hours. If you did not expect this mail, delete it: nothing happens then.",
+        hours=int(LINK_LIFE.total_seconds() // 3600),
+    )
+    greeting = _("Hello %(name)s,", name=name)
+    queue.put("sign_in_link", Letter(user.email, subject, f"{greeting}\n\n{why}\n\n{url}\n\n{life}\n"), life=LINK_LIFE)
+    return True

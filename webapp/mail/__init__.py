@@ -1,0 +1,1 @@
+"""The outgoing mail queue, and the server that takes its mails."""

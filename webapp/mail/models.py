@@ -1,0 +1,65 @@
+"""The queue of outgoing mail."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import CheckConstraint, Index, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from webapp.db import Model
+from webapp.i18n import LazyString, lazy_gettext as _l
+
+
+class MailState(StrEnum):
+    """The state of a mail: queued → leaving → sent | refused | unknown; one that can't be sent now is queued again."""
+
+    QUEUED = "queued"
+    LEAVING = "leaving"  # the server is being given its text: from now on nobody can know that it has not left
+    SENT = "sent"  # the server took it
+    REFUSED = "refused"
+    UNKNOWN = "unknown"  # the server may have it: it is sent again only if a person says so
+
+
+STATE_LABELS: dict[str, LazyString] = {
+    MailState.QUEUED: _l("Queued"),
+    MailState.LEAVING: _l("Leaving"),
+    MailState.SENT: _l("Sent"),
+    MailState.REFUSED: _l("Refused"),
+    MailState.UNKNOWN: _l("Unknown"),
+}
+STATE_TONES = {
+    MailState.QUEUED: "waits",
+    MailState.LEAVING: "info",
+    MailState.SENT: "good",
+    MailState.REFUSED: "bad",
+    MailState.UNKNOWN: "warn",
+}
+UNSENT_STATES = (MailState.QUEUED, MailState.LEAVING)
+UNSENT = "state IN ('queued', 'leaving')"  # the condition of an index: queries must repeat it literally
+
+
+class Mail(Model):
+    """A mail that is to leave, or has left. `sealed` is what it says and to whom (a `webapp.mail.composing.Letter`);
+    it is forgotten once the mail has left.
+    """
+
+    __tablename__ = "mails"
+    __table_args__ = (
+        CheckConstraint("sealed IS NOT NULL OR state = 'sent'", name="sealed_until_sent"),
+        Index("ix_mails_due", "next_at", "id", sqlite_where=text(UNSENT), postgresql_where=text(UNSENT)),
+        Index("ix_mails_created_at", "created_at", "id"),
+        {"sqlite_autoincrement": True},  # the id is in the Message-ID: ids are never reused
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]  # what it is for: a key of `webapp.mail.queue.KINDS`
+    state: Mapped[str] = mapped_column(default=MailState.QUEUED)
+    sealed: Mapped[str | None]
+    created_at: Mapped[datetime]
+    next_at: Mapped[datetime]  # when it is tried next, or when the worker that sends it counts as dead
+    ends_at: Mapped[datetime]  # it is not tried any more then
+    tries: Mapped[int] = mapped_column(default=0)
+    claim: Mapped[str | None]  # of the worker that sends it
+    sent_at: Mapped[datetime | None]
+    problem: Mapped[dict[str, Any] | None]  # why the last try failed: a stored DeskError

@@ -1,0 +1,188 @@
+"""The server that takes the desk's mail: its settings, and one conversation with it."""
+
+import re
+import smtplib
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from email.message import EmailMessage
+
+from email_validator import EmailNotValidError, validate_email
+
+from webapp.errors import Refusal
+from webapp.i18n import lazy_gettext as _l
+from webapp.settings.declared import Setting, SettingsGroup
+
+STARTTLS, TLS, PLAIN = "starttls", "tls", "plain"
+_PATIENCE = 30  # seconds for each step of the conversation
+_LONGEST = 200  # letters of a server's answer that are kept
+_ADDRESS = re.compile(r"\S+@\S+")
+
+
+def _address(text: str) -> None:
+    try:
+        if text:
+            validate_email(text, check_deliverability=False)
+    except EmailNotValidError:
+        raise ValueError(_l("is no e-mail address.")) from None
+
+
+HOST = Setting(
+    name="host", label=_l("Mail server"), compact=True, help=_l("SMTP, such as smtp.example.com. Empty: no mail.")
+)
+PORT = Setting(name="port", label=_l("Port"), default=587, minimum=1, maximum=65535)
+SECURITY = Setting(
+    name="security",
+    label=_l("Encryption"),
+    default=STARTTLS,
+    choices={STARTTLS: _l("STARTTLS (587)"), TLS: _l("TLS (465)"), PLAIN: _l("None")},
+    help=_l("None only for a server on this machine or in its own network."),
+)
+USER = Setting(name="user", label=_l("User name"), compact=True)
+PASSWORD = Setting(name="password", label=_l("Password"), secret=True)
+SENDER = Setting(name="sender", label=_l("Sender's address"), compact=True, check=_address)
+SENDER_NAME = Setting(name="sender_name", label=_l("Sender's name"))
+MAIL = SettingsGroup("mail", _l("Outgoing mail"), (HOST, PORT, SECURITY, USER, PASSWORD, SENDER, SENDER_NAME))
+
+
+class MailNotSetUp(Refusal):
+    code = "mail_not_set_up"
+    sentence = _l("No mail server is set up: enter it in the settings of the desk, under Outgoing mail.")
+
+
+class ServerUnreachable(Refusal):
+    """No conversation with the server began."""
+
+    code = "mail_server_unreachable"
+    sentence = _l("The mail server %(host)s can't be reached: %(problem)s")
+
+
+class SignInRefused(Refusal):
+    """The server does not know the user, or the password is wrong."""
+
+    code = "mail_sign_in_refused"
+    sentence = _l("The mail server %(host)s refuses the user name or the password: %(answer)s")
+
+
+class MailPutOff(Refusal):
+    """The server does not take the mail now."""
+
+    code = "mail_put_off"
+    sentence = _l("The mail server does not take it now: %(answer)s")
+
+
+class MailRefused(Refusal):
+    """The server will never take the mail."""
+
+    code = "mail_refused"
+    sentence = _l("The mail server refuses it: %(answer)s")
+
+
+class LeftUnanswered(Refusal):
+    """The server was given the text, and the conversation ended before its answer."""
+
+    code = "mail_left_unanswered"
+    sentence = _l("The mail server did not answer after it was given the mail: it may have arrived.")
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who a mail is from."""
+
+    address: str
+    name: str
+
+
+def is_set_up() -> bool:
+    """Whether the desk can send mail."""
+    return bool(HOST.of() and SENDER.of())
+
+
+class Conversation:
+    """A conversation with the server, over which any number of mails leave."""
+
+    def __init__(self, smtp: smtplib.SMTP, sender: Sender) -> None:
+        self._smtp, self.sender = smtp, sender
+
+    def send(self, message: EmailMessage, to: str, leaving: Callable[[], bool]) -> None:
+        """Give a mail to the server. `leaving` is called before the server is given the text, and may still say no;
+        then nothing is sent.
+
+        Raises `MailPutOff`, `MailRefused`, or `LeftUnanswered` where nobody can know.
+        """
+        try:
+            self._expect(*self._smtp.mail(self.sender.address))
+            self._expect(*self._smtp.rcpt(to))
+        except (OSError, smtplib.SMTPException) as error:
+            raise MailPutOff(answer=type(error).__name__) from None
+        if not leaving():
+            self._smtp.rset()
+            return
+        try:
+            self._expect(*self._smtp.data(message.as_bytes()))
+        except smtplib.SMTPDataError as error:
+            self._expect(error.smtp_code, error.smtp_error)
+        except (OSError, smtplib.SMTPException):
+            raise LeftUnanswered from None
+
+    def _expect(self, code: int, answer: bytes | str) -> None:
+        if 200 <= code < 300:
+            return
+        with suppress(OSError, smtplib.SMTPException):
+            self._smtp.rset()
+        raise (MailRefused if code >= 500 else MailPutOff)(answer=f"{code} {_said(answer)}")
+
+
+@contextmanager
+def conversation() -> Iterator[Conversation]:
+    """A conversation with the server of the desk's settings. Raises `MailNotSetUp`, `ServerUnreachable` or
+    `SignInRefused`.
+    """
+    given = MAIL.read()
+    host, sender = str(given["host"]), Sender(str(given["sender"]), str(given["sender_name"]))
+    if not (host and sender.address):
+        raise MailNotSetUp
+    try:
+        smtp = _open(host, int(given["port"]), str(given["security"]))
+    except (OSError, smtplib.SMTPException) as error:
+        raise ServerUnreachable(host=host, problem=_reason(error)) from None
+    try:
+        smtp.ehlo_or_helo_if_needed()
+        if given["user"]:
+            smtp.login(str(given["user"]), str(given["password"]))
+    except smtplib.SMTPAuthenticationError as error:
+        smtp.close()
+        raise SignInRefused(host=host, answer=f"{error.smtp_code} {_said(error.smtp_error)}") from None
+    except (OSError, smtplib.SMTPException) as error:
+        smtp.close()
+        raise ServerUnreachable(host=host, problem=_reason(error)) from None
+    try:
+        yield Conversation(smtp, sender)
+    finally:
+        with suppress(OSError, smtplib.SMTPException):
+            smtp.quit()
+        smtp.close()
+
+
+def _open(host: str, port: int, security: str) -> smtplib.SMTP:
+    if security == TLS:
+        return smtplib.SMTP_SSL(host, port, timeout=_PATIENCE, context=ssl.create_default_context())
+    smtp = smtplib.SMTP(host, port, timeout=_PATIENCE)
+    if security == STARTTLS:
+        try:
+            smtp.starttls(context=ssl.create_default_context())
+        except BaseException:
+            smtp.close()
+            raise
+    return smtp
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error).strip()[:_LONGEST] or type(error).__name__
+
+
+def _said(answer: bytes | str) -> str:
+    """What the server said, without addresses: it is stored and shown."""
+    text = answer.decode(errors="replace") if isinstance(answer, bytes) else answer
+    return _ADDRESS.sub("…", " ".join(text.split()))[:_LONGEST]
