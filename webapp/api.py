@@ -68,6 +68,7 @@ from webapp.channels.incoming import (
     TaxScheme,
     UnreadableOrder,
 )
+from webapp.channels.messages import MessageKind
 from webapp.channels.models import ChannelOrder
 from webapp.channels.outgoing import (
     Accepted,
@@ -309,6 +310,7 @@ __all__ = [
     "Loaded",
     "Marketplace",
     "MenuEntry",
+    "MessageKind",
     "Model",
     "Money",
     "Move",

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from webapp.channels.connecting import Connection, Denial, GuideStep, Marketplace, StoreAccess
 from webapp.channels.incoming import IncomingOrder, OrdersPage, OrdersWindow, UnreadableOrder
+from webapp.channels.messages import MessageKind
 from webapp.channels.outgoing import Batch, CancelReason, Carrier, Outcome, Update, UpdateKind
 from webapp.channels.refunds import RefundPlan, RefundReason, RefundRequest
 from webapp.channels.transactions import TransactionsPage, TransactionsWindow
@@ -70,6 +71,7 @@ class Channel(ABC):
     unanswered_request: ClassVar[LazyString | str] = ""  # what a buyer's request to cancel costs while nobody answers
     cancels_lines: ClassVar[bool] = False  # whether it can cancel a part of an order, for a store that has the kind
     has_transactions: bool = False  # whether `fetch_transactions` can be asked
+    message_kinds: ClassVar[Sequence[MessageKind]] = ()  # all that it knows, for a store that has the kind of update
     transactions_late: ClassVar[float] = 0.0  # seconds by which its accounts show a transaction at the latest
 
     @abstractmethod
@@ -153,6 +155,13 @@ class Channel(ABC):
         payload has them as `parts`. Raises a `Refusal` if it can't be carried. It may not use the network.
         """
         raise NotImplementedError
+
+    def messages_allowed(self, store: StoreAccess, order_number: str, marketplace: str) -> Sequence[str]:
+        """The codes of the kinds of messages that may be sent about an order now. Calls the channel; raises
+        `ChannelError`. Asked only of a channel with `message_kinds`. An update of the kind `message` has its kind's
+        code as `payload["message"]`, and its text as `private["text"]`.
+        """
+        return ()
 
     def takes_documents(self, marketplace: str) -> bool:
         """Whether sellers upload their invoices and credit memos to this marketplace, for a channel that carries the
