@@ -29,6 +29,7 @@ def create_app() -> Flask:
     from webapp.hooks import discovery, fence
     from webapp.lists import hookimpls as lists_hooks
     from webapp.mail import hookimpls as mail_hooks
+    from webapp.messaging import hookimpls as messaging_hooks
     from webapp.orders import hookimpls as orders_hooks
     from webapp.reporting import hookimpls as reporting_hooks
     from webapp.returns import hookimpls as returns_hooks
@@ -47,18 +48,9 @@ def create_app() -> Flask:
     app.secret_key = configuration.secret_value()
     db.init_app(app, configuration.database, connections=configuration.connections)
     Migrate(app, db.db, directory=str(config.ROOT / "migrations"), render_as_batch=True)
-    core = [
-        vault_hooks,
-        mail_hooks,
-        accounts_hooks,
-        audit_hooks,
-        search_hooks,
-        channels_hooks,
-        catalog_hooks,
-        lists_hooks,
-    ]
-    core += [orders_hooks, updates_hooks, fulfillment_hooks, billing_hooks, documents_hooks, returns_hooks, sync_hooks]
-    core += [reporting_hooks, cards]
+    core = [vault_hooks, mail_hooks, accounts_hooks, audit_hooks, search_hooks, channels_hooks, catalog_hooks]
+    core += [lists_hooks, orders_hooks, updates_hooks, fulfillment_hooks, billing_hooks, documents_hooks]
+    core += [returns_hooks, messaging_hooks, sync_hooks, reporting_hooks, cards]
     app.extensions["waybill.plugins"] = plugins = discovery.load(core=core)
     fence.init_app(app)
     i18n.init_app(app, list(filter(None, (plugin.has("translations") for plugin in plugins))))

@@ -133,6 +133,8 @@ from webapp.jobs.schedule import Schedule
 from webapp.lists.contract import Expansion, ListWords, PlainRow, StatusCard, Subject
 from webapp.lists.saved_views import View
 from webapp.live import connection as redis, key as redis_key
+from webapp.messaging.previewing import messages_offered, preview_message
+from webapp.messaging.services import message_refusal, undo_message, undo_message_refusal, write_message
 from webapp.money import Money, NotAnAmount, decimals
 from webapp.orders.addresses import address_refusal, change_address, shown as shown_addresses
 from webapp.orders.archiving import archive, archive_refusal, restore, restore_refusal
@@ -452,6 +454,8 @@ __all__ = [
     "lazy_gettext",
     "lines_left",
     "load_orders",
+    "message_refusal",
+    "messages_offered",
     "needs",
     "ngettext",
     "note_refund",
@@ -464,6 +468,7 @@ __all__ = [
     "people",
     "personal",
     "planned_rows",
+    "preview_message",
     "preview_refund",
     "raise_attention",
     "receive_return",
@@ -508,9 +513,12 @@ __all__ = [
     "tell",
     "undo_cancel",
     "undo_cancel_refusal",
+    "undo_message",
+    "undo_message_refusal",
     "undo_refund",
     "undo_refund_refusal",
     "unit_of_work",
     "visible",
     "withdraw",
+    "write_message",
 ]

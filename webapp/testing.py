@@ -28,6 +28,7 @@ from webapp.channels.incoming import (
     OrdersWindow,
     UnreadableOrder,
 )
+from webapp.channels.messages import MessageKind
 from webapp.channels.models import Store
 from webapp.channels.outgoing import (
     Accepted,
@@ -163,6 +164,11 @@ class FakeChannel(Channel):
         UpdateKind("shipment", _l("Shipment confirmation"), repeatable=True, batch=10),
         UpdateKind("cancel", _l("Cancellation"), repeatable=False, batch=10, unseen_after=7200.0),
         UpdateKind("refund", _l("Refund"), repeatable=False, batch=10, unseen_after=7 * 86_400.0),
+        UpdateKind("message", _l("Message"), repeatable=False),
+    )
+    message_kinds = (
+        MessageKind("problem", _l("Unexpected problem"), 2000),
+        MessageKind("details", _l("Question about the order"), 800),
     )
     operations: ClassVar[Mapping[str, LazyString | str]] = {
         "connect": _l("Testing the connection"),
@@ -171,6 +177,8 @@ class FakeChannel(Channel):
         "shipment": _l("Confirming shipments"),
         "cancel": _l("Canceling"),
         "refund": _l("Refunding"),
+        "message": _l("Sending a message"),
+        "messages": _l("Asking which messages are allowed"),
         "transactions": _l("Reading transactions"),
         "look_up": _l("Looking up updates"),
     }
@@ -190,6 +198,7 @@ class FakeChannel(Channel):
         self.outcomes: list[Outcome] = []  # returned one by one instead of Sent
         self.found: list[Outcome] = []  # returned one by one by look_up instead of Sent
         self.marketplaces: tuple[Marketplace, ...] = (GERMANY, JAPAN)
+        self.messages = [kind.code for kind in self.message_kinds]  # those that it allows
 
     def offer(self, *orders: IncomingOrder | UnreadableOrder) -> None:
         self.orders |= {order.number: order for order in orders}
@@ -232,7 +241,7 @@ class FakeChannel(Channel):
     def deliver(self, store: StoreAccess, updates: Batch) -> Mapping[int, Outcome]:
         with self._called(store, updates[0].kind, updates=[one.id for one in updates[:]]):
             self._fail()
-            if updates[0].kind in ("cancel", "refund"):
+            if updates[0].kind in ("cancel", "refund", "message"):
                 updates.attempt(updates).call(self._take, updates)
             else:
                 self._take(updates)
@@ -256,6 +265,11 @@ class FakeChannel(Channel):
         with self._called(store, "look_up", updates=[one.id for one in updates[:]]):
             pass
         return {update.id: self.found.pop(0) if self.found else Sent() for update in updates}
+
+    def messages_allowed(self, store: StoreAccess, order_number: str, marketplace: str) -> Sequence[str]:
+        with self._called(store, "messages", orders=[order_number]):
+            self._fail()
+        return self.messages
 
     def carriers(self, marketplace: str) -> Sequence[Carrier]:
         return (Carrier("DHL", "DHL"), Carrier("UPS", "UPS"), Carrier("Other", "Other", needs_name=True))

@@ -6,6 +6,7 @@ from plugins.order_actions.comment import CommentOnOrder
 from plugins.order_actions.correct import CorrectShipment
 from plugins.order_actions.hold import HoldOrder, ReleaseOrder
 from plugins.order_actions.invoice import CorrectInvoice, InvoiceOrder
+from plugins.order_actions.message import UndoMessage, WriteToBuyer
 from plugins.order_actions.organize import (
     ArchiveOrder,
     AssignOrder,
@@ -45,6 +46,8 @@ ACTIONS: list[OrderAction] = [
     ReturnOrder(),
     CancelOrder(),
     UndoCancel(),
+    WriteToBuyer(),
+    UndoMessage(),
     CommentOnOrder(),
     AssignOrder(),
     TagOrder(),

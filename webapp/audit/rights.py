@@ -47,6 +47,7 @@ OURS = (
     Right("orders.invoice", _l("invoice orders"), _DESK),
     Right("orders.refund", _l("refund buyers"), _DESK),
     Right("orders.return", _l("request, receive and inspect returns"), _DESK),
+    Right("messages.send", _l("write to buyers"), _DESK),
     Right("orders.cancel", _l("cancel orders"), (MANAGER,)),
     Right("orders.comment", _l("comment on orders"), _WORKERS),
     Right("orders.hold", _l("hold orders and release them"), _WORKERS),

@@ -69,6 +69,20 @@ def fetch_transactions(channel: Channel, store: StoreAccess, window: Transaction
     return ask(channel, "stream", _transactions, channel, store, window, raises=ChannelError)
 
 
+def messages_allowed(channel: Channel, store: StoreAccess, number: str, marketplace: str) -> list[str]:
+    """The codes of the kinds of messages that may be sent about an order now. Raises `ChannelError` and
+    `PluginFailed`.
+    """
+    return ask(channel, "order", _messages, channel, store, number, marketplace, raises=ChannelError)
+
+
+def _messages(channel: Channel, store: StoreAccess, number: str, marketplace: str) -> list[str]:
+    found = list(channel.messages_allowed(store, number, marketplace))
+    _check(found, str)
+    known = {kind.code for kind in channel.message_kinds}
+    return [code for code in found if code in known]
+
+
 def _connection(function: Callable[[StoreAccess], Connection], store: StoreAccess) -> Connection:
     found = function(store)
     _check([found], Connection)

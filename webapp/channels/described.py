@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from webapp.channels.connecting import Denial, Marketplace, StoreAccess
 from webapp.channels.contract import NO_CODE, Channel, Flag, ProductCode
+from webapp.channels.messages import MessageKind
 from webapp.channels.models import Store
 from webapp.channels.outgoing import CancelReason, Carrier
 from webapp.channels.refunds import RefundReason
@@ -42,6 +43,12 @@ def cancel_reasons(code: str, marketplace: str) -> Sequence[CancelReason]:
     """The reasons for which a marketplace cancels orders. Raises `PluginFailed`."""
     channel = channels().get(code)
     return ask(channel, "cancel", _cancel_reasons, channel, marketplace) if channel else ()
+
+
+def message_kinds(code: str) -> Sequence[MessageKind]:
+    """The kinds of messages to buyers that a channel knows."""
+    channel = channels().get(code)
+    return channel.message_kinds if channel else ()
 
 
 def refund_reasons(code: str, marketplace: str) -> Sequence[RefundReason]:

@@ -60,11 +60,12 @@ class DraftRow:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What an act would do, shown below its form while it is filled in: the rows of a document that it would make;
-    amounts with their labels, the last of which is the total; and sentences with their values. Money and times are
-    written by the reader's locale.
+    """What an act would do, shown below its form while it is filled in: a text exactly as it would be sent; the rows of
+    a document that it would make; amounts with their labels, the last of which is the total; and sentences with their
+    values. Money and times are written by the reader's locale.
     """
 
+    text: str = ""
     rows: Sequence[DraftRow] = ()
     amounts: Sequence[tuple[LazyString | str, Money]] = ()
     sentences: Sequence[tuple[LazyString | str, Mapping[str, Any]]] = ()
@@ -84,6 +85,7 @@ class OrderAction(ABC):
     counterpart: ClassVar[str] = ""  # the code of the act that undoes this one: a bar shows the possible one
     lets_leave: ClassVar[bool] = False  # its orders leave: they are read again first if their facts are too old
     reads_accounts: ClassVar[bool] = False  # opening its form has the channel's transactions of the order read
+    asks_messages: ClassVar[bool] = False  # opening its form has the channel asked which messages it allows
     answers_cancel_request: ClassVar[LazyString | str] = ""  # its button beside a buyer's request to cancel
     previews: ClassVar[bool] = False  # whether its `dry_run` is shown below the form while it is filled in
     Input: ClassVar[type[ActionInput]] = ActionInput

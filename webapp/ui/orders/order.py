@@ -21,7 +21,7 @@ from webapp.orders.models import Order
 from webapp.orders.of_buyer import other_orders
 from webapp.orders.queries import find_order
 from webapp.orders.services import act, find_action, pin, read_input, refusal_of, unpin
-from webapp.sync import finances, fresh_facts
+from webapp.sync import allowed_messages, finances, fresh_facts
 from webapp.ui.forms.actions import action_form, again, asks_for_groups, in_words, undo_form
 from webapp.ui.frame import htmx
 from webapp.ui.frame.access import current_actor, needs
@@ -193,6 +193,8 @@ def choose(number: str, code: str) -> str | AnyResponse:
         return _refused(action, order, actor, refusal)
     if action.reads_accounts:
         finances.read_soon(order)
+    if action.asks_messages:
+        allowed_messages.ask_soon(order)
     tab = TAB_OF.get(action.place, OVERVIEW)
     context = facts(order, actor, tab=tab, reveals=_reveals(action.place))
     context |= _of_tab(context["view"], tab)

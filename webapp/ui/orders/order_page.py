@@ -38,6 +38,8 @@ from webapp.fulfillment.services import shipments_of, shipping_refusal
 from webapp.hooks.fence import PluginFailed
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
 from webapp.jobs.telling import missed_of
+from webapp.messaging.queries import thread_of
+from webapp.messaging.services import kind_name
 from webapp.orders import addresses, of_buyer
 from webapp.orders.cancel_requests import is_answered_elsewhere, request_of
 from webapp.orders.contract import OrderAction, Place
@@ -75,6 +77,7 @@ TABS: dict[str, LazyString] = {
     INVOICES: _l("Invoices"),
     REFUNDS: _l("Refunds"),
     RETURNS: _l("Returns"),
+    "messages": _l("Messages"),
     "updates": _l("Channel updates"),
     "timeline": _l("Timeline"),
     CHANNEL: _l("Channel side"),
@@ -410,6 +413,25 @@ class OrderView:
             for row, text in zip(rows, texts, strict=True)
         ]
         return sorted(comments, key=lambda comment: not comment["pinned"])
+
+    @cached_property
+    def thread(self) -> list[dict[str, Any]] | None:
+        """The messages to the buyer, newest first; None for people who may not see buyers."""
+        found = thread_of(self.order, self.actor)
+        if found is None:
+            return None
+        store, carried_by = self.order.store, {update["id"]: update for update in self.updates}
+        return [
+            {
+                "id": one.message.id,
+                "kind": kind_name(store.channel, one.message.kind),
+                "text": one.text,
+                "at": one.message.written_at,
+                "by": shown.author_of(one.message, store),
+                "carried": carried_by.get(one.update_id),
+            }
+            for one in found
+        ]
 
     @cached_property
     def comment_form(self) -> ActionForm | None:

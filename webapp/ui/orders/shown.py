@@ -271,7 +271,7 @@ def preview(found: Preview) -> dict[str, Any]:
         str(text) % {name: _written(value) for name, value in values.items()} if values else str(text)
         for text, values in found.sentences
     ]
-    return {"draft": drafted(found.rows), "amounts": found.amounts, "sentences": sentences}
+    return {"text": found.text, "draft": drafted(found.rows), "amounts": found.amounts, "sentences": sentences}
 
 
 def _written(value: Any) -> Any:

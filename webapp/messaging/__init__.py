@@ -1,0 +1,1 @@
+"""What buyers are told, and each order's thread with its buyer."""

@@ -1,0 +1,47 @@
+"""Messages to buyers, and which kinds of them a channel allows for an order."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, LargeBinary
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from webapp.accounts.models import User
+from webapp.db import Model
+from webapp.orders.models import Order
+
+
+class Message(Model):
+    """A message to the buyer of an order. `sealed` is its text, under the order's key: it is erased with the buyer. How
+    far it has come is the state of its update.
+    """
+
+    __tablename__ = "messages"
+    __table_args__ = (
+        Index("ix_messages_order", "order_id", "id"),
+        {"sqlite_autoincrement": True},  # updates name a message by its id: ids are never reused
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"))
+    kind: Mapped[str]  # the channel's code
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    written_at: Mapped[datetime]
+    actor_kind: Mapped[str]
+    actor_id: Mapped[int | None]
+
+    order: Mapped[Order] = relationship()
+    person: Mapped[User | None] = relationship(
+        primaryjoin="and_(foreign(Message.actor_id) == User.id, Message.actor_kind == 'person')", viewonly=True
+    )
+
+
+class MessagesAllowed(Model):
+    """The answer of an order's channel to the question which messages it allows now."""
+
+    __tablename__ = "messages_allowed"
+
+    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"), primary_key=True)
+    kinds: Mapped[list[str]]  # codes; of the latest answer, also while `problem` says why a later question failed
+    asked_at: Mapped[datetime]
+    problem: Mapped[dict[str, Any] | None]  # a stored DeskError

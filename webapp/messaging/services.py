@@ -1,0 +1,178 @@
+"""Writing to the buyer of an order by the channel's own messages.
+
+A channel says, when it is asked, which kinds of messages it allows for an order now; nothing else can be written. The
+text is sealed under the order's key, and goes out as an update of its own: it can be undone while it is held, and one
+whose answer was lost is never sent again by itself.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from sqlalchemy import select
+
+from webapp.audit.actor import Actor
+from webapp.channels.described import message_kinds
+from webapp.channels.messages import MESSAGE, MessageKind
+from webapp.channels.services import channel_name
+from webapp.clock import now
+from webapp.db import db
+from webapp.errors import DeskError, Invalid, Refusal, sentence_of
+from webapp.i18n import lazy_gettext as _l
+from webapp.messaging.message_words import WRITTEN
+from webapp.messaging.models import Message, MessagesAllowed
+from webapp.messaging.text_rules import address_in, link_in
+from webapp.orders.events import record
+from webapp.orders.models import Order
+from webapp.updates import deciding
+from webapp.updates.contract import Owing
+from webapp.updates.kinds import carried
+from webapp.updates.models import WAITING, ChannelUpdate
+from webapp.updates.owing import owe
+from webapp.vault import services as vault
+
+SENDING = "messages.send"  # the right
+SEALED = "message"  # the kind under which a text is sealed
+FRESH = timedelta(minutes=5)  # for so long, an answer of the channel holds
+
+
+class NoMessagesThere(Refusal):
+    code = "no_messages_there"
+    sentence = _l("%(channel)s takes no messages to buyers from the desk.")
+
+
+class NothingAllowed(Refusal):
+    """The channel was asked a moment ago, and allows nothing."""
+
+    code = "no_message_allowed"
+    sentence = _l("%(channel)s allows no message to the buyer of this order now.")
+
+
+class BuyerIsErased(Refusal):
+    code = "message_buyer_erased"
+    sentence = _l("The buyer's data were erased, so nobody writes to them any more.")
+
+
+class NotAllowedNow(Refusal):
+    """The kind is not among those that the channel allows."""
+
+    code = "message_not_allowed"
+    field = "kind"
+    sentence = _l("%(channel)s does not allow this kind of message for this order now.")
+
+
+class NothingToUndo(Refusal):
+    code = "no_message_to_undo"
+    sentence = _l("This order has no message that could be undone.")
+
+
+def message_refusal(order: Order, actor: Actor) -> Refusal | None:
+    """Why nobody can write to the buyer of the order; asked by the button and by `write_message`."""
+    channel = channel_name(order.store.channel)
+    if MESSAGE not in carried(order.store):
+        return NoMessagesThere(channel=channel)
+    if vault.erased([order.id]):
+        return BuyerIsErased()
+    answer = allowed(order)
+    if answer is not None and not answer.kinds and not answer.problem and is_fresh(answer):
+        return NothingAllowed(channel=channel)
+    return None
+
+
+def allowed(order: Order) -> MessagesAllowed | None:
+    """The channel's latest answer; None if it was never asked."""
+    return db.session.get(MessagesAllowed, order.id, populate_existing=True)
+
+
+def is_fresh(answer: MessagesAllowed) -> bool:
+    """Whether the channel answered a moment ago."""
+    return now() - answer.asked_at < FRESH
+
+
+def kinds_allowed(order: Order) -> list[MessageKind]:
+    """The kinds of messages that the channel allowed at its latest answer, in the channel's own order."""
+    answer = allowed(order)
+    return [one for one in message_kinds(order.store.channel) if answer is not None and one.code in answer.kinds]
+
+
+def note_allowed(order_id: int, kinds: Sequence[str]) -> None:
+    """Keep the channel's answer."""
+    db.session.merge(MessagesAllowed(order_id=order_id, kinds=list(kinds), asked_at=now(), problem=None))
+
+
+def note_unanswered(order_id: int, problem: DeskError) -> None:
+    """Keep why the channel gave no answer; what it answered before still holds."""
+    before = db.session.get(MessagesAllowed, order_id)
+    kinds = list(before.kinds) if before else []
+    db.session.merge(MessagesAllowed(order_id=order_id, kinds=kinds, asked_at=now(), problem=problem.stored()))
+
+
+def write_message(order: Order, kind: str, text: str, *, actor: Actor) -> Message:
+    """Write to the buyer; the caller holds the order's lock. Raises the refusal of `message_refusal`, `NotAllowedNow`,
+    or `Invalid` for a text that the channel does not take.
+    """
+    if refusal := message_refusal(order, actor):
+        raise refusal
+    text = checked_text(order, kind, text)
+    row = Message(
+        order_id=order.id,
+        kind=kind,
+        sealed=vault.seal(order.id, SEALED, text),
+        written_at=now(),
+        actor_kind=actor.kind,
+        actor_id=actor.id,
+    )
+    db.session.add(row)
+    db.session.flush()
+    record(order, WRITTEN.code, actor=actor)
+    owe(MESSAGE, [Owing(order, row)])
+    return row
+
+
+def checked_text(order: Order, kind: str, text: str) -> str:
+    """The text as it is sent. Raises `NotAllowedNow` or `Invalid`."""
+    found = next((one for one in kinds_allowed(order) if one.code == kind), None)
+    if found is None:
+        raise NotAllowedNow(channel=channel_name(order.store.channel))
+    text = "\n".join(line.rstrip() for line in text.strip().splitlines())
+    if not text:
+        raise Invalid(field="text", problem=_l("is needed."))
+    if len(text) > found.longest:
+        raise Invalid(
+            field="text",
+            problem=_l("has %(length)s characters, of at most %(longest)s.", length=len(text), longest=found.longest),
+        )
+    if link := link_in(text):
+        raise Invalid(field="text", problem=_l("has a link, which is not allowed: %(found)s", found=link))
+    if address := address_in(text):
+        raise Invalid(field="text", problem=_l("has an e-mail address, which is not allowed: %(found)s", found=address))
+    return text
+
+
+def undo_message_refusal(order: Order, actor: Actor) -> Refusal | None:
+    """Why no message of the order can be undone now; asked by the button and by `undo_message`."""
+    waiting = _waiting(order)
+    return deciding.undo_refusal(waiting) if waiting else NothingToUndo()
+
+
+def undo_message(order: Order, *, actor: Actor) -> None:
+    """Undo the order's latest message before it leaves. The caller holds the order's lock."""
+    waiting = _waiting(order)
+    if waiting is None:
+        raise NothingToUndo
+    deciding.undo(waiting, actor=actor)
+
+
+def _waiting(order: Order) -> ChannelUpdate | None:
+    """The update of the order's latest message that has not left."""
+    query = select(ChannelUpdate).where(ChannelUpdate.order_id == order.id, ChannelUpdate.kind == MESSAGE)
+    return db.session.scalar(query.where(ChannelUpdate.state.in_(WAITING)).order_by(ChannelUpdate.id.desc()).limit(1))
+
+
+def kind_name(channel: str, code: str) -> str:
+    """The name of a kind of message, or its code if the channel does not know it any more."""
+    return next((str(one.label) for one in message_kinds(channel) if one.code == code), code)
+
+
+def problem_of(answer: MessagesAllowed | None) -> str:
+    """Why the channel's latest answer is missing; empty if it is not."""
+    return (sentence_of(answer.problem) or "") if answer is not None else ""

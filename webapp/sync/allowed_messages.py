@@ -1,0 +1,65 @@
+"""Asking a channel which messages to the buyer it allows for an order now, when somebody is about to write one."""
+
+from redis import RedisError
+
+from webapp import live
+from webapp.channels import calls
+from webapp.channels.connecting import ChannelError
+from webapp.channels.messages import MESSAGE
+from webapp.channels.services import access, get_channel, is_refused
+from webapp.db import db, unit_of_work
+from webapp.hooks.fence import PluginFailed
+from webapp.jobs import job
+from webapp.live import connection, key
+from webapp.messaging.services import FRESH, allowed, is_fresh, note_allowed, note_unanswered
+from webapp.orders.models import Order
+from webapp.sync import call_log
+from webapp.updates.kinds import carried
+
+
+def ask_soon(order: Order) -> None:
+    """Have a worker ask the channel, unless it answered a moment ago. Called outside any transaction."""
+    store, answer = order.store, allowed(order)
+    if MESSAGE not in carried(store) or not store.active or store.problem is not None:
+        return
+    if answer is not None and not answer.problem and is_fresh(answer):
+        return
+    try:
+        first = connection().set(key("messages", str(order.id)), 1, nx=True, ex=int(FRESH.total_seconds()))
+    except RedisError:  # no worker would ask either
+        return
+    if first:
+        with unit_of_work():
+            ask_allowed.enqueue(order.id)
+
+
+@job("asking")
+def ask_allowed(order_id: int) -> None:
+    """Ask the order's channel, and keep what it answers; the order's open pages show it."""
+    with unit_of_work():
+        order = db.session.get_one(Order, order_id)
+        if is_refused(order.store):
+            return
+        credentials, channel = access(order.store), get_channel(order.store.channel)
+        number, marketplace = order.channel_order_number, order.marketplace
+    problem: ChannelError | PluginFailed | None = None
+    kinds: list[str] = []
+    with call_log.logged(credentials) as credentials:
+        try:
+            kinds = calls.messages_allowed(channel, credentials, number, marketplace)
+        except (ChannelError, PluginFailed) as error:
+            problem = error
+    with unit_of_work():
+        if problem is None:
+            note_allowed(order_id, kinds)
+        else:
+            note_unanswered(order_id, problem)
+            _forget(order_id)
+        live.publish("orders", [order_id])
+
+
+def _forget(order_id: int) -> None:
+    try:
+        connection().delete(key("messages", str(order_id)))  # opening the form asks again
+    except RedisError:
+        return
