@@ -37,6 +37,7 @@ COMMANDS = {  # in the order of the help
     "returns": "webapp.cli.returns:returns",
     "reports": "webapp.cli.reports:reports",
     "numbers": "webapp.cli.numbers:numbers",
+    "messages": "webapp.cli.messages:messages",
     "mail": "webapp.cli.mail:mail",
     "updates": "webapp.cli.traffic:updates",
     "calls": "webapp.cli.traffic:calls",

@@ -37,7 +37,7 @@ from webapp.orders.states import STATE_LABELS
 from webapp.returns.queries import returns_of
 from webapp.search.compiling import Compiled, compile_query
 from webapp.search.query import parse
-from webapp.sync import fresh_facts
+from webapp.sync import allowed_messages, fresh_facts
 from webapp.updates.queries import list_updates
 from webapp.vault import services as vault
 
@@ -158,6 +158,8 @@ def act(door: Door, number: str, action: str, data: str, key: str | None, versio
     """Do ACTION to an order: ship, comment, …; “orders show” lists what is possible."""
     given = _json(sys.stdin.read() if data == "-" else data)
     chosen = find_action(action)
+    if chosen.asks_messages:
+        allowed_messages.ask_now(find_order(number, door.actor))
     answered = not chosen.lets_leave or fresh_facts.wait_for([find_order(number, door.actor).id])
     with unit_of_work():
         order = find_order(number, door.actor, lock=True)

@@ -3,17 +3,23 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import and_, select
+from sqlalchemy import Select, and_, select
 from sqlalchemy.orm import joinedload
 
 from webapp.audit.actor import Actor
 from webapp.channels.messages import MESSAGE
 from webapp.db import db
+from webapp.errors import NotFound
 from webapp.messaging.models import Message
 from webapp.messaging.services import SEALED
 from webapp.orders.models import Order
+from webapp.orders.queries import visible
 from webapp.updates.models import ChannelUpdate
 from webapp.vault import services as vault
+
+_CARRIES = and_(  # the update of a message, which is found by its order's index
+    ChannelUpdate.order_id == Message.order_id, ChannelUpdate.source_id == Message.id, ChannelUpdate.kind == MESSAGE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +37,46 @@ def thread_of(order: Order, actor: Actor) -> Sequence[Written] | None:
     """
     if not actor.may("buyers.see"):
         return None
-    carries = and_(ChannelUpdate.source_id == Message.id, ChannelUpdate.kind == MESSAGE)
-    query = select(Message, ChannelUpdate.id).join(ChannelUpdate, carries).where(Message.order_id == order.id)
+    query = select(Message, ChannelUpdate.id).join(ChannelUpdate, _CARRIES).where(Message.order_id == order.id)
     rows = db.session.execute(query.order_by(Message.id.desc()).options(joinedload(Message.person))).all()
     if not rows:
         return []
     sealed = [(order.id, SEALED, message.sealed) for message, _update_id in rows]
     texts = vault.reveal_sealed(actor, sealed, purpose="messages")
     return [Written(message, text, update_id) for (message, update_id), text in zip(rows, texts, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A message with the state of the update that carries it."""
+
+    message: Message
+    state: str
+
+
+def list_messages(actor: Actor, *, order: Order | None = None, limit: int = 200) -> list[Listed]:
+    """Messages of orders that the actor may see, newest first."""
+    query = _of(actor).order_by(Message.id.desc()).limit(limit)
+    if order is not None:
+        query = query.where(Message.order_id == order.id)
+    return [Listed(message, state) for message, state in db.session.execute(query)]
+
+
+def find_message(message_id: int, actor: Actor) -> Listed:
+    """The message with this id; raises `NotFound`."""
+    found = db.session.execute(_of(actor).where(Message.id == message_id)).one_or_none()
+    if found is None:
+        raise NotFound(name=message_id)
+    return Listed(found[0], found[1])
+
+
+def text_of(message: Message, actor: Actor) -> str | None:
+    """The text of a message, None if it was erased. Revealing it is recorded; raises `Forbidden`."""
+    text: str | None
+    [text] = vault.reveal_sealed(actor, [(message.order_id, SEALED, message.sealed)], purpose="messages")
+    return text
+
+
+def _of(actor: Actor) -> Select[Message, str]:
+    query = select(Message, ChannelUpdate.state).join(ChannelUpdate, _CARRIES).options(joinedload(Message.order))
+    return query.where(Message.order_id.in_(visible(actor).with_only_columns(Order.id)))

@@ -33,6 +33,13 @@ def ask_soon(order: Order) -> None:
             ask_allowed.enqueue(order.id)
 
 
+def ask_now(order: Order) -> None:
+    """Ask the channel, and wait for the answer, unless it answered a moment ago. Called outside any transaction."""
+    answer = allowed(order)
+    if MESSAGE in carried(order.store) and (answer is None or answer.problem or not is_fresh(answer)):
+        ask_allowed(order.id)
+
+
 @job("asking")
 def ask_allowed(order_id: int) -> None:
     """Ask the order's channel, and keep what it answers; the order's open pages show it."""
