@@ -45,6 +45,9 @@ DENIED: Final = {
     "dataset_denied": "The application is not authorized for the included data {dataset}.",
     "dataset_denied_unnamed": "",
 }
+OF_OTHER_ROLES: Final = frozenset(
+    {"getMarketplaceParticipations", "listTransactions", "getMessagingActionsForOrder", "sendMessage"}
+)
 Answer = tuple[dict[str, Any] | None, int]
 
 
@@ -228,7 +231,7 @@ def _authorize(practice: Practice, operation: str, host: str | None) -> str:
     if region not in REGIONS or (host and host != region):
         raise ApiError(403, details=why)
     g.seller = SELLERS[region]
-    if practice.settings.lacks_tracking and operation not in ("getMarketplaceParticipations", "listTransactions"):
+    if practice.settings.lacks_tracking and operation not in OF_OTHER_ROLES:
         raise ApiError(403)
     if not practice.throttle.take(SELLERS[region], _bucket(operation), practice.settings.rates):
         raise ApiError(429)

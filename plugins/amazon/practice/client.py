@@ -119,18 +119,18 @@ class PracticeClient:
         return refunds
 
     def told(self, order_id: str) -> list[Json]:
-        """The confirmations and feed messages for an order: at_ms, operation, status, effect, message, body. An effect
-        is new, edited, same, canceled, acknowledged, refunded, invoiced or refused.
+        """The confirmations, feed messages and messages to the buyer for an order: at_ms, operation, status, effect,
+        message, body. An effect is new, edited, same, canceled, acknowledged, refunded, invoiced, messaged or refused.
         """
         told: list[Json] = self._ask("GET", f"/orders/{order_id}/told")["told"]
         return told
 
     def effects(self, order_id: str) -> int:
-        """The number of confirmations and feed messages that changed something."""
+        """The number of confirmations, feed messages and messages to the buyer that changed something."""
         return int(self._ask("GET", f"/orders/{order_id}/told")["effects"])
 
     def all_told(self) -> list[Json]:
-        """The latest confirmations and feed messages of all orders."""
+        """The latest confirmations, feed messages and messages to buyers of all orders."""
         told: list[Json] = self._ask("GET", "/told")["told"]
         return told
 

@@ -29,6 +29,7 @@ bp.before_request(catch_up)
 LANGUAGES: Final = ("en", "fr")
 SHOWN: Final = 40
 FEEDS_SHOWN: Final = 15
+MESSAGES_SHOWN: Final = 15
 MOST_AT_ONCE: Final = 100
 POLICY: Final = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 VARIANTS: Final[dict[str, tuple[Any, dict[str, Any]]]] = {
@@ -158,6 +159,7 @@ def index() -> str:
         broken=practice.faults.all(),
         feeds=practice.store.feeds(limit=FEEDS_SHOWN),
         feed_types=tuple(TYPES),
+        written=practice.store.messages(wanted or None, limit=MESSAGES_SHOWN),
         mark_labels=FEED_MARKS,
         marks=practice.store.marks(),
         settings=practice.settings,
@@ -197,10 +199,14 @@ def _amount(minor: int, fate: Fate) -> str:
 
 
 def _said(body: dict[str, Any]) -> str:
-    """The package that a confirmation names, in whatever form it arrived, or the reason or package of a message."""
+    """The package that a confirmation names, in whatever form it arrived; the reason or package of a feed's message; or
+    the kind of a message to the buyer.
+    """
     package = body.get("packageDetail")
     if isinstance(package, dict):
         return f"{package.get('carrierCode', '')} {package.get('trackingNumber', '')}"
+    if "kind" in body:
+        return str(body["kind"])
     return body["reason"] if "reason" in body else f"{body.get('carrier') or ''} {body.get('tracking') or ''}".strip()
 
 

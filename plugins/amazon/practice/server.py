@@ -16,7 +16,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.http import http_date
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from plugins.amazon.practice import api, consent, control, feeds_api, finances_api, pages
+from plugins.amazon.practice import api, consent, control, feeds_api, finances_api, messaging_api, pages
 from plugins.amazon.practice.client import PracticeClient
 from plugins.amazon.practice.marketplaces import REGIONS
 from plugins.amazon.practice.practice import Practice
@@ -41,6 +41,7 @@ def application(practice: Practice) -> Flask:
         app.register_blueprint(api.blueprint(region))
         app.register_blueprint(feeds_api.blueprint(region))
         app.register_blueprint(finances_api.blueprint(region))
+        app.register_blueprint(messaging_api.blueprint(region))
     app.register_blueprint(feeds_api.documents)
     app.register_blueprint(control.bp)
     app.register_blueprint(pages.bp)

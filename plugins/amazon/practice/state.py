@@ -219,17 +219,23 @@ class Store:
         message: str,
         body: dict[str, Any],
     ) -> None:
-        """Record a confirmation or a feed's message as it was received, with its result."""
+        """Record a confirmation, a feed's message or a message to the buyer as it was received, with its result."""
         self._do(
             "INSERT INTO told (at_ms, order_id, operation, status, effect, message, body) VALUES (?, ?, ?, ?, ?, ?, ?)",
             at_ms, order_id, operation, status, effect, message, json.dumps(body, ensure_ascii=False),
         )  # fmt: skip
 
     def told(self, order_id: str | None = None, limit: int = 1000) -> list[dict[str, Any]]:
-        """The confirmations and feed messages received, oldest first: of one order, or the latest of all."""
+        """What was received for orders, oldest first: of one order, or the latest of all."""
         where, values = ("WHERE order_id = ?", (order_id,)) if order_id else ("", ())
         rows = self._all(f"SELECT * FROM told {where} ORDER BY id DESC LIMIT ?", *values, limit)  # noqa: S608
         return [dict(row) | {"body": json.loads(row["body"])} for row in reversed(rows)]
+
+    def messages(self, order_id: str | None = None, limit: int = 1000) -> list[dict[str, Any]]:
+        """The messages to buyers that were sent, newest first: of one order, or the latest of all."""
+        which = "WHERE effect = 'messaged' AND order_id = coalesce(?, order_id) ORDER BY id DESC LIMIT ?"
+        rows = self._all(f"SELECT at_ms, order_id, body FROM told {which}", order_id, limit)  # noqa: S608
+        return [dict(row) | json.loads(row["body"]) for row in rows]
 
     def call(self, at_ms: int, operation: str, seller: str | None, params: dict[str, Any]) -> int:
         """Record a call as it arrives; `answered` adds its result."""

@@ -1,0 +1,85 @@
+"""Amazon's paths of the Messaging API v1."""
+
+from typing import Any, Final
+
+from flask import Blueprint, Response, request
+
+from plugins.amazon.practice.api import Answer, ApiError, Call, met
+from plugins.amazon.practice.fates import Fate
+from plugins.amazon.practice.messaging import LONGEST, OF_FILES, BadText, allowed, read_text
+
+PATH: Final = "/messaging/v1/orders/<order_id>"
+NOT_FOR_ORDER: Final = "Invalid amazonOrderId and template combination."  # as sellers report it
+
+
+def blueprint(region: str | None) -> Blueprint:
+    """The Messaging API for one region's host, or for any."""
+    paths = Blueprint(f"messaging_{region or 'any'}", __name__, url_prefix=f"/{region}" if region else None)
+
+    @paths.get(PATH)
+    def get_messaging_actions(order_id: str) -> Response:
+        return met("getMessagingActionsForOrder", region, lambda call: _actions(call, order_id), orderId=order_id)
+
+    @paths.post(f"{PATH}/messages/<any({', '.join((*LONGEST, *OF_FILES))}):kind>")
+    def send_message(order_id: str, kind: str) -> Response:
+        return met("sendMessage", region, lambda call: _send(call, order_id, kind), orderId=order_id, kind=kind)
+
+    return paths
+
+
+def _actions(call: Call, order_id: str) -> Answer:
+    fate = _order(call, order_id, call.now_ms - call.stale_ms)
+    path, query = f"/messaging/v1/orders/{order_id}", f"?marketplaceIds={fate.order.market.id}"
+    found = [{"href": f"{path}/messages/{kind}{query}", "name": kind} for kind in allowed(fate, call.now_ms)]
+    attributes = {"href": f"{path}/attributes{query}", "name": "attributes"}
+    return {
+        "_links": {"self": {"href": path + query}, "actions": [*found, attributes]},
+        "_embedded": {"actions": [_embedded(link) for link in found]},
+    }, 200
+
+
+def _embedded(link: dict[str, str]) -> dict[str, Any]:
+    """What is said about an action beside its link: the schema of its message."""
+    schema = {"href": f"{link['href'].partition('?')[0]}/schema", "name": link["name"]}
+    text = {"type": "string", "minLength": 1, "maxLength": LONGEST.get(link["name"])}
+    properties = {"text": text} if link["name"] in LONGEST else {"attachments": {"type": "array"}}
+    payload = {"$schema": "http://json-schema.org/draft-04/schema", "type": "object", "properties": properties}
+    return {
+        "_links": {"self": link, "schema": schema},
+        "_embedded": {"schema": {"_links": {"self": schema}, "payload": payload}},
+        "payload": {"name": link["name"]},
+    }
+
+
+def _send(call: Call, order_id: str, kind: str) -> Answer:
+    if not request.is_json:
+        raise ApiError(415, "Content-Type must be application/json.", code="UnsupportedMediaType")
+    practice = call.practice
+    with practice.alone() as now:
+        fate, error = _order(call, order_id, now), None
+        said: dict[str, Any] = {"kind": kind}
+        try:
+            text = read_text(kind, request.get_json(silent=True))
+        except BadText as bad:
+            error = ApiError(400, str(bad))
+        else:
+            if kind in allowed(fate, now):
+                practice.store.tell(now, order_id, "sendMessage", 201, "messaged", "", said | {"text": text})
+                return {}, 201
+            error = ApiError(403, NOT_FOR_ORDER)
+        practice.store.tell(now, order_id, "sendMessage", error.status, "refused", str(error), said)
+    raise error
+
+
+def _order(call: Call, order_id: str, at_ms: int) -> Fate:
+    """The order of a call that the seller may make, of the one marketplace that it must name."""
+    if call.practice.settings.lacks_communication:
+        raise ApiError(403)
+    if call.practice.world.index_of(order_id) is None:
+        raise ApiError(400, f"Order id {order_id[:40]} is not valid.")
+    fate = call.practice.find(order_id, at_ms)
+    if fate is None or fate.order.market.region != call.region:
+        raise ApiError(404)
+    if request.args.get("marketplaceIds") != fate.order.market.id:
+        raise ApiError(400, "marketplaceIds: Missing or invalid request parameter: marketplaceId")
+    return fate
