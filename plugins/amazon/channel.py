@@ -1,7 +1,8 @@
 """Amazon as a channel: the calls for each task of the contract, and the meaning of their answers for the desk.
 
 `client` makes the calls, `mapping` reads orders, `finances` what the accounts say, `shipping` confirms shipments,
-`canceling` writes cancellations, `refunding` refunds, `uploading` uploads documents, and `feeds` carries them.
+`canceling` writes cancellations, `refunding` refunds, `uploading` uploads documents, and `feeds` carries them;
+`messaging` writes to buyers.
 """
 
 import re
@@ -11,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
-from plugins.amazon import authorizing, canceling, carriers, finances, refunding, shipping, uploading
+from plugins.amazon import authorizing, canceling, carriers, finances, messaging, refunding, shipping, uploading
 from plugins.amazon.accounts import Account, account_key, check_endpoint, check_seller_id
 from plugins.amazon.asking import Place, named_in, site_of
 from plugins.amazon.checking import Checking
@@ -24,10 +25,12 @@ from plugins.amazon.client import (
     GET_DOCUMENT,
     GET_FEED,
     GET_FEEDS,
+    GET_MESSAGES,
     GET_ORDER,
     LIST_TRANSACTIONS,
     PARTICIPATIONS,
     SEARCH_ORDERS,
+    SEND_MESSAGE,
     UPLOAD,
     Client,
 )
@@ -72,6 +75,7 @@ from webapp.api import (
     IncomingOrder,
     LazyString,
     Marketplace,
+    MessageKind,
     OrdersPage,
     OrdersWindow,
     Outcome,
@@ -98,6 +102,7 @@ PAGE = "100"
 NUMBER = re.compile(r"[0-9A-Z]{3}-[0-9]{7}-[0-9]{7}")
 EDGE = timedelta(minutes=2)  # changes become searchable this late
 RESTED = timedelta(hours=1.5)  # after so long without a search, its allowance is full again
+WITHOUT_FEED = frozenset({shipping.KIND.code, messaging.KIND.code})  # kinds that are lanes of their own
 STATUSES: Mapping[str, LazyString] = {
     "PENDING_AVAILABILITY": _l("Pre-ordered"),
     "PENDING": _l("Payment pending"),
@@ -153,6 +158,8 @@ OPERATIONS: Mapping[str, LazyString] = {
     GET_FEEDS.name: _l("Finding a feed"),
     GET_DOCUMENT.name: _l("Asking for a feed's report"),
     DOWNLOAD: _l("Reading a feed's report"),
+    GET_MESSAGES.name: _l("Asking which messages are allowed"),
+    SEND_MESSAGE.name: _l("Sending a message to the buyer"),
     SIGN_IN: _l("Signing in"),
 }
 DATA_SETS: Mapping[str, LazyString] = {
@@ -255,6 +262,7 @@ class AmazonChannel(Channel):
         canceling.KIND,
         refunding.KIND,
         *uploading.KINDS,
+        messaging.KIND,
     )
     product_code = ProductCode("asin", _l("ASIN"))
     flags: ClassVar[Sequence[Flag]] = FLAGS
@@ -263,6 +271,7 @@ class AmazonChannel(Channel):
     cancels_lines = True
     has_transactions = True
     transactions_late = finances.LATE
+    message_kinds: ClassVar[Sequence[MessageKind]] = messaging.MESSAGES
     unanswered_request = _l(
         "Each hour without an answer counts against your account, and past the ship-by time the order is late, too. "
         "Canceled for the buyer, it does not count as a cancellation of yours."
@@ -448,15 +457,23 @@ class AmazonChannel(Channel):
     def fetch_transactions(self, store: StoreAccess, window: TransactionsWindow) -> TransactionsPage:
         return finances.fetch(self._client, Account.of(store), window)
 
+    # --- Messages ----------------------------------------------------------------------------------------------------
+
+    def messages_allowed(self, store: StoreAccess, order_number: str, marketplace: str) -> Sequence[str]:
+        return messaging.allowed(self._client, store, order_number, marketplace)
+
     # --- Updates out -------------------------------------------------------------------------------------------------
 
     def deliver(self, store: StoreAccess, updates: Batch) -> Mapping[int, Outcome]:
         """Confirm shipments, one call each unless very many wait; if the allowance is used up or Amazon can't be
         reached, the rest waits. Cancellations travel together, in a feed, and so do refunds; each document is a feed.
+        Messages are sent one by one.
         """
         lane = self._lane_of(updates[0])
         if lane == uploading.LANE:
             return uploading.deliver(self._client, store, updates)
+        if lane == messaging.KIND.code:
+            return messaging.deliver(self._client, store, updates)
         if lane != shipping.KIND.code:
             compose = refunding.message if updates[0].kind == refunding.KIND.code else canceling.message
             return submitting.deliver(self._client, store, updates, lane, compose)
@@ -467,9 +484,11 @@ class AmazonChannel(Channel):
 
     def look_up(self, store: StoreAccess, updates: Sequence[Update]) -> Mapping[int, Outcome]:
         """Read each order once and check whether it shows the packages; of what went in a feed, find out what became of
-        the feed.
+        the feed. Of messages, nothing can be found out.
         """
         lane = self._lane_of(updates[0])
+        if lane == messaging.KIND.code:
+            return messaging.look_up(updates)
         if lane == uploading.LANE:
             return uploading.look_up(self._client, self._shared, store, updates, self.poll_interval(store))
         finder = Finder(self._client, self._shared, Account.of(store), lane, canceling.KIND.batch)
@@ -480,19 +499,19 @@ class AmazonChannel(Channel):
         return outcomes | shipping.look_up(store, rest, self._look)
 
     def lane(self, kind: str, payload: Mapping[str, Any]) -> str:
-        """Feeds of one type share a lane; shipments are confirmed without a feed."""
+        """Feeds of one type share a lane; shipments and messages go without a feed."""
         if kind in uploading.CODES:
             return uploading.LANE
         if kind == refunding.KIND.code:
             return refunding.LANE
-        return kind if kind == shipping.KIND.code else canceling.lane(payload)
+        return kind if kind in WITHOUT_FEED else canceling.lane(payload)
 
     def _lane_of(self, update: Update) -> str:
         return self.lane(update.kind, update.payload)
 
     def when(self, store: StoreAccess, lane: str, *, urgent: bool = False) -> float:
         """The time until Amazon takes another feed; other calls need not wait for each other."""
-        if lane == shipping.KIND.code:  # asked for every batch of shipments: the settings need not be read
+        if lane in WITHOUT_FEED:  # asked for every batch of shipments: the settings need not be read
             return 0.0
         seller, region = str(store.settings.get("seller_id") or ""), str(store.settings.get("region") or "na")
         if not seller:

@@ -83,6 +83,10 @@ CREATE_INVOICE_FEED = Operation("uploadVatInvoice", "POST", "/feeds/2021-06-30/f
 GET_FEED = Operation("getFeed", "GET", "/feeds/2021-06-30/feeds/{feed}", Plan(2, 15), tries=2)
 GET_FEEDS = Operation("getFeeds", "GET", "/feeds/2021-06-30/feeds", Plan(0.0222, 10), tries=2)
 GET_DOCUMENT = Operation("getFeedDocument", "GET", "/feeds/2021-06-30/documents/{document}", Plan(0.0222, 10), tries=2)
+GET_MESSAGES = Operation("getMessagingActionsForOrder", "GET", "/messaging/v1/orders/{order}", Plan(1, 5), tries=2)
+SEND_MESSAGE = Operation(  # all kinds in one bucket, while Amazon has one for each
+    "sendMessage", "POST", "/messaging/v1/orders/{order}/messages/{message}", Plan(1, 5), bodiless=True
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +256,7 @@ class Client:
         if key not in self._pools:
             self._pools[key] = httpx.Client(
                 timeout=TIMEOUT,
-                headers={"user-agent": user_agent(), "accept": "application/json"},
+                headers={"user-agent": user_agent(), "accept": "application/json, application/hal+json"},
                 verify=_authorities(),
                 trust_env=not is_loopback(url),  # a proxy can't reach services on this machine
             )

@@ -87,6 +87,7 @@ def amazon(amazon_server: PracticeServer) -> Iterator[PracticeClient]:
     amazon_server.client.settings(feed_queue=30, feed_processing=60, document_twice="taken", foreign_feeds="listed")
     amazon_server.client.settings(canceled_units_in="ordered", gzip_reports=False)
     amazon_server.client.settings(lacks_tracking=False, lacks_shipping=False, lacks_tax=False, lacks_finance=False)
+    amazon_server.client.settings(lacks_communication=False)
     amazon_server.client.settings(transactions_late=0, refund_after=0, deferred=0, included_tax="split")
     for region in ("na", "eu", "fe"):
         amazon_server.client.restore(region)
@@ -168,6 +169,18 @@ def upload() -> Callable[..., Update]:
         document = UploadedDocument(**values | more)
         kind = "credit_memo_upload" if is_credit_memo else "invoice_upload"
         return Update(number, kind, order, marketplace, document.number, {"version": 1}, private={"document": document})
+
+    return make
+
+
+@pytest.fixture
+def message() -> Callable[..., Update]:
+    """A message to the buyer of an order, as the practice Amazon has it: a question, unless it says otherwise."""
+
+    def make(placed: dict[str, Any], kind: str = "confirmOrderDetails", text: str = "Which color?") -> Update:
+        number, order, marketplace = next(_names), placed["order_id"], placed["marketplace_id"]
+        payload = {"version": 1, "message": kind}
+        return Update(number, "message", order, marketplace, str(number), payload, private={"text": text})
 
     return make
 

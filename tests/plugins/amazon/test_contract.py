@@ -28,12 +28,13 @@ class TestAmazon(ChannelContract):
         cancel: Callable[..., Update],
         refund: Callable[..., Update],
         upload: Callable[..., Update],
+        message: Callable[..., Update],
     ) -> Callable[[str, int], Sequence[Update]]:
-        makers = {"shipment": make_update, "cancel": cancel, "refund": refund}
+        makers = {"shipment": make_update, "cancel": cancel, "refund": refund, "message": message}
         makers |= dict.fromkeys(("invoice_upload", "credit_memo_upload"), upload)
 
         def make(kind: str, count: int) -> list[Update]:
-            status = "UNSHIPPED" if kind in ("shipment", "cancel") else "SHIPPED"
+            status = "UNSHIPPED" if kind in ("shipment", "cancel", "message") else "SHIPPED"
             placed: list[dict[str, Any]] = amazon.place_many(count, marketplace="DE", status=status)
             return [replace(makers[kind](one), id=number, kind=kind) for number, one in enumerate(placed, start=1)]
 
@@ -43,7 +44,7 @@ class TestAmazon(ChannelContract):
     def lose_answer(self, amazon: PracticeClient) -> Callable[[], None]:
         def lose() -> None:
             amazon.mend()
-            for operation in ("confirmShipment", "createFeed"):
+            for operation in ("confirmShipment", "createFeed", "sendMessage"):
                 amazon.fault(operation, "drop", when="after")
 
         return lose

@@ -1,0 +1,131 @@
+"""Writing to buyers by Amazon's Messaging API: the kinds of messages, those that an order allows, and sending one.
+
+Only kinds that are a text alone are here: an invoice, a legal disclosure and a warranty are files. Amazon shows nowhere
+what was sent, so a message whose answer was lost can't be looked up, and a person decides about it. The text is never
+logged, and no error has it.
+"""
+
+from collections.abc import Mapping, Sequence
+from difflib import SequenceMatcher
+from typing import Any, Final
+
+from plugins.amazon.accounts import Account
+from plugins.amazon.client import GET_MESSAGES, SEND_MESSAGE, Client
+from plugins.amazon.errors import AccessDenied, AnswerLost, RequestRefused, Unintelligible
+from plugins.amazon.shipping import LATER, ForeignUpdate
+from webapp.api import (
+    Batch,
+    ChannelError,
+    Effective,
+    MessageKind,
+    NotYet,
+    Outcome,
+    Refused,
+    StoreAccess,
+    Unknown,
+    Update,
+    UpdateKind,
+    lazy_gettext as _l,
+)
+
+KIND: Final = UpdateKind("message", _l("Message to the buyer"), repeatable=False)
+MESSAGES: Final = (
+    MessageKind(
+        "confirmOrderDetails",
+        _l("Question about the order"),
+        2000,
+        _l("Before you ship: ask what you have to know to fulfill the order."),
+    ),
+    MessageKind(
+        "confirmDeliveryDetails",
+        _l("Arranging the delivery"),
+        2000,
+        _l("To agree on a delivery, or to ask how the buyer can be reached for it."),
+    ),
+    MessageKind(
+        "confirmCustomizationDetails",
+        _l("Details of a custom product"),
+        800,
+        _l("To ask for details of a custom product or to check them, such as the spelling of a name."),
+    ),
+    MessageKind(
+        "confirmServiceDetails",
+        _l("Arranging a service call"),
+        2000,
+        _l("For home services: to arrange the visit, or to ask what you have to know before it."),
+    ),
+    MessageKind(
+        "unexpectedProblem",
+        _l("Unexpected problem"),
+        2000,
+        _l("Only if something unforeseen keeps you from completing the order. Amazon treats it as a critical message."),
+    ),
+    MessageKind(
+        "digitalAccessKey",
+        _l("Digital access key"),
+        400,
+        _l("To send the key that the buyer needs for digital content of the order."),
+    ),
+)
+CODES: Final = frozenset(kind.code for kind in MESSAGES)
+REPEATED: Final = 24  # characters of the text that Amazon's sentence may have by chance
+
+
+def allowed(client: Client, store: StoreAccess, order_number: str, marketplace: str) -> list[str]:
+    """The kinds that Amazon allows for an order now. Raises `ChannelError`."""
+    path, params = {"order": order_number}, {"marketplaceIds": marketplace}
+    answer = client.request(Account.of(store), GET_MESSAGES, path=path, params=params, orders=[order_number])
+    try:
+        actions = {_action(link) for link in answer.body["_links"]["actions"]}
+    except (KeyError, TypeError, AttributeError):
+        raise Unintelligible(problem="no actions") from None
+    return [kind.code for kind in MESSAGES if kind.code in actions]
+
+
+def _action(link: Mapping[str, Any]) -> str:
+    """The action that a link leads to; the model lets links have no name."""
+    return str(link.get("name") or link["href"].partition("?")[0].rpartition("/")[2])
+
+
+def deliver(client: Client, store: StoreAccess, updates: Batch) -> dict[int, Outcome]:
+    """Send the messages, each by a call of its own; an outcome for each."""
+    return {update.id: _sent(client, store, updates, update) for update in updates}
+
+
+def _sent(client: Client, store: StoreAccess, updates: Batch, update: Update) -> Outcome:
+    code, text = update.payload.get("message"), update.private.get("text")
+    if code not in CODES or not isinstance(text, str):
+        unknown = ForeignUpdate(kind=update.kind)
+        return Refused(str(unknown), unknown.stored())
+    try:
+        account, attempt = Account.of(store), updates.attempt([update])
+        attempt.call(
+            client.request,
+            account,
+            SEND_MESSAGE,
+            path={"order": update.order_number, "message": code},
+            params={"marketplaceIds": update.marketplace},
+            json={"text": text},
+            updates=[update.id],
+        )
+    except (RequestRefused, AccessDenied) as error:  # Amazon also denies a kind that this order does not allow
+        return Refused(_without(text, str(error.values["problem"])))
+    except AnswerLost as error:
+        return Unknown(str(error))
+    except ChannelError as error:  # nothing was sent
+        return NotYet(LATER if error.retry_after is None else error.retry_after, cause=error.stored())
+    return Effective()
+
+
+def _without(text: str, sentence: str) -> str:
+    """Amazon's sentence without what it repeats of the text."""
+    sentence, text = " ".join(sentence.split()), " ".join(text.split())
+    same = SequenceMatcher(None, sentence, text, autojunk=False).find_longest_match()
+    if same.size < min(len(text), REPEATED):
+        return sentence
+    return f"{sentence[: same.a]}…{sentence[same.a + same.size :]}"
+
+
+def look_up(updates: Sequence[Update]) -> dict[int, Outcome]:
+    """Nobody can find out what became of a message."""
+    return {update.id: Unknown() for update in updates}

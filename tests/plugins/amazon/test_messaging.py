@@ -1,0 +1,249 @@
+"""Messages to buyers at Amazon: which are allowed, each sent at most once, and never their text anywhere else."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import fields, replace
+from typing import Any
+
+import httpx
+import pytest
+import structlog
+
+from plugins.amazon import client
+from plugins.amazon.channel import AmazonChannel
+from plugins.amazon.errors import AccessDenied, NotThere, Unintelligible
+from plugins.amazon.messaging import KIND, MESSAGES
+from plugins.amazon.practice import PracticeClient
+from plugins.amazon.practice.messaging import LONGEST
+from webapp.api import (
+    Call,
+    ChannelError,
+    Effective,
+    NotYet,
+    Outcome,
+    Refused,
+    StoreAccess,
+    Throttled,
+    Unknown,
+    Update,
+)
+from webapp.testing import HandedUpdates
+
+Message = Callable[..., Update]
+Json = dict[str, Any]
+SECRET = "The key is 7QX2-90LM-PLUM"
+
+
+@pytest.fixture
+def reported() -> list[Call]:
+    return []
+
+
+@pytest.fixture
+def store(make_store: Callable[..., StoreAccess], reported: list[Call]) -> StoreAccess:
+    return replace(make_store(), report=reported.append)
+
+
+@pytest.fixture
+def placed(amazon: PracticeClient) -> Json:
+    return amazon.place(marketplace="US", status="UNSHIPPED")
+
+
+def delivered(channel: AmazonChannel, store: StoreAccess, update: Update) -> Outcome:
+    return channel.deliver(store, HandedUpdates([update]))[update.id]
+
+
+def received(amazon: PracticeClient, placed: Json) -> list[str]:
+    return [one["body"]["text"] for one in amazon.told(placed["order_id"]) if one["effect"] == "messaged"]
+
+
+def asked(channel: AmazonChannel, store: StoreAccess, placed: Json) -> list[str]:
+    return list(channel.messages_allowed(store, placed["order_id"], placed["marketplace_id"]))
+
+
+# --- Which are allowed ------------------------------------------------------------------------------------------------
+
+
+def test_the_kinds_are_those_that_are_a_text() -> None:
+    assert {kind.code: kind.longest for kind in MESSAGES} == LONGEST
+    assert all(str(kind.label) and str(kind.help) for kind in MESSAGES)
+
+
+def test_amazon_says_what_an_order_allows(channel: AmazonChannel, store: StoreAccess, amazon: PracticeClient) -> None:
+    for wish, kinds in (
+        ({"status": "PENDING"}, []),
+        (
+            {"status": "UNSHIPPED"},
+            [
+                "confirmOrderDetails",
+                "confirmDeliveryDetails",
+                "confirmCustomizationDetails",
+                "unexpectedProblem",
+                "digitalAccessKey",
+            ],
+        ),
+        ({"status": "SHIPPED"}, ["confirmDeliveryDetails", "unexpectedProblem", "digitalAccessKey"]),
+        ({"status": "CANCELLED"}, []),
+    ):
+        assert asked(channel, store, amazon.place(marketplace="US", **wish)) == kinds
+
+
+def test_what_amazon_refuses_to_say(
+    channel: AmazonChannel, store: StoreAccess, amazon: PracticeClient, placed: Json, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "sleep", lambda seconds: None)
+    elsewhere = amazon.place(marketplace="DE")
+    for kind, raised in (("429", Throttled), ("500", ChannelError), ("garbage", Unintelligible)):
+        amazon.fault("getMessagingActionsForOrder", kind, times=2 if kind == "500" else 1)
+        with pytest.raises(raised):
+            asked(channel, store, placed)
+        amazon.mend()
+    with pytest.raises(NotThere):
+        asked(channel, store, elsewhere)
+    amazon.settings(lacks_communication=True)
+    with pytest.raises(AccessDenied) as denied:
+        asked(channel, store, placed)
+    assert str(channel.denied_label(denied.value.denial)) == "Asking which messages are allowed"
+
+
+# --- Sending ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_message_is_sent_by_an_attempt(
+    channel: AmazonChannel, store: StoreAccess, amazon: PracticeClient, placed: Json, message: Message
+) -> None:
+    for kind in asked(channel, store, placed):
+        update = message(placed, kind, f"About {kind}")
+        batch = HandedUpdates([update])
+        assert channel.deliver(store, batch) == {update.id: Effective()}
+        assert batch.called == {update.id}
+    assert received(amazon, placed) == [f"About {kind}" for kind in asked(channel, store, placed)]
+    assert (KIND.repeatable, KIND.batch, channel.lane("message", {}), channel.when(store, "message")) == (
+        False, 1, "message", 0.0,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "sentence"),
+    [
+        ("digitalAccessKey", "x" * 401, "text: It is longer than 400 characters."),
+        ("confirmOrderDetails", "me@shop.example", "text: The text must not contain e-mail addresses."),
+        ("confirmServiceDetails", "Hello", "Invalid amazonOrderId and template combination."),
+    ],
+)
+def test_amazons_own_sentence_is_the_refusal(
+    kind: str, text: str, sentence: str,
+    channel: AmazonChannel, store: StoreAccess, amazon: PracticeClient, placed: Json, message: Message,
+) -> None:  # fmt: skip
+    assert delivered(channel, store, message(placed, kind, text)) == Refused(sentence)
+    assert received(amazon, placed) == []
+
+
+def test_an_unknown_order_and_a_missing_role_are_refusals(
+    channel: AmazonChannel, store: StoreAccess, amazon: PracticeClient, placed: Json, message: Message
+) -> None:
+    elsewhere = delivered(channel, store, message(amazon.place(marketplace="DE")))
+    assert elsewhere == Refused("The requested resource does not exist.")
+    amazon.settings(lacks_communication=True)
+    denied = delivered(channel, store, message(placed))
+    assert denied == Refused("Access to requested resource is denied.")
+
+
+@pytest.mark.parametrize("change", [{"payload": {"message": "warranty"}}, {"payload": {}}, {"private": {}}])
+def test_what_is_no_message_never_leaves(
+    change: Json, channel: AmazonChannel, store: StoreAccess, amazon: PracticeClient, placed: Json, message: Message
+) -> None:
+    refused = delivered(channel, store, replace(message(placed), **change))
+    assert isinstance(refused, Refused)
+    assert (refused.cause or {})["code"] == "amazon_foreign_update"
+    assert amazon.calls("sendMessage") == []
+
+
+def test_what_was_certainly_not_sent_waits(
+    channel: AmazonChannel, make_store: Callable[..., StoreAccess], store: StoreAccess, amazon: PracticeClient,
+    placed: Json, message: Message,
+) -> None:  # fmt: skip
+    update = message(placed)
+    amazon.fault("sendMessage", "429")
+    throttled = delivered(channel, store, update)
+    assert isinstance(throttled, NotYet)
+    assert (throttled.cause or {})["code"] == "channel_throttled"
+    away = delivered(channel, replace(store, settings={**store.settings, "endpoint": "http://127.0.0.1:9"}), update)
+    assert isinstance(away, NotYet)
+    disconnected = delivered(channel, make_store("na", client_secret="wrong"), update)
+    assert isinstance(disconnected, NotYet)
+    assert received(amazon, placed) == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "when", "sent"),
+    [("500", "before", 0), ("500", "after", 1), ("503", "after", 1), ("drop", "before", 0), ("drop", "after", 1)],
+)
+def test_a_lost_answer_stays_unknown_and_nothing_goes_twice(
+    fault: str, when: str, sent: int,
+    channel: AmazonChannel, store: StoreAccess, amazon: PracticeClient, placed: Json, message: Message,
+) -> None:  # fmt: skip
+    update = message(placed)
+    amazon.fault("sendMessage", fault, when=when)
+    batch = HandedUpdates([update])
+    assert isinstance(channel.deliver(store, batch)[update.id], Unknown)
+    lost = replace(update, private={}, begun=batch.attempts[0])
+    assert channel.look_up(store, [lost]) == {update.id: Unknown()}
+    assert len(amazon.calls("sendMessage")) == 1
+    assert len(received(amazon, placed)) == sent
+
+
+def test_an_answer_that_comes_too_late_is_lost(
+    channel: AmazonChannel, store: StoreAccess, amazon: PracticeClient, placed: Json, message: Message,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(client, "TIMEOUT", httpx.Timeout(0.3))
+    amazon.fault("sendMessage", "slow", seconds=1)
+    assert isinstance(delivered(channel, store, message(placed)), Unknown)
+    assert len(amazon.calls("sendMessage")) == 1
+
+
+def test_half_an_answer_of_success_is_success(
+    channel: AmazonChannel, store: StoreAccess, amazon: PracticeClient, placed: Json, message: Message
+) -> None:
+    amazon.fault("sendMessage", "garbage")
+    assert delivered(channel, store, message(placed)) == Effective()
+    assert received(amazon, placed) == ["Which color?"]
+
+
+# --- The text ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", [None, "400", "403", "429", "500", "drop"])
+def test_the_text_is_in_no_log_no_report_and_no_outcome(
+    fault: str | None, channel: AmazonChannel, store: StoreAccess, amazon: PracticeClient, placed: Json,
+    message: Message, reported: list[Call], caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    update = message(placed, "digitalAccessKey", SECRET)
+    if fault:
+        amazon.fault("sendMessage", fault, times=2)
+    with caplog.at_level(logging.DEBUG), structlog.testing.capture_logs() as logged:
+        outcome = delivered(channel, store, update)
+    [call] = [one for one in reported if one.operation == "sendMessage"]
+    assert call.updates == (update.id,)
+    everything = [repr(outcome), repr(update), repr(logged), caplog.text]
+    everything += [str(getattr(call, field.name)) for field in fields(call)]
+    assert not any("7QX2" in one for one in everything)
+
+
+def test_what_amazon_repeats_of_the_text_is_left_out(
+    channel: AmazonChannel, store: StoreAccess, placed: Json, message: Message, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = SECRET + ".\n" + "Enter it on the first page and keep it well. " * 20
+
+    def answered(said: str) -> Callable[..., httpx.Response]:
+        body = {"errors": [{"code": "InvalidInput", "message": said, "details": ""}]}
+        return lambda *args, **kwargs: httpx.Response(400, json=body)
+
+    for text, said, sentence in (
+        (SECRET, f"The text '{SECRET}' is not allowed.", "The text '…' is not allowed."),
+        (long, f"Not allowed: {long}", "Not allowed: …"),
+        (SECRET, "The text is not allowed.", "The text is not allowed."),
+    ):
+        monkeypatch.setattr(client.Client, "_send", answered(said))
+        assert delivered(channel, store, message(placed, "digitalAccessKey", text)) == Refused(sentence)
