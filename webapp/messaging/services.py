@@ -60,6 +60,12 @@ class NotAllowedNow(Refusal):
     sentence = _l("%(channel)s does not allow this kind of message for this order now.")
 
 
+class NoKindChosen(Refusal):
+    code = "no_message_kind"
+    field = "kind"
+    sentence = _l("Choose a kind of message, and write what the buyer shall read.")
+
+
 class NothingToUndo(Refusal):
     code = "no_message_to_undo"
     sentence = _l("This order has no message that could be undone.")
@@ -130,6 +136,8 @@ def write_message(order: Order, kind: str, text: str, *, actor: Actor) -> Messag
 
 def checked_text(order: Order, kind: str, text: str) -> str:
     """The text as it is sent. Raises `NotAllowedNow` or `Invalid`."""
+    if not kind:
+        raise NoKindChosen
     found = next((one for one in kinds_allowed(order) if one.code == kind), None)
     if found is None:
         raise NotAllowedNow(channel=channel_name(order.store.channel))
