@@ -2,8 +2,8 @@
 
 Amazon lists an application's roles nowhere, so they show by what it answers: a denied operation, a denied data set, or
 open orders without a single name or address. The test takes one search of orders, up to four if Amazon denies data, one
-reading of feeds and one of transactions, and nothing that changes anything. It only takes calls that the sync can
-spare; what there is none for is not asked.
+reading of feeds, one of transactions, and one of the messages that an open order allows, and nothing that changes
+anything. It only takes calls that the sync can spare; what there is none for is not asked.
 """
 
 import re
@@ -14,7 +14,16 @@ from typing import Any
 
 from plugins.amazon.accounts import Account
 from plugins.amazon.asking import named_in, site_of
-from plugins.amazon.client import GET_FEEDS, GET_ORDER, LIST_TRANSACTIONS, SEARCH_ORDERS, Answer, Client, Operation
+from plugins.amazon.client import (
+    GET_FEEDS,
+    GET_MESSAGES,
+    GET_ORDER,
+    LIST_TRANSACTIONS,
+    SEARCH_ORDERS,
+    Answer,
+    Client,
+    Operation,
+)
 from plugins.amazon.datasets import PERSONAL
 from plugins.amazon.errors import (
     AccessDenied,
@@ -33,6 +42,7 @@ TRACKING = "Inventory and Order Tracking"
 SHIPPING = "Direct-to-Consumer Shipping (Restricted)"
 TAX = "Tax Invoicing (Restricted)"
 FINANCE = "Finance and Accounting"
+COMMUNICATION = "Buyer Communication"
 LOOKED_AT = "10"  # orders: one of them will have an address
 RECENT = timedelta(days=30)
 INVENTED = "000-0000000-0000000"  # the number of no order
@@ -47,6 +57,7 @@ LABELS: Mapping[str, LazyString] = {
     "buyers": _l("Names of buyers"),
     "cancellations": _l("Submitting cancellations and refunds"),
     "transactions": _l("Reading transactions"),
+    "messages": _l("Messages to buyers"),
     "shipments": _l("Confirming shipments"),
 }
 SIGNING_IN = ("application", "authorization", "region", "marketplaces")
@@ -119,7 +130,8 @@ class Checking:
             found = self._personal(account)
         except AccessDenied as error:
             return [_check("orders", False, self._denied(account, error))]
-        return [_check("orders", True, _l("Orders can be read.")), _addresses(found), _buyers(found)]
+        read = _check("orders", True, _l("Orders can be read."))
+        return [read, _addresses(found), _buyers(found), self._messages(account, found)]
 
     def _personal(self, account: Account) -> dict[str, list[dict[str, Any]] | None]:
         """Open orders with each of the personal data sets; None for a set that Amazon denies. Raises AccessDenied if
@@ -214,6 +226,28 @@ class Checking:
         except ChannelError as error:
             return _check("transactions", None, str(error))
         return _check("transactions", True, _l("Transactions can be read."))
+
+    def _messages(self, account: Account, found: Mapping[str, list[dict[str, Any]] | None]) -> Check:
+        order = next((one for orders in found.values() for one in orders or ()), None)
+        if order is None:
+            return _check("messages", None, _no_order())
+        path = {"order": str(order.get("orderId"))}
+        params = {"marketplaceIds": str((order.get("salesChannel") or {}).get("marketplaceId"))}
+        try:
+            self._spare(account, GET_MESSAGES, path=path, params=params, renew=False)
+        except AccessDenied:
+            return _check(
+                "messages",
+                False,
+                _l(
+                    "Amazon denies messages to buyers: the application lacks the role “%(role)s”. Add it to your "
+                    "developer profile and to the application, then authorize the application again.",
+                    role=COMMUNICATION,
+                ),
+            )
+        except ChannelError as error:
+            return _check("messages", None, str(error))
+        return _check("messages", True, _l("Buyers can be written to."))
 
 
 def _check(name: str, ok: bool | None, sentence: LazyString | str) -> Check:

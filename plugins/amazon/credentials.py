@@ -49,19 +49,19 @@ GUIDE = (
         url="https://sellercentral.amazon.com",
     ),
     GuideStep(
-        title=_l("Ask for four roles"),
+        title=_l("Ask for five roles"),
         text=_l(
             "In the developer profile choose Inventory and Order Tracking (orders, shipments, cancellations), "
-            "Direct-to-Consumer Shipping (delivery addresses), Tax Invoicing (names of buyers) and Finance and "
-            "Accounting (payments and refunds). The middle two are "
-            "restricted: Amazon asks how you protect the data, and may take some days."
+            "Direct-to-Consumer Shipping (delivery addresses), Tax Invoicing (names of buyers), Finance and "
+            "Accounting (payments and refunds) and Buyer Communication (messages to buyers). The second and the third "
+            "are restricted: Amazon asks how you protect the data, and may take some days."
         ),
         url=f"{_DOCS}direct-to-consumer-shipping-restricted-role",
     ),
     GuideStep(
         title=_l("Add an application"),
         text=_l(
-            "Add an app client for the Selling Partner API and give it the same four roles. It needs no AWS account, "
+            "Add an app client for the Selling Partner API and give it the same five roles. It needs no AWS account, "
             "no IAM role and no AWS keys: Amazon no longer asks for them."
         ),
     ),

@@ -12,7 +12,11 @@ from webapp.api import Check, OrdersWindow, StoreAccess, now
 
 TRACKING, SHIPPING = "“Inventory and Order Tracking”", "“Direct-to-Consumer Shipping (Restricted)”"
 TAX, FINANCE = "“Tax Invoicing (Restricted)”", "“Finance and Accounting”"
-READING = ("searchOrders", "getOrder", "getFeeds", "getMarketplaceParticipations", "listTransactions", "token")
+COMMUNICATION = "“Buyer Communication”"
+READING = (
+    "searchOrders", "getOrder", "getFeeds", "getMarketplaceParticipations", "listTransactions",
+    "getMessagingActionsForOrder", "token",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -43,6 +47,7 @@ GOOD = {
     "buyers": True,
     "cancellations": True,
     "transactions": True,
+    "messages": True,
     "shipments": None,
 }
 
@@ -57,6 +62,7 @@ def test_a_good_store_needs_one_search_and_changes_nothing(
     assert sorted(made) == [
         "getFeeds",
         "getMarketplaceParticipations",
+        "getMessagingActionsForOrder",
         "listTransactions",
         "searchOrders",
         "token",
@@ -76,6 +82,7 @@ def test_connecting_by_itself_makes_no_further_calls(
         ("lacks_shipping", ["addresses"], SHIPPING),
         ("lacks_tax", ["buyers"], TAX),
         ("lacks_finance", ["transactions"], FINANCE),
+        ("lacks_communication", ["messages"], COMMUNICATION),
         ("lacks_tracking", ["orders", "cancellations"], TRACKING),
     ],
 )
@@ -134,7 +141,7 @@ def test_without_an_open_order_the_personal_roles_stay_unknown(
 ) -> None:
     found = checks(make_store("fe", marketplaces="AU"))  # where the practice seller sells nothing
     assert found["marketplaces"].ok is False
-    assert found["addresses"].ok is None
+    assert (found["addresses"].ok, found["messages"].ok) == (None, None)
 
 
 @pytest.mark.parametrize(
