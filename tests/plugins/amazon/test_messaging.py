@@ -203,6 +203,14 @@ def test_an_answer_that_comes_too_late_is_lost(
     assert len(amazon.calls("sendMessage")) == 1
 
 
+def test_an_expired_token_is_renewed_and_one_message_is_sent(
+    channel: AmazonChannel, store: StoreAccess, amazon: PracticeClient, placed: Json, message: Message
+) -> None:
+    amazon.fault("sendMessage", "expired")
+    assert delivered(channel, store, message(placed)) == Effective()
+    assert received(amazon, placed) == ["Which color?"]
+
+
 def test_half_an_answer_of_success_is_success(
     channel: AmazonChannel, store: StoreAccess, amazon: PracticeClient, placed: Json, message: Message
 ) -> None:
