@@ -134,7 +134,13 @@ from webapp.lists.contract import Expansion, ListWords, PlainRow, StatusCard, Su
 from webapp.lists.saved_views import View
 from webapp.live import connection as redis, key as redis_key
 from webapp.messaging.previewing import messages_offered, preview_message
-from webapp.messaging.services import message_refusal, undo_message, undo_message_refusal, write_message
+from webapp.messaging.services import (
+    NoMessageWaits,
+    message_refusal,
+    undo_message,
+    undo_message_refusals,
+    write_message,
+)
 from webapp.money import Money, NotAnAmount, decimals
 from webapp.orders.addresses import address_refusal, change_address, shown as shown_addresses
 from webapp.orders.archiving import archive, archive_refusal, restore, restore_refusal
@@ -318,6 +324,7 @@ __all__ = [
     "Move",
     "NoCreditMemo",
     "NoInvoice",
+    "NoMessageWaits",
     "NoReturn",
     "NotAnAmount",
     "NotCarriedOut",
@@ -514,7 +521,7 @@ __all__ = [
     "undo_cancel",
     "undo_cancel_refusal",
     "undo_message",
-    "undo_message_refusal",
+    "undo_message_refusals",
     "undo_refund",
     "undo_refund_refusal",
     "unit_of_work",

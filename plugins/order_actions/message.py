@@ -1,7 +1,7 @@
 """Write to the buyer by the channel's own messages, of the kinds that it allows for the order now."""
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -10,9 +10,12 @@ from webapp.api import (
     Actor,
     FormField,
     Kind,
+    NoMessageWaits,
     Offered,
     Order,
     OrderAction,
+    PartAction,
+    Place,
     Preview,
     Refusal,
     lazy_gettext as _l,
@@ -20,7 +23,7 @@ from webapp.api import (
     messages_offered,
     preview_message,
     undo_message,
-    undo_message_refusal,
+    undo_message_refusals,
     write_message,
 )
 
@@ -45,7 +48,6 @@ class WriteToBuyer(OrderAction):
     """Write to the buyer; the message waits a moment before it leaves."""
 
     code, label, right, icon = "message", _l("Write to buyer"), "messages.send", "message"
-    counterpart = "undo_message"
     previews = asks_messages = True
     Input = MessageInput
 
@@ -64,21 +66,27 @@ class WriteToBuyer(OrderAction):
         kinds, help_ = messages_offered(order)
         return {"kind": Offered(choices=[(one.code, one.label) for one in kinds], help=help_)}
 
+    def undo(self, order: Order, data: MessageInput) -> tuple[str, Mapping[str, Any]]:
+        return UndoMessage.code, {"message": 0}
+
     def for_version(self, data: MessageInput) -> bool:
         return False  # a message is valid whatever changed on the order; the channel decides
 
 
-class UndoMessage(OrderAction):
+class UndoMessageInput(ActionInput):
+    """A message by its id; 0 is the latest that has not left."""
+
+    message: Annotated[int, FormField(_l("Message to the buyer"), Kind.FIXED)] = 0
+
+
+class UndoMessage(PartAction):
     """Take back a message that has not left yet."""
 
     code, label, right, icon = "undo_message", _l("Undo message"), "messages.send", "player-play"
-    counterpart = "message"
+    place, about, Input, nothing = Place.DOCUMENTS, "message", UndoMessageInput, NoMessageWaits
 
-    def refusal(self, order: Order, actor: Actor) -> Refusal | None:
-        return undo_message_refusal(order, actor)
+    def refusals(self, order: Order, actor: Actor) -> Mapping[int, Refusal | None]:
+        return undo_message_refusals(order)
 
-    def undo(self, order: Order, data: ActionInput) -> None:
-        return None
-
-    def perform(self, order: Order, data: ActionInput, actor: Actor) -> None:
-        undo_message(order, actor=actor)
+    def perform(self, order: Order, data: UndoMessageInput, actor: Actor) -> None:
+        undo_message(order, data.message, actor=actor)

@@ -44,7 +44,7 @@ from webapp.money import Money
 from webapp.orders.amounts import OWN, Place
 from webapp.orders.contract import Amount, Origin
 from webapp.orders.events import record, record_all
-from webapp.orders.models import Order
+from webapp.orders.models import Order, OrderLine
 from webapp.orders.services import (
     ManagedAtChannel,
     comment as add_comment,
@@ -177,13 +177,17 @@ def refund_refusal(order: Order, actor: Actor) -> Refusal | None:
         return TotalWithheld(channel=channel)
     if not shipped:
         return CancelInstead()
-    opened = any(line.open for line in order.lines)
-    left = order.refunded_minor + order.refunding_minor < order.total_minor
-    if left and not opened and any(map(refundable_units, order.lines)):
+    opened, taken = any(line.open for line in order.lines), order.refunded_minor + order.refunding_minor
+    with_units = [line for line in order.lines if refundable_units(line)]
+    if with_units and ((taken < order.total_minor and not opened) or (not taken and any(map(_costs, with_units)))):
         return None  # most often: no amount has to be read
     if Refundable(order):
         return None
     return CancelRest() if opened else NothingToRefund()
+
+
+def _costs(line: OrderLine) -> bool:
+    return (line.total_minor or 0) > 0
 
 
 def is_record_only(order: Order) -> bool:

@@ -8,7 +8,7 @@ from webapp.channels.services import channel_name
 from webapp.clock import now
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.messaging.message_updates import MESSAGE_HOLD
-from webapp.messaging.services import allowed, checked_text, kinds_allowed, problem_of
+from webapp.messaging.services import allowed, checked_text, kinds_allowed, problem_of, silence
 from webapp.messaging.text_rules import phone_in
 from webapp.orders.contract import Preview
 from webapp.orders.models import Order
@@ -17,6 +17,8 @@ from webapp.updates.queries import why_nothing_goes
 
 def messages_offered(order: Order) -> tuple[Sequence[MessageKind], LazyString | str]:
     """The kinds of messages that the channel allows for the order, and a sentence about its answer."""
+    if (refusal := silence(order)) is not None:
+        return (), str(refusal)
     answer, channel = allowed(order), channel_name(order.store.channel)
     if problem := problem_of(answer):
         return kinds_allowed(order), problem

@@ -15,7 +15,7 @@ from webapp.channels.described import message_kinds
 from webapp.channels.messages import MESSAGE, MessageKind
 from webapp.channels.services import channel_name
 from webapp.clock import now
-from webapp.db import db
+from webapp.db import db, once_a_transaction
 from webapp.errors import DeskError, Invalid, Refusal, sentence_of
 from webapp.i18n import lazy_gettext as _l
 from webapp.messaging.message_words import WRITTEN
@@ -41,7 +41,7 @@ class NoMessagesThere(Refusal):
 
 
 class NothingAllowed(Refusal):
-    """The channel was asked a moment ago, and allows nothing."""
+    """The channel was asked, and allows nothing."""
 
     code = "no_message_allowed"
     sentence = _l("%(channel)s allows no message to the buyer of this order now.")
@@ -66,27 +66,34 @@ class NoKindChosen(Refusal):
     sentence = _l("Choose a kind of message, and write what the buyer shall read.")
 
 
-class NothingToUndo(Refusal):
+class NoMessageWaits(Refusal):
     code = "no_message_to_undo"
     sentence = _l("This order has no message that could be undone.")
 
 
 def message_refusal(order: Order, actor: Actor) -> Refusal | None:
-    """Why nobody can write to the buyer of the order; asked by the button and by `write_message`."""
-    channel = channel_name(order.store.channel)
+    """Why the order's channel takes no messages at all; asked by the button, whose form says what is allowed now, and
+    by `write_message`.
+    """
     if MESSAGE not in carried(order.store):
-        return NoMessagesThere(channel=channel)
-    if vault.erased([order.id]):
-        return BuyerIsErased()
+        return NoMessagesThere(channel=channel_name(order.store.channel))
+    return None
+
+
+def silence(order: Order) -> Refusal | None:
+    """Why nothing can be written to the buyer of the order now, though its channel takes messages; None if something
+    can, or if the channel did not answer yet.
+    """
     answer = allowed(order)
-    if answer is not None and not answer.kinds and not answer.problem and is_fresh(answer):
-        return NothingAllowed(channel=channel)
+    if answer is not None and not answer.kinds and not answer.problem:
+        return NothingAllowed(channel=channel_name(order.store.channel))
     return None
 
 
 def allowed(order: Order) -> MessagesAllowed | None:
     """The channel's latest answer; None if it was never asked."""
-    return db.session.get(MessagesAllowed, order.id, populate_existing=True)
+    name = f"messages allowed {order.id}"
+    return once_a_transaction(name, lambda: db.session.get(MessagesAllowed, order.id, populate_existing=True))
 
 
 def is_fresh(answer: MessagesAllowed) -> bool:
@@ -113,11 +120,13 @@ def note_unanswered(order_id: int, problem: DeskError) -> None:
 
 
 def write_message(order: Order, kind: str, text: str, *, actor: Actor) -> Message:
-    """Write to the buyer; the caller holds the order's lock. Raises the refusal of `message_refusal`, `NotAllowedNow`,
-    or `Invalid` for a text that the channel does not take.
+    """Write to the buyer; the caller holds the order's lock. Raises the refusal of `message_refusal` or `silence`,
+    `BuyerIsErased`, `NotAllowedNow`, or `Invalid` for a text that the channel does not take.
     """
-    if refusal := message_refusal(order, actor):
+    if refusal := message_refusal(order, actor) or silence(order):
         raise refusal
+    if vault.erased([order.id]):
+        raise BuyerIsErased
     text = checked_text(order, kind, text)
     row = Message(
         order_id=order.id,
@@ -156,24 +165,27 @@ def checked_text(order: Order, kind: str, text: str) -> str:
     return text
 
 
-def undo_message_refusal(order: Order, actor: Actor) -> Refusal | None:
-    """Why no message of the order can be undone now; asked by the button and by `undo_message`."""
+def undo_message_refusals(order: Order) -> dict[int, Refusal | None]:
+    """By the id of each message that has not left for certain, why it can't be undone now; asked by the button and by
+    `undo_message`.
+    """
+    return {message_id: deciding.undo_refusal(update) for message_id, update in _waiting(order).items()}
+
+
+def undo_message(order: Order, message_id: int = 0, *, actor: Actor) -> None:
+    """Undo a message of the order before it leaves, without an id the latest. The caller holds the order's lock."""
     waiting = _waiting(order)
-    return deciding.undo_refusal(waiting) if waiting else NothingToUndo()
+    update = waiting.get(message_id or max(waiting, default=0))
+    if update is None:
+        raise NoMessageWaits
+    deciding.undo(update, actor=actor)
 
 
-def undo_message(order: Order, *, actor: Actor) -> None:
-    """Undo the order's latest message before it leaves. The caller holds the order's lock."""
-    waiting = _waiting(order)
-    if waiting is None:
-        raise NothingToUndo
-    deciding.undo(waiting, actor=actor)
-
-
-def _waiting(order: Order) -> ChannelUpdate | None:
-    """The update of the order's latest message that has not left."""
+def _waiting(order: Order) -> dict[int, ChannelUpdate]:
+    """The updates of the order's messages that wait to leave, by message."""
     query = select(ChannelUpdate).where(ChannelUpdate.order_id == order.id, ChannelUpdate.kind == MESSAGE)
-    return db.session.scalar(query.where(ChannelUpdate.state.in_(WAITING)).order_by(ChannelUpdate.id.desc()).limit(1))
+    found = db.session.scalars(query.where(ChannelUpdate.state.in_(WAITING)))
+    return {update.source_id: update for update in found if update.source_id is not None}
 
 
 def kind_name(channel: str, code: str) -> str:

@@ -25,12 +25,10 @@ def ask_soon(order: Order) -> None:
     if answer is not None and not answer.problem and is_fresh(answer):
         return
     try:
-        first = connection().set(key("messages", str(order.id)), 1, nx=True, ex=int(FRESH.total_seconds()))
+        if connection().set(key("messages", str(order.id)), 1, nx=True, ex=int(FRESH.total_seconds())):
+            ask_allowed.send((order.id,))
     except RedisError:  # no worker would ask either
         return
-    if first:
-        with unit_of_work():
-            ask_allowed.enqueue(order.id)
 
 
 def ask_now(order: Order) -> None:

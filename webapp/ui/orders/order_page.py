@@ -39,7 +39,7 @@ from webapp.hooks.fence import PluginFailed
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
 from webapp.jobs.telling import missed_of
 from webapp.messaging.queries import thread_of
-from webapp.messaging.services import kind_name
+from webapp.messaging.services import kind_name, undo_message_refusals
 from webapp.orders import addresses, of_buyer
 from webapp.orders.cancel_requests import is_answered_elsewhere, request_of
 from webapp.orders.contract import OrderAction, Place
@@ -420,6 +420,7 @@ class OrderView:
         found = thread_of(self.order, self.actor)
         if found is None:
             return None
+        waits = undo_message_refusals(self.order)
         store, carried_by = self.order.store, {update["id"]: update for update in self.updates}
         return [
             {
@@ -429,6 +430,13 @@ class OrderView:
                 "at": one.message.written_at,
                 "by": shown.author_of(one.message, store),
                 "carried": carried_by.get(one.update_id),
+                "acts": document_acts(
+                    self.order,
+                    ["undo_message"] if waits.get(one.message.id, True) is None else [],
+                    {"message": one.message.id},
+                    self.actor,
+                    version=None,
+                ),
             }
             for one in found
         ]
