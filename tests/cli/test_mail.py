@@ -8,7 +8,8 @@ from flask import Flask
 from tests.cli.conftest import Command
 from tests.mail_server import Postbox, mail_server, set_up
 from tests.ports import unused_port
-from webapp.db import unit_of_work
+from webapp.accounts.models import User
+from webapp.db import db, unit_of_work
 from webapp.mail import queue
 from webapp.mail.composing import Letter
 from webapp.mail.jobs import send_mail
@@ -48,3 +49,16 @@ def test_a_test_says_what_the_server_says(cli: Command, postbox: Postbox) -> Non
     set_up(port=unused_port())
     failed = cli("mail", "test", "mia@example.com")
     assert (failed.code, "can't be reached" in failed.err) == (1, True)
+
+
+def test_a_link_goes_to_its_person_by_mail_in_their_language(cli: Command, postbox: Postbox) -> None:
+    made = cli("user", "create", "--email", "ada@desk.test", "--role", "clerk", "--json").document
+    with unit_of_work():
+        db.session.get_one(User, made["id"]).language = "fr"
+    again = cli("user", "link", "--email", "ada@desk.test", "--json").document
+    send_mail()
+    assert [one["To"] for one in postbox.mails] == ["ada@desk.test"] * 2
+    first, second = (one.get_content() for one in postbox.mails)
+    assert made["url"] in first
+    assert again["url"] in second
+    assert ("Hello" in first, "Bonjour" in second) == (True, True)

@@ -1,5 +1,6 @@
 """The queue of outgoing mail, against a real server."""
 
+import smtplib
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -62,6 +63,7 @@ def test_what_a_mail_says_is_sealed(postbox: Postbox) -> None:
     ("command", "answer", "state"),
     [
         ("MAIL", "451 4.3.0 Come back later", MailState.QUEUED),
+        ("MAIL", "530 5.7.0 Sign in first", MailState.QUEUED),  # it is about the desk, not about this mail
         ("RCPT", "450 4.2.2 Mailbox full", MailState.QUEUED),
         ("RCPT", "550 5.1.1 <mia@example.com>: unknown", MailState.REFUSED),
         ("DATA", "452 4.3.1 No room", MailState.QUEUED),
@@ -156,6 +158,54 @@ def test_a_worker_that_lost_its_claim_sends_nothing(postbox: Postbox, monkeypatc
     send_mail()
     assert len(postbox.mails) == 1
     assert found(mail)[0] == MailState.SENT
+
+
+def test_an_address_with_other_letters_leaves_as_servers_take_it_or_is_refused(postbox: Postbox) -> None:
+    with unit_of_work():
+        domain = queue.put(queue.TEST, Letter("info@müller.example", "a", "b"))
+        person = queue.put(queue.TEST, Letter("jürgen@example.com", "a", "b"))
+    send_mail()
+    assert [one["To"] for one in postbox.mails] == ["info@xn--mller-kva.example"]
+    assert found(domain)[0] == MailState.SENT
+    assert found(person) == (MailState.REFUSED, str(server.NoSuchAddress()))
+
+
+def test_a_server_that_hangs_up_costs_one_mail_a_try(postbox: Postbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, third = put(), put(), put()
+
+    def hangs_up(self: smtplib.SMTP, *given: Any) -> Any:
+        if postbox.mails:
+            raise smtplib.SMTPServerDisconnected("enough for today")
+        return mail(self, *given)
+
+    mail = smtplib.SMTP.mail
+    monkeypatch.setattr(smtplib.SMTP, "mail", hangs_up)
+    send_mail()
+    assert [found(one)[0] for one in (first, second, third)] == [MailState.SENT, MailState.QUEUED, MailState.QUEUED]
+    assert [one.tries for one in (second, third)] == [1, 0]
+
+
+def test_a_bug_with_one_mail_is_no_endless_loop(postbox: Postbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = put()
+    with monkeypatch.context() as patched:
+        patched.setattr(queue, "compose", lambda *given: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            send_mail()
+    assert found(row) == (MailState.QUEUED, str(queue.MailFailed()))
+    with time_machine.travel(now() + timedelta(minutes=2)):
+        send_mail()
+    assert found(row)[0] == MailState.SENT
+
+
+def test_what_nobody_tried_in_time_is_never_sent(postbox: Postbox, operator: Actor) -> None:
+    with unit_of_work():
+        link = queue.put(queue.SIGN_IN_LINK, LETTER, life=timedelta(hours=24))
+    with time_machine.travel(now() + timedelta(hours=25)):
+        send_mail()
+        assert found(link) == (MailState.REFUSED, str(queue.MailExpired()))
+        with pytest.raises(queue.LinkEnded), unit_of_work():
+            queue.send_again(link.id, actor=operator)
+    assert postbox.mails == []
 
 
 def test_without_a_server_mails_wait_and_are_given_up_in_the_end(postbox: Postbox) -> None:

@@ -8,6 +8,7 @@ import click
 from flask import current_app, url_for
 
 from webapp.accounts import people, services as accounts
+from webapp.accounts.link_mail import mail_link
 from webapp.audit.actor import Actor
 from webapp.audit.rights import BUILT_IN
 from webapp.channels.shops import find_shop
@@ -17,6 +18,7 @@ from webapp.cli.text import pairs, table
 from webapp.clock import iso
 from webapp.config import PORT, configuration
 from webapp.db import unit_of_work
+from webapp.mail.jobs import send_mail
 
 _COLUMNS = ("email", "name", "role", "state", "signed_in_at", "sessions")
 _ROLES = f"One of: {', '.join(BUILT_IN)}; or one that was added (role list)."
@@ -57,7 +59,7 @@ def create(door: Door, email: str, role: str, name: str, shops: Sequence[str], p
         )
         document = {"id": made.id, "email": made.email, "role": made.role, "name": made.name}
         token = accounts.make_link(made, actor=door.actor) if password_hash is None else None
-    url = address("sign_in.link", token=token) if token else None
+    url = _link(email, token) if token else None
     door.show(document | {"url": url}, pairs(document) + ([url] if url else []))
 
 
@@ -158,8 +160,17 @@ def link(door: Door, email: str | None) -> None:
     else:
         with unit_of_work():
             token = people.make_link_for(accounts.get_user(email).id, actor=door.actor)
-        url = address("sign_in.link", token=token)
+        url = _link(email, token)
     door.show({"url": url, "email": email}, [url])
+
+
+def _link(email: str, token: str) -> str:
+    """The full address of a person's new link, which also goes to them by mail where the desk can send mail."""
+    url = address("sign_in.link", token=token)
+    with unit_of_work():
+        if mail_link(accounts.get_user(email), url):
+            send_mail.enqueue()
+    return url
 
 
 def first_link() -> str:

@@ -9,7 +9,7 @@ from email.policy import SMTP
 from email.utils import format_datetime
 
 from webapp.i18n import gettext as _
-from webapp.mail.server import Sender
+from webapp.mail.server import Sender, ascii_address
 from webapp.vault.key_file import open_secret, seal_secret
 
 
@@ -31,10 +31,10 @@ class Letter:
 
 
 def compose(letter: Letter, sender: Sender, number: int, at: datetime) -> EmailMessage:
-    """The mail with this number in the queue: a mail that is tried again keeps its Message-ID."""
-    message = EmailMessage(policy=SMTP)
+    """The mail with this number in the queue; one that is tried again keeps its Message-ID. Raises `NoSuchAddress`."""
+    message = EmailMessage(policy=SMTP.clone(cte_type="7bit"))  # servers need not take eight bits
     message["From"] = Address(sender.name, addr_spec=sender.address)
-    message["To"] = Address(addr_spec=letter.to)
+    message["To"] = Address(addr_spec=ascii_address(letter.to))
     message["Subject"] = " ".join(letter.subject.split())
     message["Date"] = format_datetime(at)
     message["Message-ID"] = f"<waybill-{number}-{at:%Y%m%d%H%M%S}@{sender.address.rpartition('@')[2]}>"

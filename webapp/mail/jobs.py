@@ -4,7 +4,7 @@ from webapp.db import unit_of_work
 from webapp.jobs import a_moment, job
 from webapp.mail import queue
 
-AT_ONCE = 20  # over one conversation with the server
+AT_ONCE = 5  # over one conversation with the server, which may be slow: others wait for the same worker
 
 
 @job("asking")

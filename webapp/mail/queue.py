@@ -20,9 +20,18 @@ from webapp.errors import DeskError, NotFound, Refusal
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.mail.composing import Letter, compose
 from webapp.mail.models import UNSENT, UNSENT_STATES, Mail, MailState
-from webapp.mail.server import Conversation, LeftUnanswered, MailPutOff, MailRefused, conversation
+from webapp.mail.server import (
+    Conversation,
+    LeftUnanswered,
+    MailPutOff,
+    MailRefused,
+    NoSuchAddress,
+    ascii_address,
+    conversation,
+)
 
-KINDS: dict[str, LazyString] = {"sign_in_link": _l("Sign-in link"), "test": _l("Test")}
+SIGN_IN_LINK, TEST = "sign_in_link", "test"
+KINDS: dict[str, LazyString] = {SIGN_IN_LINK: _l("Sign-in link"), TEST: _l("Test")}
 LIFE = timedelta(days=2)  # how long a mail is tried
 _CLAIMED = timedelta(minutes=10)  # longer than any conversation about one mail
 _WAITS = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15), timedelta(hours=1))  # after each failure
@@ -42,11 +51,32 @@ class NothingToSendAgain(Refusal):
     sentence = _l("Only a mail that was refused, or may not have arrived, can be sent again.")
 
 
-class NoSuchAddress(Refusal):
-    """No mail can be addressed so."""
+class LinkEnded(Refusal):
+    """What the mail says no longer holds."""
 
-    code = "mail_address_unusable"
-    sentence = _l("Its address, or that of the sender, can't be used for mail.")
+    code = "mail_of_ended_link"
+    sentence = _l("The link in this mail no longer works: make a new one.")
+
+
+class MailExpired(Refusal):
+    """Nothing tried to send it for as long as it makes sense."""
+
+    code = "mail_expired"
+    sentence = _l("It was not sent in time: no worker was there to send it.")
+
+
+class MailFailed(DeskError):
+    """Sending it failed with a bug, which is in the log."""
+
+    code = "mail_failed"
+    sentence = _l("Sending it failed. The log has the reason.")
+
+
+class UnknownMail(NotFound):
+    """No mail has this id."""
+
+    code = "unknown_mail"
+    sentence = _l("No mail here goes by “%(name)s”.")
 
 
 def put(kind: str, letter: Letter, *, life: timedelta = LIFE) -> Mail:
@@ -61,19 +91,23 @@ def put(kind: str, letter: Letter, *, life: timedelta = LIFE) -> Mail:
 def send_again(mail_id: int, *, actor: Actor) -> None:
     """Queue a mail that was refused, or of which nobody knows whether it arrived."""
     actor.needs("settings.edit")
+    actor.needs_all_shops()
     mail = get(mail_id)
     db.session.refresh(mail, with_for_update=True)
     if mail.state not in (MailState.REFUSED, MailState.UNKNOWN):
         raise NothingToSendAgain
-    mail.state, mail.claim, mail.problem, mail.tries = MailState.QUEUED, None, None, 0
-    mail.next_at, mail.ends_at = now(), now() + LIFE
+    if mail.kind == SIGN_IN_LINK and mail.ends_at <= now():
+        raise LinkEnded
+    mail.state, mail.claim, mail.problem, mail.tries, mail.next_at = MailState.QUEUED, None, None, 0, now()
+    if mail.kind != SIGN_IN_LINK:
+        mail.ends_at = now() + LIFE
     audit("mail_sent_again", actor=actor, mail=mail.id)
 
 
 def get(mail_id: int) -> Mail:
-    """The mail with this id; raises `NotFound`."""
+    """The mail with this id; raises `UnknownMail`."""
     if (mail := db.session.get(Mail, mail_id)) is None:
-        raise NotFound(name=mail_id)
+        raise UnknownMail(name=mail_id)
     return mail
 
 
@@ -131,23 +165,23 @@ def send_due(most: int) -> int:
                 mail = following
     except DeskError as problem:  # no mail can leave now
         _put_off(mail, problem)
+    except Exception:
+        _put_off(mail, MailFailed())
+        raise
     return 0
 
 
 def _send(mail: _Claimed, server: Conversation) -> None:
     letter = Letter.opened(mail.sealed)
     try:
-        message = compose(letter, server.sender, mail.id, mail.created_at)
-    except ValueError:
-        _moved(mail, state=MailState.REFUSED, problem=NoSuchAddress().stored(), claim=None)
-        return
-    try:
-        server.send(message, letter.to, lambda: _moved(mail, MailState.QUEUED, state=MailState.LEAVING))
+        message, to = compose(letter, server.sender, mail.id, mail.created_at), ascii_address(letter.to)
+        server.send(message, to, lambda: _moved(mail, MailState.QUEUED, state=MailState.LEAVING))
     except MailPutOff as problem:
         _put_off(mail, problem)
-    except (MailRefused, LeftUnanswered) as problem:
-        state = MailState.REFUSED if isinstance(problem, MailRefused) else MailState.UNKNOWN
-        _moved(mail, state=state, problem=problem.stored(), claim=None)
+    except (MailRefused, NoSuchAddress) as problem:
+        _moved(mail, state=MailState.REFUSED, problem=problem.stored(), claim=None)
+    except LeftUnanswered as problem:
+        _moved(mail, state=MailState.UNKNOWN, problem=problem.stored(), claim=None)
     else:
         _moved(mail, MailState.LEAVING, state=MailState.SENT, sent_at=now(), sealed=None, problem=None, claim=None)
 
@@ -176,7 +210,11 @@ def _put_off(mail: _Claimed, problem: DeskError) -> None:
 
 
 def _end_lost() -> None:
-    """Mails whose worker died while the server was given their text: nobody can know whether they left."""
+    """Mails whose worker died while the server was given their text, of which nobody can know whether they left; and
+    those that nobody tried in time.
+    """
+    late = update(Mail).where(_DUE, Mail.state == MailState.QUEUED, Mail.next_at <= now(), Mail.ends_at <= now())
+    _rows(late.values(state=MailState.REFUSED, claim=None, problem=MailExpired().stored()))
     lost = update(Mail).where(_DUE, Mail.state == MailState.LEAVING, Mail.next_at <= now())
     _rows(lost.values(state=MailState.UNKNOWN, claim=None, problem=LeftUnanswered().stored()))
 

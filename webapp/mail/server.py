@@ -21,11 +21,11 @@ _ADDRESS = re.compile(r"\S+@\S+")
 
 
 def _address(text: str) -> None:
-    try:
-        if text:
-            validate_email(text, check_deliverability=False)
-    except EmailNotValidError:
-        raise ValueError(_l("is no e-mail address.")) from None
+    if text:
+        try:
+            ascii_address(text)
+        except NoSuchAddress:
+            raise ValueError(_l("is no e-mail address.")) from None
 
 
 HOST = Setting(
@@ -44,6 +44,13 @@ PASSWORD = Setting(name="password", label=_l("Password"), secret=True)
 SENDER = Setting(name="sender", label=_l("Sender's address"), compact=True, check=_address)
 SENDER_NAME = Setting(name="sender_name", label=_l("Sender's name"))
 MAIL = SettingsGroup("mail", _l("Outgoing mail"), (HOST, PORT, SECURITY, USER, PASSWORD, SENDER, SENDER_NAME))
+
+
+class NoSuchAddress(Refusal):
+    """A mail can't be addressed so, or not be from there."""
+
+    code = "mail_address_unusable"
+    sentence = _l("Its address, or that of the sender, can't be used for mail.")
 
 
 class MailNotSetUp(Refusal):
@@ -94,6 +101,17 @@ class Sender:
     name: str
 
 
+def ascii_address(address: str) -> str:
+    """An address as every server takes it. Raises `NoSuchAddress`."""
+    try:
+        found = validate_email(address, check_deliverability=False, test_environment=True).ascii_email
+    except EmailNotValidError:
+        found = None
+    if found is None:  # letters beyond ASCII before the @, which few servers take
+        raise NoSuchAddress
+    return found
+
+
 def is_set_up() -> bool:
     """Whether the desk can send mail."""
     return bool(HOST.of() and SENDER.of())
@@ -102,22 +120,23 @@ def is_set_up() -> bool:
 class Conversation:
     """A conversation with the server, over which any number of mails leave."""
 
-    def __init__(self, smtp: smtplib.SMTP, sender: Sender) -> None:
-        self._smtp, self.sender = smtp, sender
+    def __init__(self, smtp: smtplib.SMTP, host: str, sender: Sender) -> None:
+        self._smtp, self._host, self.sender = smtp, host, sender
 
     def send(self, message: EmailMessage, to: str, leaving: Callable[[], bool]) -> None:
         """Give a mail to the server. `leaving` is called before the server is given the text, and may still say no;
         then nothing is sent.
 
-        Raises `MailPutOff`, `MailRefused`, or `LeftUnanswered` where nobody can know.
+        Raises `MailPutOff`, `MailRefused`, `LeftUnanswered` where nobody can know, or `ServerUnreachable` if the
+        conversation ended before.
         """
         try:
-            self._expect(*self._smtp.mail(self.sender.address))
+            self._expect(*self._smtp.mail(self.sender.address), refuses=MailPutOff)  # it is not about this mail
             self._expect(*self._smtp.rcpt(to))
         except (OSError, smtplib.SMTPException) as error:
-            raise MailPutOff(answer=type(error).__name__) from None
+            raise ServerUnreachable(host=self._host, problem=_reason(error)) from None
         if not leaving():
-            self._smtp.rset()
+            self._reset()
             return
         try:
             self._expect(*self._smtp.data(message.as_bytes()))
@@ -126,23 +145,27 @@ class Conversation:
         except (OSError, smtplib.SMTPException):
             raise LeftUnanswered from None
 
-    def _expect(self, code: int, answer: bytes | str) -> None:
+    def _expect(self, code: int, answer: bytes | str, *, refuses: type[Refusal] | None = None) -> None:
         if 200 <= code < 300:
             return
+        self._reset()
+        raise (refuses or (MailRefused if code >= 500 else MailPutOff))(answer=f"{code} {_said(answer)}")
+
+    def _reset(self) -> None:
         with suppress(OSError, smtplib.SMTPException):
             self._smtp.rset()
-        raise (MailRefused if code >= 500 else MailPutOff)(answer=f"{code} {_said(answer)}")
 
 
 @contextmanager
 def conversation() -> Iterator[Conversation]:
-    """A conversation with the server of the desk's settings. Raises `MailNotSetUp`, `ServerUnreachable` or
-    `SignInRefused`.
+    """A conversation with the server of the desk's settings. Raises `MailNotSetUp`, `NoSuchAddress` for the sender's,
+    `ServerUnreachable` or `SignInRefused`.
     """
     given = MAIL.read()
-    host, sender = str(given["host"]), Sender(str(given["sender"]), str(given["sender_name"]))
-    if not (host and sender.address):
+    host = str(given["host"])
+    if not (host and given["sender"]):
         raise MailNotSetUp
+    sender = Sender(ascii_address(str(given["sender"])), str(given["sender_name"]))
     try:
         smtp = _open(host, int(given["port"]), str(given["security"]))
     except (OSError, smtplib.SMTPException) as error:
@@ -158,7 +181,7 @@ def conversation() -> Iterator[Conversation]:
         smtp.close()
         raise ServerUnreachable(host=host, problem=_reason(error)) from None
     try:
-        yield Conversation(smtp, sender)
+        yield Conversation(smtp, host, sender)
     finally:
         with suppress(OSError, smtplib.SMTPException):
             smtp.quit()

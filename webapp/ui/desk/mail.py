@@ -50,7 +50,7 @@ def test() -> Response:
         with unit_of_work():
             if not is_set_up():
                 raise MailNotSetUp
-            queue.put("test", test_letter(current_person().email))
+            queue.put(queue.TEST, test_letter(current_person().email))
             send_mail.enqueue()
     except DeskError as error:
         flash(str(error), "bad")

@@ -34,9 +34,7 @@ def change(code: str) -> Response | tuple[str, int]:
     """Store one group's values."""
     form, status = stored_form(DESK, code)
     if status != 200:
-        return page(
-            "desk/settings/index.html", groups=group_forms(DESK, _url_of, typed={code: form}, but=(MAIL,))
-        ), status
+        return _page({code: form}), status
     flash(_("Saved."), "good")
     return redirect(url_for(".index"))
 
