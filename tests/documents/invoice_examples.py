@@ -166,7 +166,7 @@ def memo(**changed: Any) -> InvoiceContent:
     rows = [row("11.90", "1.98", rate="0.2"), row("3.00", "0.50", sku="BOWL-1", title="Un bol", units=0, rate="0.2")]
     extras = [extra(None, "-2.00", "0.00", title="Frais de remise en stock"), extra(None, "1.00", "0.00")]
     given = {"kind": Kind.CREDIT_MEMO, "number": "A-2026-000003", "corrects": ("R-2026-000017",)}
-    notes = {"reverse_charge": True, "notes": ("Retour du 27 novembre.",)}
+    notes = {"notes": ("Autoliquidation : TVA due par le preneur.", "Retour du 27 novembre.")}
     return content(rows, extras, **given | notes | changed)
 
 

@@ -239,7 +239,7 @@ def test_a_memo_names_its_invoice_and_what_is_taken_back() -> None:
     assert cells(found.rows)[1] == [["Un bol", "BOWL-1"], [""], [""], ["20%"], ["€0.50"], ["€3.00"]]
     assert [cell[0] for cell in cells(found.rows)[2:]] == [["Frais de remise en stock"], ["Adjustment"]]
     assert [(text.text, text.style) for text in found.closing][1:] == [
-        ("Reverse charge: the recipient owes the VAT.", Style.STRONG),
+        ("Autoliquidation : TVA due par le preneur.", Style.PLAIN),
         ("Retour du 27 novembre.", Style.PLAIN),
     ]
 

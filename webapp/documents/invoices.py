@@ -134,7 +134,6 @@ class InvoiceContent:
     tax: Money  # as recorded: the sum of the rows' taxes
     total: Money  # as recorded: the sum of the rows' totals
     through_channel: bool = False  # whether the channel carried the money: the buyer's payment, or the refund
-    reverse_charge: bool = False
     notes: Sequence[str] = ()  # in the document's language
     footer: str = ""  # the seller's last lines
     practice: bool = False
@@ -365,8 +364,6 @@ class _Composer:
             yield Text(price, Style.NOTE)
         if content.payment:
             yield Text(content.payment)
-        if content.reverse_charge:
-            yield Text(_("Reverse charge: the recipient owes the VAT."), Style.STRONG)
         yield from (Text(note) for note in content.notes)
         if content.footer:
             yield Text(content.footer, Style.NOTE)
