@@ -81,6 +81,7 @@ def test_the_desks_own_settings_of_a_store_are_known(cli: Command, store: Store)
         ("invoices", "invoice_from", ""),
         ("invoices", "invoice_channel_fulfilled", False),
         ("refunds", "refund_hold", 60),
+        ("messages", "message_hold", 60),
         ("leaving", "reread_after", 10),
     ]
     where = ("settings", "set", "buyers", "--store", store.name)
@@ -155,6 +156,7 @@ def test_a_store_whose_channel_was_left_out_lists_its_other_settings(cli: Comman
         "buyers",
         "invoices",
         "leaving",
+        "messages",
         "outward",
         "printing",
         "refunds",
@@ -257,6 +259,7 @@ def test_a_group_that_fails_is_named_and_the_others_are_listed(
         "buyers",
         "invoices",
         "leaving",
+        "messages",
         "outward",
         "printing",
         "refunds",

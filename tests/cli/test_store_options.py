@@ -59,6 +59,7 @@ def test_every_option_is_listed_with_its_choices(cli: Command, store: Store, tok
         "invoice_from",
         "invoice_channel_fulfilled",
         "refund_hold",
+        "message_hold",
         "reread_after",
     ]
     assert rows["key"] == {

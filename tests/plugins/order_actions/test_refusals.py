@@ -17,6 +17,7 @@ from webapp.errors import Refusal
 from webapp.fulfillment import canceling, cancellations, correcting, services as shipping, taking_back, unshipping
 from webapp.hooks import hooks
 from webapp.i18n import force_locale
+from webapp.messaging import services as messaging
 from webapp.orders import addresses, archiving, contract as acts, holds, organizing, services as acting
 from webapp.orders.models import Order, OrderLine
 from webapp.orders.queries import find_order
@@ -29,7 +30,7 @@ from webapp.updates.models import ChannelUpdate, UpdateState
 Take = Callable[..., list[Order]]
 MODULES = (
     acts, acting, billing, memos, corrections, transactions, shipping, canceling, cancellations, correcting,
-    taking_back, unshipping, holds, organizing, archiving, addresses, updates, owing, returns,
+    taking_back, unshipping, holds, organizing, archiving, addresses, updates, owing, returns, messaging,
 )  # fmt: skip
 NOT_OF_BUTTONS = {
     acting.KeyReused: "of a form that was sent twice",
@@ -59,12 +60,17 @@ NOT_OF_BUTTONS = {
     taking_back.NoConfirmationOwed: "of one package of several, beside which it stands",
     unshipping.UnitsSettled: "of one package of several, beside which it stands",
     unshipping.UnitsAtChannel: "of one package of several, beside which it stands",
+    messaging.NothingAllowed: "of the form of a message, which says what is allowed",
+    messaging.NotAllowedNow: "of the form of a message, which says what is allowed",
+    messaging.NoKindChosen: "of the form of a message, which says what is allowed",
+    messaging.BuyerIsErased: "of the form of a message, which says what is allowed",
     returns.TooManyToReturn: "of the form of a return, which is offered",
     returns.ReturnDecided: "of one return of several, beside which it stands",
     returns.NotOnItsWay: "of one return of several, beside which it stands",
     returns.NothingToInspect: "of one return of several, beside which it stands",
     returns.ReturnEnded: "of one return of several, beside which it stands",
     returns.NothingAccepted: "of one return of several, beside which it stands",
+    returns.MoreThanAccepted: "of the form of a refund that is about a return, which offers no more",
     returns.RefundedOutside: "of one return of several, beside which it stands",
 }
 
