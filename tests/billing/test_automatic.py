@@ -25,7 +25,7 @@ from webapp.billing.automatic import (
 )
 from webapp.billing.models import Invoice, InvoiceDue
 from webapp.billing.remaining import Remaining
-from webapp.billing.services import UNTAXED, issue_invoice
+from webapp.billing.services import UNTAXED, NothingOnInvoice, issue_invoice
 from webapp.billing.taxes import TAXES
 from webapp.channels.incoming import INVOICE_BY_CHANNEL, ChannelStage, Component, FulfilledBy, IncomingAmount
 from webapp.channels.models import Shop, Store
@@ -227,6 +227,43 @@ def test_amounts_without_a_unit_are_left_to_people(store: Store, take: Take, wor
     take(again(told, lines=line_again(told, amounts=dearer, total=1320), total=1320))
     work()
     assert issued() == [(order.id, 1200)]
+
+
+def test_a_tip_that_appears_after_the_invoice_is_left_to_people_whole(
+    store: Store, take: Take, mia: Actor, work: Work
+) -> None:
+    switch(store)
+    told = incoming_order()
+    [order] = take(told)
+    ship(order, actor=mia)
+    work()
+    take(again(told, amounts=(IncomingAmount(Component.TIP, 300),), total=1500))
+    work()
+    assert issued() == [(order.id, 1200)]
+    with pytest.raises(NothingOnInvoice), unit_of_work():
+        issue_invoice(locked(order), {}, actor=mia)
+    with unit_of_work():
+        issue_invoice(locked(order), actor=mia)
+    assert issued() == [(order.id, 1200), (order.id, 300)]
+
+
+def test_shipping_of_the_order_that_was_kept_off_waits_for_the_last_line_and_comes_without_a_tip(
+    store: Store, take: Take, mia: Actor, work: Work
+) -> None:
+    switch(store)
+    own = (IncomingAmount(Component.SHIPPING, 500),)
+    told = incoming_order([incoming_line("MUG"), incoming_line("CUP")], amounts=own, total=2900)
+    [order] = take(told)
+    mug, cup = (line.id for line in order.lines)
+    with unit_of_work():
+        issue_invoice(locked(order), components={"shipping": False}, actor=mia)
+    ship(order, {mug: 1}, actor=mia)
+    work()
+    assert issued() == [(order.id, 2400)]
+    take(again(told, amounts=(*own, IncomingAmount(Component.TIP, 300)), total=3200))
+    ship(order, {cup: 1}, actor=mia)
+    work()
+    assert issued() == [(order.id, 2400), (order.id, 500)]
 
 
 def test_what_somebody_kept_off_an_invoice_follows_once_all_is_shipped(

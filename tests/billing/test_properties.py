@@ -1,24 +1,31 @@
-"""Any sequence of partial invoices, by units and by component, in any currency, adds up to the mirror by component,
-never exceeds it, and has numbers without a gap.
+"""Any sequence of partial invoices, by units and by component, by hand and by themselves as the order ships, in any
+currency, adds up to the mirror by component, never exceeds it, and has numbers without a gap.
 """
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 from sqlalchemy import func, select
 
 from webapp.audit.actor import Actor
+from webapp.billing.automatic import AUTOMATIC, NothingDue, When, issue_due
 from webapp.billing.models import Invoice
+from webapp.billing.queries import invoices_of
 from webapp.billing.remaining import Remaining
-from webapp.billing.services import NothingOnInvoice, issue_invoice
+from webapp.billing.services import NothingOnInvoice, NothingToInvoice, issue_invoice
 from webapp.channels.incoming import Component, IncomingAmount, IncomingLine
-from webapp.channels.models import NumberSequence
+from webapp.channels.models import NumberSequence, Store
+from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import Invalid
+from webapp.fulfillment.contract import PackageInput
+from webapp.fulfillment.services import ship_order
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
+from webapp.settings.services import store_all
 from webapp.testing import incoming_line, incoming_order
 
 Take = Callable[..., list[Order]]
@@ -45,16 +52,40 @@ lines = st.lists(
     min_size=1,
     max_size=3,
 )
-Step = tuple[list[int] | None, dict[str, bool]]  # units by line, or everything; all or nothing of a component
-units = st.none() | st.lists(st.integers(0, 3), min_size=3, max_size=3)
-steps = st.lists(
-    st.tuples(units, st.dictionaries(st.sampled_from([str(one) for one in Component if one != "item"]), st.booleans())),
-    max_size=6,
-)
+Invoiced = tuple[list[int] | None, dict[str, bool]]  # units by line, or everything; all or nothing of a component
+Step = Invoiced | list[int] | None  # or units that ship; None: what is due is invoiced by itself
+some = st.lists(st.integers(0, 3), min_size=3, max_size=3)
+choices = st.dictionaries(st.sampled_from([str(one) for one in Component if one != "item"]), st.booleans())
+steps = st.lists(st.one_of(st.tuples(st.none() | some, choices), some, st.none()), max_size=8)
 
 
 def within(whole: int, part: int) -> bool:
     return min(0, whole) <= part <= max(0, whole)
+
+
+def ship(order: Order, wanted: Sequence[int], *, actor: Actor) -> None:
+    with unit_of_work():
+        row = locked(order)
+        pairs = zip(row.lines, wanted, strict=False)
+        if units := {line.id: units for line, want in pairs if (units := min(want, line.open))}:
+            ship_order(row, [PackageInput("dhl", "JD0001", lines=units)], actor=actor)
+
+
+def is_invoiced_by_itself(order: Order, *, actor: Actor) -> bool:
+    """Invoice what is due; an amount without units only if somebody kept it off an invoice, and then all of it."""
+    with unit_of_work():
+        row = locked(order)
+        before, kept_off = Remaining(row), {one for old in invoices_of(row) for one in old.terms.get("left_out", ())}
+        try:
+            [invoice] = issue_due([row], actor=actor)
+        except (NothingDue, NothingToInvoice):
+            return False
+        assert invoice.total_minor > 0
+        if not any(part.units for part in invoice.lines):
+            assert not before.units
+            assert {part.component for part in invoice.lines} <= kept_off
+            assert not {part.component for part in invoice.lines} & Remaining(row).components.keys()
+    return True
 
 
 @given(
@@ -65,6 +96,7 @@ def within(whole: int, part: int) -> bool:
 )
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_partial_invoices_add_up(
+    store: Store,
     take: Take,
     mia: Actor,
     currency: str,
@@ -72,10 +104,21 @@ def test_partial_invoices_add_up(
     own: tuple[IncomingAmount, ...],
     steps: Sequence[Step],
 ) -> None:
+    since = (now() - timedelta(days=3)).date().isoformat()
+    with unit_of_work():
+        its = db.session.get_one(Store, store.id)
+        store_all(AUTOMATIC, {"invoices": When.SHIPPED, "invoice_from": since}, its)
     [order] = take(incoming_order(told, amounts=own, currency=currency, total=1))
     first = db.session.scalar(select(func.count()).select_from(Invoice)) or 0
     issued = 0
-    for wanted, components in [*steps, (None, {})]:
+    for step in [*steps, (None, {})]:
+        if isinstance(step, list):
+            ship(order, step, actor=mia)
+            continue
+        if step is None:
+            issued += is_invoiced_by_itself(order, actor=mia)
+            continue
+        wanted, components = step
         with unit_of_work():
             row = locked(order)
             left = Remaining(row)

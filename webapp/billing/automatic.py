@@ -147,7 +147,10 @@ def due_parts(order: Order, actor: Actor) -> list[Part]:
     if WHEN.of(order.store) == When.SHIPPED or order.buyer_wants_cancel:  # who asks to cancel is not charged before
         left = {line.id: min(remaining.units.get(line.id, 0), line.shipped - line.invoiced) for line in order.lines}
         chosen = {line_id: units for line_id, units in left.items() if units > 0}
-    parts = remaining.parts(chosen, None if chosen else _left_out(order, remaining))
+    left_out = {} if chosen else _left_out(order, remaining)
+    if not chosen and not left_out:
+        raise NothingDue
+    parts = remaining.parts(chosen, left_out)
     if sum(part.amount.net for part in parts) <= 0:
         raise NothingDue
     if taxed(order, parts).unknown:

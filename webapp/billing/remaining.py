@@ -88,9 +88,10 @@ class Remaining:
         return list(self._parts(units, amounts))
 
     def _share(self, place: Place, left: Amount, units: Mapping[int, int]) -> Amount:
+        """What goes with these units of an amount, of which nothing goes with none."""
         line_id, _component = place
         if line_id == OWN:
-            return share(left, sum(units.values()), sum(self.units.values()))
+            return share(left, sum(units.values()), sum(self.units.values())) if units else NOTHING
         return share(left, units[line_id], self.units[line_id]) if line_id in units else NOTHING
 
     def _parts(self, units: Mapping[int, int], amounts: Mapping[Place, Amount]) -> Iterator[Part]:
