@@ -107,19 +107,21 @@ class InvoiceOrder(OrderAction):
         if not units and len(remaining.amounts) == 1:
             charged = {}  # nothing to choose: the one amount that is left
         none = NO_UNITS if charged else ""
+        chooses = units > 1 or (units and charged)
         return {
-            "lines": Offered(lines=left, none=none, fold=FOLD if units == 1 else "") if units > 1 or none else HIDDEN,
+            "lines": Offered(lines=left, none=none, fold=FOLD if units == 1 else "") if chooses else HIDDEN,
             **dict.fromkeys(CHOSEN, HIDDEN),
             **{component: _offered(order, net, units) for component, net in charged.items()},
         }
 
 
 def _offered(order: Order, net: int, units: int) -> Offered:
-    """The choices of a component of which so much is left."""
+    """The choices of a component of which so much is left: without units, it has no share by them."""
     money = Money(net, order.currency or "")
     everything = _l("All that is left: %(amount)s", amount=f"{money} {money.currency}")
-    choices = [("", _l("Its share, by units")), ("true", everything)] if units else [("", everything)]
-    return Offered(choices=[*choices, ("false", _l("Not on this invoice"))], default="", fold=FOLD)
+    by_units = [("", _l("Its share, by units"))] if units else []
+    choices = [*by_units, ("true", everything), ("false", _l("Not on this invoice"))]
+    return Offered(choices=choices, default=choices[0][0], fold=FOLD if units else "")
 
 
 class CorrectInput(ActionInput):

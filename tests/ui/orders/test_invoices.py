@@ -111,6 +111,25 @@ def test_shipping_is_invoiced_alone_and_a_single_unit_without_it(take: Take, bro
     assert db.session.scalars(select(Invoice.total_minor).order_by(Invoice.id)).all() == [500, 1000, 500]
 
 
+def test_without_units_only_the_amounts_that_are_left_are_chosen(take: Take, browser: Browser) -> None:
+    amounts = (IncomingAmount(Component.ITEM, 1000), IncomingAmount(Component.SHIPPING, 500))
+    tip = (IncomingAmount(Component.TIP, 300),)
+    [order] = take(incoming_order([incoming_line(amounts=amounts)], amounts=tip, total=1800))
+    with unit_of_work():
+        issue_invoice(locked(order), components={"shipping": False, "tip": False}, actor=Actor.operator())
+    url = f"/orders/{order.number}/actions/invoice"
+    form = browser.get(url, htmx=True).text
+    assert "What to invoice" not in form
+    assert "<details" not in form[form.index("<form") :]
+    for name in ("shipping", "tip"):
+        choices = re.findall(r"<option ([^>]*)>", form[form.index(f'name="{name}"') :].split("</select>")[0])
+        assert [re.search(r'value="(\w*)"', one)[1] for one in choices] == ["true", "false"]  # type: ignore[index]
+        assert "selected" in choices[0]
+    browser.post(url, {"shipping": "true", "tip": "false"} | hidden(form), htmx=True)
+    browser.post(url, hidden(browser.get(url, htmx=True).text), htmx=True)
+    assert db.session.scalars(select(Invoice.total_minor).order_by(Invoice.id)).all() == [1000, 500, 300]
+
+
 def test_an_invoice_is_printed_from_its_tab_as_a_page_and_as_pdf(take: Take, browser: Browser) -> None:
     [order] = take(incoming_order([incoming_line("MUG", 2)]))
     with unit_of_work():
