@@ -123,7 +123,7 @@ class ShipOrder(OrderAction):
 
     def _invoice(self, order: Order, shipment: Shipment, actor: Actor) -> None:
         """Invoice the units that ship, as far as they are not invoiced already; once all units have left and are
-        invoiced, also the amounts that are left.
+        invoiced, also the amounts that are left, if they come to anything.
         """
         actor.needs(INVOICING)
         remaining, shipped = Remaining(order), Counter[int]()
@@ -133,7 +133,7 @@ class ShipOrder(OrderAction):
                 shipped[line.line_id] += line.quantity
         if lines := {id_: min(units, left[id_]) for id_, units in shipped.items() if id_ in left}:
             issue_invoices([order], lines, actor=actor)
-        elif remaining and not left and not any(line.open for line in order.lines):
+        elif remaining.net > 0 and not left and not any(line.open for line in order.lines):
             issue_invoices([order], actor=actor)
 
     def undo(self, order: Order, data: ShipInput) -> tuple[str, Mapping[str, Any]] | None:

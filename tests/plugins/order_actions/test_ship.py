@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from plugins.order_actions.ship import ShipInput, ShipOrder
-from webapp.api import HIDDEN, Actor, Invoice, Order, Refusal, db, issue_invoice, now, unit_of_work
+from webapp.api import HIDDEN, Actor, Invoice, Order, Refusal, Remaining, db, issue_invoice, now, unit_of_work
 from webapp.billing.automatic import AUTOMATIC
 from webapp.channels.incoming import Component, IncomingAmount
 from webapp.channels.models import Shop
@@ -16,7 +16,7 @@ from webapp.fulfillment.models import Package
 from webapp.orders.queries import locked
 from webapp.orders.services import act, read_input
 from webapp.settings.services import store_all
-from webapp.testing import incoming_line, incoming_order
+from webapp.testing import again, incoming_line, incoming_order
 
 PARCEL = {"carrier": "DHL", "tracking_number": "JD1"}
 
@@ -132,6 +132,19 @@ def test_the_last_shipment_takes_what_was_kept_off_the_invoice(take: Callable[..
     assert invoiced() == [[2]]
     ship(order, PARCEL | {"invoice": True}, mia)
     assert invoiced() == [[2], []]
+
+
+def test_what_is_left_below_zero_is_not_invoiced_with_the_last_shipment(
+    take: Callable[..., list[Order]], mia: Actor
+) -> None:
+    told = incoming_order([incoming_line("MUG", price=1000)])
+    [order] = take(told)
+    with unit_of_work():
+        issue_invoice(locked(order), actor=mia)
+    take(again(told, amounts=(IncomingAmount(Component.OTHER, -50),), total=1150))
+    assert Remaining(order).net < 0
+    ship(order, PARCEL | {"invoice": True}, mia)
+    assert (order.lines[0].shipped, invoiced()) == (1, [[1]])
 
 
 def test_the_tick_is_hidden_where_the_store_invoices_by_itself(make_order: Callable[..., Order], mia: Actor) -> None:
