@@ -277,6 +277,13 @@ def test_of_a_partly_shipped_order_only_what_left_is_refunded(take: Take, incomi
     assert refund(order, WHOLE, actor=mia).total_minor == 5364 - 3374
 
 
+def test_of_a_free_line_that_shipped_nothing_is_left_to_refund(take: Take, mia: Actor) -> None:
+    [order] = take(incoming_order([incoming_line("CARD", amounts=(), total=0), incoming_line("MUG")]))
+    with unit_of_work():
+        ship_order(locked(order), [PackageInput("DHL", "JD1", lines={order.lines[0].id: 1})], actor=mia)
+    assert str(refund_refusal(order, mia)).startswith("Of what has shipped, nothing is left to refund: cancel the rest")
+
+
 def test_a_withheld_total_is_not_refunded(take: Take, mia: Actor) -> None:
     order = shipped(take, incoming_order([incoming_line(total=None, amounts=(), unit_price=None)], total=None), mia)
     assert isinstance(refund_refusal(order, mia), TotalWithheld)

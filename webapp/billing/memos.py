@@ -86,10 +86,10 @@ class NothingToRefund(Refusal):
 
 
 class CancelRest(Refusal):
-    """What has shipped is refunded, and the rest has not shipped."""
+    """Of what has shipped, nothing is left to refund, or it was free; the rest has not shipped."""
 
     code = "cancel_rest"
-    sentence = _l("All that has shipped is refunded, or about to be: cancel the rest, and the buyer is not charged.")
+    sentence = _l("Of what has shipped, nothing is left to refund: cancel the rest, and the buyer is not charged.")
 
 
 class NoSuchProposal(Refusal):
