@@ -116,6 +116,13 @@ def test_a_component_is_kept_off_and_has_an_invoice_of_its_own_later(order: Orde
     assert isinstance(invoice_refusal(order, mia), NothingToInvoice)
 
 
+def test_an_invoice_says_what_was_kept_off_it_only_of_what_the_order_has(order: Order, take: Take, mia: Actor) -> None:
+    [bare] = take(incoming_order())
+    with unit_of_work():
+        issued = issue_invoices([locked(order), locked(bare)], components={"shipping": False, "cod": False}, actor=mia)
+    assert [one.terms.get("left_out") for one in issued] == [["shipping"], None]
+
+
 def test_a_component_alone_is_invoiced_before_the_goods(order: Order, mia: Actor) -> None:
     mug, cup = order.lines
     assert rows(issue(order, {}, actor=mia, shipping=True)) == [("shipping", 0, (499, 95, 0))]

@@ -130,9 +130,15 @@ def issue_invoices(
     Raises the refusal of `invoice_refusal`, or an error of what is chosen; then nothing is issued.
     """
     read_amounts(orders)
-    left_out = [component for component, all_ in (components or {}).items() if not all_]
     plans = [(order, planned(order, lines, components, actor)) for order in orders]
+    left_out = {order.id: _left_out(order, components or {}) for order in orders}
     return issue(plans, actor=actor, left_out=left_out)
+
+
+def _left_out(order: Order, components: Mapping[str, bool]) -> list[str]:
+    """Those components that were chosen not to be on an invoice, and of which the order has something."""
+    kept_off = [component for component, all_ in components.items() if not all_]
+    return [component for component in Remaining(order).components if component in kept_off] if kept_off else []
 
 
 def planned_rows(
@@ -155,10 +161,10 @@ def planned_rows(
 
 
 def issue(
-    plans: Sequence[tuple[Order, Sequence[Part]]], *, actor: Actor, left_out: Sequence[str] = ()
+    plans: Sequence[tuple[Order, Sequence[Part]]], *, actor: Actor, left_out: Mapping[int, Sequence[str]] | None = None
 ) -> list[Invoice]:
     """Issue an invoice of these parts of each order, as `Remaining.parts` gave them; the caller holds the orders'
-    locks, and has asked what refuses it. `left_out` are the components that somebody kept off the invoices.
+    locks, and has asked what refuses it. `left_out` are the components that somebody kept off, by order.
     """
     orders = [order for order, _parts in plans]
     with_tax = [taxed(order, parts) for order, parts in plans]
@@ -167,7 +173,6 @@ def issue(
     db.session.flush()
     sealed, left = snapshots_of(orders), departures([parts for _order, parts in plans])
     told = told_of([parts for _order, parts in plans])
-    kept_off: Terms = {"left_out": list(left_out)} if left_out else {}
     shop_ids = [order.shop_id for order in orders]
     issued_at = hold_sequences(DocumentKind.INVOICE, shop_ids)  # under their locks: later numbers are not older
     numbers = draw_numbers(DocumentKind.INVOICE, shop_ids, issued_at)
@@ -180,7 +185,7 @@ def issue(
             currency=order.currency,
             total_minor=sum(one.figures.net for one in lines.lines),
             seller=seller_of(order),
-            terms=terms_of(order, lines, issued_at, left) | {"tax": tax} | kept_off,
+            terms=terms_of(order, lines, issued_at, left) | {"tax": tax} | _kept_off(left_out, order),
             actor_kind=actor.kind,
             actor_id=actor.id,
             sealed=sealed.get(order.id),
@@ -203,6 +208,11 @@ def issue(
         [DocumentIssued(one.id, one.order_id, DocumentKind.INVOICE, one.number) for one in issued],
     )
     return issued
+
+
+def _kept_off(left_out: Mapping[int, Sequence[str]] | None, order: Order) -> Terms:
+    found = (left_out or {}).get(order.id)
+    return {"left_out": list(found)} if found else {}
 
 
 def planned(
