@@ -1,21 +1,23 @@
 """Numbers of documents by the settings of their shop: prefixes, years, and that no number is given twice."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
 import time_machine
+from flask import Flask
 from hypothesis import given, strategies as st
 from sqlalchemy import select
 
 from webapp.audit.actor import Actor
 from webapp.billing.contract import DocumentKind
-from webapp.billing.number_settings import NUMBERS, Form, meet
-from webapp.billing.numbering import draw_numbers
+from webapp.billing.number_settings import NAME, NUMBERS, Form, meet
+from webapp.billing.numbering import draw_numbers, hold_issuing
 from webapp.channels.models import Shop
 from webapp.channels.shops import change_shop, create_shop, sequence_of
-from webapp.db import db, unit_of_work
+from webapp.db import db, hold_name, unit_of_work
 from webapp.errors import Invalid
 from webapp.settings.services import change
 
@@ -143,3 +145,25 @@ def test_two_sequences_meet_exactly_where_they_can_give_the_same_number(one: For
     if numbers(one) & numbers(other):
         assert meet(one, other)
     assert meet(one, other) == meet(other, one)
+
+
+@pytest.mark.parametrize("database", ["postgres"], indirect=True)
+def test_who_holds_documents_back_locks_no_sequence_before_the_name(app: Flask, shop: Shop) -> None:
+    draw(shop)  # an invoice; credit memos have no sequence yet
+    shop_id = shop.id
+    db.session.rollback()
+
+    def hold() -> None:
+        with app.app_context():
+            with unit_of_work():
+                hold_issuing([shop_id])
+            db.session.remove()
+
+    with ThreadPoolExecutor(1) as pool:
+        with unit_of_work():
+            hold_name(NAME)  # as who begins a sequence does
+            waiting = pool.submit(hold)
+            with suppress(TimeoutError):
+                waiting.result(0.5)
+            assert draw_numbers(INVOICE, [shop_id]) == ["INV-000002"]
+        waiting.result(60)

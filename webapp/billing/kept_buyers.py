@@ -155,8 +155,8 @@ def keep_before_erasing(order_ids: Sequence[int]) -> None:
 
 
 def follow_setting(shop_id: int) -> None:
-    """Keep what is kept of a shop for as long as its setting says now, also of what is being issued."""
-    hold_issuing(shop_id)
+    """Keep what is kept of a shop for as long as its setting says now, also of what is being issued or erased."""
+    hold_issuing([shop_id])
     for country, duty in _read(COUNTRIES.of(db.session.get_one(Shop, shop_id))).items():
         its = update(KeptBuyer).where(KeptBuyer.shop_id == shop_id, KeptBuyer.country == country)
         db.session.execute(its.values(kept_through=KeptBuyer.issued_year + duty.years))

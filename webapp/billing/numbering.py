@@ -7,7 +7,7 @@ once these name another prefix, the sequence so far is kept, and an earlier one 
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -47,15 +47,15 @@ def hold_sequences(kind: DocumentKind, shop_ids: Sequence[int]) -> datetime:
             return now()
 
 
-def hold_issuing(shop_id: int) -> None:
-    """Wait for the documents of this shop that are being issued, and hold further ones back until the transaction
+def hold_issuing(shop_ids: Collection[int]) -> None:
+    """Wait for the documents of these shops that are being issued, and hold further ones back until the transaction
     ends.
     """
-    own = select(NumberSequence.kind).where(NumberSequence.shop_id == shop_id)
+    own = select(NumberSequence.kind).where(NumberSequence.shop_id.in_(shop_ids))
     own = own.where(NumberSequence.kind.in_([kind.value for kind in DocumentKind]))
-    held = db.session.scalars(own.order_by(NumberSequence.kind).with_for_update()).all()
-    if len(held) < len(DocumentKind):
-        hold_name(NAME)  # its first documents begin a sequence
+    if len(db.session.scalars(own).all()) < len(DocumentKind) * len(shop_ids):
+        hold_name(NAME)  # the first documents begin a sequence; before any lock of a row
+    db.session.scalars(own.order_by(NumberSequence.kind, NumberSequence.shop_id).with_for_update()).all()
 
 
 def _current(kind: DocumentKind, shop_ids: Sequence[int], *, begin: bool = False) -> Mapping[int, int]:
