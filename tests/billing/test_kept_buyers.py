@@ -172,35 +172,67 @@ def test_what_is_issued_while_the_years_change_is_kept_for_the_new_ones(
         issue(before, operator)
     order_id, shop_id = order.id, order.shop_id
     db.session.rollback()
+
+    def invoice(row: Order) -> None:
+        issue_invoice(locked(row), actor=operator)
+
+    while_the_years_change(app, (order_id, shop_id), invoice, operator, first=issued_first)
+    assert set(db.session.scalars(select(KeptBuyer.kept_through))) == {2036}
+
+
+@pytest.mark.parametrize("database", ["postgres"], indirect=True)
+@pytest.mark.parametrize("erased_first", [True, False])
+def test_what_is_erased_while_the_years_change_is_kept_for_the_new_ones(
+    app: Flask, take: Take, operator: Actor, erased_first: bool
+) -> None:
+    [order] = take(shipped_order())
+    issue(order, operator)
+    declare(order, operator, "DE 8: § 14b UStG")  # after the issue, so that erasing keeps it
+    ids = order.id, order.shop_id
+    db.session.rollback()
+
+    def erase_buyer(row: Order) -> None:
+        erase([locked(row).id])
+
+    while_the_years_change(app, ids, erase_buyer, operator, first=erased_first)
+    assert list(db.session.scalars(select(KeptBuyer.kept_through))) == [2036]
+
+
+def while_the_years_change(
+    app: Flask, ids: tuple[int, int], act: Callable[[Order], None], actor: Actor, *, first: bool
+) -> None:
+    """Do something with an order, and declare more years for its shop meanwhile: whichever is first is not done yet
+    when the other begins.
+    """
+    order_id, shop_id = ids
     begun = Event()
 
     def lengthen() -> None:
         shop = db.session.get_one(Shop, shop_id)
-        change(KEEPING, {COUNTRIES.name: "DE 10: § 147 AO"}, shop, actor=operator)
+        change(KEEPING, {COUNTRIES.name: "DE 10: § 147 AO"}, shop, actor=actor)
 
-    def invoice() -> None:
+    def do() -> None:
         row = db.session.get_one(Order, order_id)
         COUNTRIES.of(row.shop)
         begun.set()  # with the settings read
-        issue_invoice(locked(row), actor=operator)
+        act(row)
 
-    def wait_and(act: Callable[[], None]) -> None:
+    def wait_and(other: Callable[[], None]) -> None:
         with app.app_context():
             with unit_of_work():
-                act()
+                other()
             db.session.remove()
 
-    one, other = (invoice, lengthen) if issued_first else (lengthen, invoice)
+    one, other = (do, lengthen) if first else (lengthen, do)
     with ThreadPoolExecutor(1) as pool:
         with unit_of_work():
             one()
             waiting = pool.submit(wait_and, other)
-            if not issued_first:
+            if not first:
                 begun.wait(60)
             with suppress(TimeoutError):
                 waiting.result(0.5)  # it waits for this transaction, which is not done yet
         waiting.result(60)
-    assert set(db.session.scalars(select(KeptBuyer.kept_through))) == {2036}
 
 
 def test_a_memo_on_an_erased_buyer_takes_what_its_invoice_keeps(

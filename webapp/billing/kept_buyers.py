@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from babel import Locale
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select, union, update
 from sqlalchemy.orm import joinedload
 
 from webapp.audit.actor import Actor
@@ -105,7 +105,7 @@ def duty_of(shop: Shop, country: str) -> Duty | None:
 
 def keep(documents: Sequence[Document]) -> None:
     """Keep what these documents with a number say of their buyers, where the law says so, in the open unit of work.
-    What is kept already stays as it is. Who issues them holds the sequences of their shops.
+    What is kept already stays as it is. The caller holds the sequences of their shops.
     """
     read_anew()  # `follow_setting` may have held the sequences before
     found = [(one, taxed_country(one.order)) for one in documents if one.sealed is not None]
@@ -142,10 +142,13 @@ def keep_of_invoices(memos: Sequence[CreditMemo]) -> None:
 
 def keep_before_erasing(order_ids: Sequence[int]) -> None:
     """Keep what the law says of the documents of these orders, whose buyers are about to be erased, and nothing else.
-    The caller holds the orders' locks.
+    The caller holds the orders' locks; the sequences of their shops are held here, as whoever issues documents does.
     """
     first = set(order_ids) - erased(order_ids)
-    for model in (Invoice, CreditMemo):
+    documents = (Invoice, CreditMemo)
+    shops = union(*(select(model.shop_id).where(among(model.order_id, sorted(first))) for model in documents))
+    hold_issuing(set(db.session.scalars(shops)))
+    for model in documents:
         query: Any = select(model).where(among(model.order_id, sorted(first)), model.sealed.is_not(None))
         query = query.where(model.number.is_not(None)).options(joinedload(model.order).joinedload(Order.store))
         keep(list(db.session.scalars(query.options(joinedload(model.shop)))))
