@@ -120,6 +120,62 @@ def test_a_refund_over_invoices_of_two_rates_credits_both_taxes_and_states_no_ra
     check_amounts(content_of(both, mia))
 
 
+def without_shipping(take: Take, actor: Actor, *, included: bool) -> tuple[Order, Invoice]:
+    """An order of goods and shipping of which the goods are invoiced, with a tax in the price or without one."""
+    declare("DE 19: Thank you.", included=included)
+    [order] = take(shipped_order([mug(1190, shipping=595)]))
+    with unit_of_work():
+        return order, issue_invoice(locked(order), components={"shipping": False}, actor=actor)
+
+
+def test_what_was_kept_off_the_invoice_takes_its_tax_by_the_settings_and_names_no_invoice(
+    take: Take, mia: Actor
+) -> None:
+    order, _issued = without_shipping(take, mia, included=True)
+    declare("DE 7: Goodbye.")
+    memo = refund(order, Wish(all_shipping=True), actor=mia)
+    assert rows(memo) == [(595, 0, None)]
+    assert (memo.terms["documents"], memo.terms["notes"]) == ([], ["Goodbye."])
+    assert not memo.terms["prices_include_tax"]
+    content_adds_up_and_all_is_refunded(order, [memo, refund(order, actor=mia)], mia)
+
+
+@pytest.mark.parametrize(
+    ("included", "expected"),
+    [
+        (True, [(1000, 190, 190_000), (595, 0, None)]),
+        (False, [(1190, 0, None), (556, 39, 70_000)]),
+    ],
+)
+def test_a_memo_has_lines_of_an_invoice_and_lines_by_the_settings(
+    take: Take, mia: Actor, included: bool, expected: list[tuple[int, int, int | None]]
+) -> None:
+    order, issued = without_shipping(take, mia, included=included)
+    declare("DE 7: Goodbye.", included=not included)
+    memo = refund(order, actor=mia)
+    assert rows(memo) == expected
+    assert memo.terms["prices_include_tax"]
+    assert (memo.terms["documents"], memo.terms["notes"]) == ([issued.number], ["Thank you.", "Goodbye."])
+    content_adds_up_and_all_is_refunded(order, [memo], mia)
+    opposite = reverse(memo, actor=mia)
+    check_amounts(content_of(opposite, mia))
+    assert not any(any(row.refunded) for row in order.amounts)
+
+
+def test_beyond_the_invoiced_units_no_tax_is_credited_that_nobody_invoiced(take: Take, mia: Actor) -> None:
+    declare("DE 19", included=True)
+    [order] = take(shipped_order([mug(2380, quantity=2)]))
+    invoice(order, {order.lines[0].id: 1}, actor=mia)
+    declare("DE 19")
+    assert rows(refund(order, actor=mia)) == [(2380 - 190, 190, None)]
+
+
+def content_adds_up_and_all_is_refunded(order: Order, memos: Sequence[CreditMemo], actor: Actor) -> None:
+    for memo in memos:
+        check_amounts(content_of(memo, actor))
+    assert [row.refunded for row in order.amounts] == [row.figures for row in order.amounts]
+
+
 step = st.one_of(
     st.tuples(st.just("declare"), st.sampled_from(["DE 19", "DE 7", "DE 0", ""]), st.booleans()),
     st.tuples(st.just("invoice"), st.integers(1, 3), st.none()),

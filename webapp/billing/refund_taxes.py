@@ -1,6 +1,6 @@
 """Taxes of refunds. A credit memo takes the taxes of the invoices whose amounts it gives back, with their rates and
-notes, whatever the shop's settings have become since. Where nothing is invoiced, it takes them by the settings, as an
-invoice would.
+notes, whatever the shop's settings have become since. What is not invoiced takes them by the settings, as an invoice
+would; only what nobody ever paid takes the rate of the order's invoices.
 
 Where invoices took a tax out of a price, the refunds of that price credit it in the order of the invoices: never more
 than was invoiced, and all of it once everything is refunded.
@@ -24,7 +24,7 @@ from webapp.orders.models import OrderAmount
 @dataclass(frozen=True, slots=True)
 class RefundTaxes:
     """The lines of a credit memo with their taxes, and what it says of them. `included`: the taxes were taken out of
-    prices that include them. `documents` are the numbers of the invoices that it refers to.
+    prices that include them. `documents` are the numbers of the invoices that have one of its amounts.
     """
 
     lines: Sequence[TaxedPart]
@@ -54,36 +54,43 @@ def _by_invoices(
 ) -> RefundTaxes:
     parts, rows = parts_of(memo), {(row.line_id or OWN, row.component): row for row in amounts_of(memo.order)}
     places = {part.place for part in parts}
-    concerned = [one for one in standing if places & one.lines.keys()] or standing
-    included = any(map(_includes, concerned)) and not any(row.tax for row in rows.values())
+    concerned = [one for one in standing if places & one.lines.keys()]
+    within = any(map(_includes, concerned or standing)) and not any(row.tax for row in rows.values())
     usual = next(filter(None, (rate for one in standing if _includes(one) for rate in _rates(one.lines.values()))), 0)
     declared = taxes_of(memo.order.shop, taxed_country(memo.order)).rates
-    lines = []
-    for line, part in zip(memo.lines, parts, strict=True):
+    settled = taxed(memo.order, parts, counted="refunded")
+    beyond = declared[0] if settled.included else 0
+    lines, included, notes = [], False, [note for one in concerned for note in one.invoice.terms.get("notes", ())]
+    for line, part, alone in zip(memo.lines, parts, settled.lines, strict=True):
         row, lefts = rows.get(part.place), [one.lines[part.place] for one in concerned if part.place in one.lines]
         if row is None or not any(part.amount):
             lines.append(TaxedPart(part, part.amount, None))
-        elif not included:
+            continue
+        by_settings = line.counted and not lefts
+        included |= settled.included if by_settings else within
+        if by_settings:
+            lines.append(alone)
+            notes += [settled.note] if settled.note else []
+        elif not within:
             lines.append(TaxedPart(part, part.amount, fitting_rate(part, _rates(lefts) if lefts else declared)))
         elif not line.counted:  # beyond what was ever paid
             lines.append(_taken_out(part, tax_within(part.amount.net, usual, 0), usual))
         else:
             place = (memo.order_id, *part.place)
-            lines.append(_credited_of(part, row, lefts, credited[place], usual))
+            lines.append(_credited_of(part, row, lefts, credited[place], beyond))
             credited[place] += lines[-1].figures.tax
-    notes = dict.fromkeys(note for one in concerned for note in one.invoice.terms.get("notes", ()))
-    return RefundTaxes(lines, included, list(notes), [one.invoice.number for one in concerned])
+    return RefundTaxes(lines, included, list(dict.fromkeys(notes)), [one.invoice.number for one in concerned])
 
 
-def _credited_of(part: Part, row: OrderAmount, lefts: Sequence[Left], credited: int, usual: int) -> TaxedPart:
+def _credited_of(part: Part, row: OrderAmount, lefts: Sequence[Left], credited: int, beyond: int) -> TaxedPart:
     """A part with the tax of the invoices over its amount, of which this much is credited already: what is missing to
     the tax of all that is refunded then. Where much is missing, since refunds were taken back or made before the
     invoices, the part takes no more than the highest rate of its amount.
     """
     since, paid = row.refunded.net, part.amount.net
-    spans = list(_spans(lefts, usual, since, since + paid))
-    missing = sum(tax for _rate, tax in _spans(lefts, usual, 0, since + paid)) - credited
-    highest = max([usual, *_rates(lefts)])
+    spans = list(_spans(lefts, beyond, since, since + paid))
+    missing = sum(tax for _rate, tax in _spans(lefts, beyond, 0, since + paid)) - credited
+    highest = max([beyond, *_rates(lefts)])
     tax = max(0, min(missing, tax_within(paid, highest, 0) + 1, paid))
     rates = {rate for rate, _tax in spans}
     rate = rates.pop() if len(rates) == 1 else None
@@ -91,9 +98,9 @@ def _credited_of(part: Part, row: OrderAmount, lefts: Sequence[Left], credited: 
     return _taken_out(part, tax, rate if fits else None)
 
 
-def _spans(lefts: Sequence[Left], usual: int, since: int, upto: int) -> Iterator[tuple[int | None, int]]:
+def _spans(lefts: Sequence[Left], beyond: int, since: int, upto: int) -> Iterator[tuple[int | None, int]]:
     """The rates and taxes of an amount from here to there of all that these lines of invoices charge, in their order;
-    beyond them, at the usual rate.
+    beyond them, at another rate.
     """
     for left in lefts:
         charged = max(0, left.as_told.net)
@@ -104,7 +111,7 @@ def _spans(lefts: Sequence[Left], usual: int, since: int, upto: int) -> Iterator
         since, upto = since - charged, upto - charged
     if upto > 0:
         since = max(0, since)
-        yield usual, tax_within(upto - since, usual, since)
+        yield beyond, tax_within(upto - since, beyond, since)
 
 
 def _taken_out(part: Part, tax: int, rate: int | None) -> TaxedPart:
