@@ -283,6 +283,45 @@ def test_what_somebody_kept_off_an_invoice_follows_once_all_is_shipped(
     assert not Remaining(order)
 
 
+def test_what_is_kept_off_an_order_that_has_shipped_is_left_to_people(
+    store: Store, take: Take, mia: Actor, work: Work
+) -> None:
+    amounts = (IncomingAmount(Component.ITEM, 1000, 200), IncomingAmount(Component.SHIPPING, 500))
+    [order] = take(incoming_order([incoming_line("MUG", amounts=amounts, total=1700)], total=1700))
+    ship(order, actor=mia)
+    switch(store)
+    with unit_of_work():
+        issue_invoice(locked(order), components={"shipping": False}, actor=mia)
+    with unit_of_work():
+        dues.remember([order.id])  # whatever has the job look again
+    work()
+    jobs.issue_due()
+    assert issued() == [(order.id, 1200)]
+    with unit_of_work():
+        issue_invoice(locked(order), actor=mia)
+    assert issued() == [(order.id, 1200), (order.id, 500)]
+
+
+def test_what_was_kept_off_follows_too_where_the_last_unit_is_canceled(
+    store: Store, take: Take, mia: Actor, work: Work
+) -> None:
+    switch(store)
+    cup = IncomingAmount(Component.ITEM, 500)
+    own = (IncomingAmount(Component.SHIPPING, 500),)
+    told = incoming_order(
+        [incoming_line("MUG"), incoming_line("CUP", amounts=(cup,), total=500)], amounts=own, total=2200
+    )
+    [order] = take(told)
+    with unit_of_work():
+        issue_invoice(locked(order), components={"shipping": False}, actor=mia)
+    ship(order, {order.lines[0].id: 1}, actor=mia)
+    work()
+    assert issued() == [(order.id, 1700)]
+    take(again(told, lines=line_again(told, 1, ordered=0, unfulfilled=0, canceled_by="BUYER", amounts=(), total=0)))
+    work()
+    assert issued() == [(order.id, 1700), (order.id, 500)]
+
+
 def test_a_store_that_sends_nothing_issues_nothing(store: Store, take: Take, mia: Actor, work: Work) -> None:
     """A database that was restored, or copied, would give numbers that are given already."""
     switch(store, IMPORTED)

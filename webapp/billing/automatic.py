@@ -3,8 +3,8 @@
 A store says when: as units ship, or on import, once the payment is verified; by default invoices are issued by hand
 alone. What is due follows from the order as it stands, never from what was told about it: shipped units that are not
 invoiced yet, or everything. An invoice takes the share of the amounts by its units, the one over the last units
-everything that is left; what somebody kept off the invoices follows once all is shipped. Other amounts without a unit,
-and what costs nothing, such as a replacement, are left to people.
+everything that is left; what somebody kept off the invoices before all was shipped follows then. Other amounts without
+a unit, and what costs nothing, such as a replacement, are left to people.
 """
 
 from collections.abc import Mapping, Sequence
@@ -159,8 +159,8 @@ def due_parts(order: Order, actor: Actor) -> list[Part]:
 
 
 def _left_out(order: Order, remaining: Remaining) -> Mapping[str, bool]:
-    """The components that somebody kept off an invoice of the order and of which something is left, once all units are
-    invoiced and have left.
+    """The components that somebody kept off an invoice of the order before all had shipped and of which something is
+    left, once all units are invoiced and have left.
     """
     if remaining.units or not remaining.amounts or any(line.open for line in order.lines):
         return {}

@@ -136,9 +136,13 @@ def issue_invoices(
 
 
 def _left_out(order: Order, components: Mapping[str, bool]) -> list[str]:
-    """Those components that were chosen not to be on an invoice, and of which the order has something."""
+    """Those components that were chosen not to be on an invoice, and of which the order has something: they follow by
+    themselves once all has shipped. Where it has, people invoice them, since nothing is to come that could.
+    """
     kept_off = [component for component, all_ in components.items() if not all_]
-    return [component for component in Remaining(order).components if component in kept_off] if kept_off else []
+    if not kept_off or not any(line.open for line in order.lines):
+        return []
+    return [component for component in Remaining(order).components if component in kept_off]
 
 
 def planned_rows(
@@ -164,7 +168,7 @@ def issue(
     plans: Sequence[tuple[Order, Sequence[Part]]], *, actor: Actor, left_out: Mapping[int, Sequence[str]] | None = None
 ) -> list[Invoice]:
     """Issue an invoice of these parts of each order, as `Remaining.parts` gave them; the caller holds the orders'
-    locks, and has asked what refuses it. `left_out` are the components that somebody kept off, by order.
+    locks, and has asked what refuses it. `left_out` are the components that somebody kept off, for later, by order.
     """
     orders = [order for order, _parts in plans]
     with_tax = [taxed(order, parts) for order, parts in plans]

@@ -26,7 +26,7 @@ class Terms(TypedDict, total=False):
     prices_include_tax: bool
     notes: list[str]
     tax: TaxTold
-    left_out: list[str]  # components that somebody kept off an invoice, for a later one
+    left_out: list[str]  # components that somebody kept off an invoice, to follow once all has shipped
     documents: list[str]  # numbers of the invoices that a credit memo refers to, or of the memo that it takes back
 
 
