@@ -5,6 +5,7 @@ what was sent, so a message whose answer was lost can't be looked up, and a pers
 logged, and no error has it.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import Any, Final
@@ -68,7 +69,8 @@ MESSAGES: Final = (
     ),
 )
 CODES: Final = frozenset(kind.code for kind in MESSAGES)
-REPEATED: Final = 24  # characters of the text that Amazon's sentence may have by chance
+REPEATED: Final = 12  # characters of the text that Amazon's sentence may have by chance
+_OF_BUYERS: Final = re.compile(r"[^\s@]+@[^\s@]+|\+?\d(?:[ ()/.-]{0,2}\d){4,}")  # addresses, telephone numbers
 
 
 def allowed(client: Client, store: StoreAccess, order_number: str, marketplace: str) -> list[str]:
@@ -118,12 +120,24 @@ def _sent(client: Client, store: StoreAccess, updates: Batch, update: Update) ->
 
 
 def _without(text: str, sentence: str) -> str:
-    """Amazon's sentence without what it repeats of the text."""
+    """Amazon's sentence without what it repeats of the text: long pieces, addresses and numbers however short."""
     sentence, text = " ".join(sentence.split()), " ".join(text.split())
+    written = _letters(text)
+    sentence = _OF_BUYERS.sub(lambda found: "…" if _letters(found[0]).lstrip("0") in written else found[0], sentence)
+    return _without_long(text, sentence)
+
+
+def _without_long(text: str, sentence: str) -> str:
     same = SequenceMatcher(None, sentence, text, autojunk=False).find_longest_match()
-    if same.size < min(len(text), REPEATED):
+    if same.size < max(1, min(len(text), REPEATED)):
         return sentence
-    return f"{sentence[: same.a]}…{sentence[same.a + same.size :]}"
+    before, after = sentence[: same.a], sentence[same.a + same.size :]
+    return f"{_without_long(text, before)}…{_without_long(text, after)}"
+
+
+def _letters(text: str) -> str:
+    """Letters and digits alone: numbers are written in many ways."""
+    return "".join(letter for letter in text.casefold() if letter.isalnum())
 
 
 def look_up(updates: Sequence[Update]) -> dict[int, Outcome]:

@@ -252,6 +252,11 @@ def test_what_amazon_repeats_of_the_text_is_left_out(
         (SECRET, f"The text '{SECRET}' is not allowed.", "The text '…' is not allowed."),
         (long, f"Not allowed: {long}", "Not allowed: …"),
         (SECRET, "The text is not allowed.", "The text is not allowed."),
+        (
+            "Write to jo@shop.example or call +33 1 23 45 67 89 before 6 pm, thank you.",
+            "Not allowed: jo@shop.example; 0033123456789: +33 1 23-45-67-89 (limit 2000).",
+            "Not allowed: … …: … (limit 2000).",
+        ),
     ):
         monkeypatch.setattr(client.Client, "_send", answered(said))
         assert delivered(channel, store, message(placed, "digitalAccessKey", text)) == Refused(sentence)
