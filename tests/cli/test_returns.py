@@ -32,3 +32,8 @@ def test_a_return_is_requested_worked_listed_and_shown(cli: Command, take: Calla
     assert (refused.code, refused.err.strip()) == (1, "Left of MUG: 1.")
     wrong = cli("orders", "act", order.number, "return", "--data", '{"reason": "he is rich"}')
     assert (wrong.code, "reason" in wrong.err.lower()) == (1, True)
+    accepted = json.dumps({"return_id": 1, "condition": "damaged"})
+    assert cli("orders", "act", order.number, "receive_return", "--data", '{"return_id": 1}').code == 0
+    assert cli("orders", "act", order.number, "accept_return", "--data", accepted).code == 0
+    told = [event["text"] for event in cli("orders", "show", order.number, "--json").document["timeline"]]
+    assert "Return R-000001 inspected: Damaged (units accepted: 2, rejected: 0)" in told

@@ -45,6 +45,7 @@ from webapp.orders.services import Offer
 from webapp.orders.statuses import status_name
 from webapp.orders.store_options import StoreOption
 from webapp.orders.tags import tags_of
+from webapp.returns.contract import CONDITION_LABELS
 from webapp.returns.models import Return
 from webapp.returns.services import returnable_units
 from webapp.sync.call_list import CallRow, message
@@ -434,6 +435,7 @@ def event_sentence(order: Order, event: OrderEvent, known: Mapping[str, EventWor
         "status": status_name,
         "reason": lambda code: cancel_reason_label(channel, at, str(code)),
         "refund_reason": lambda code: refund_reason_label(channel, at, str(code)),
+        "condition": lambda code: str(CONDITION_LABELS.get(code, code)),
     }
     return sentence_of_event(event, said, known)
 
