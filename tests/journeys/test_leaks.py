@@ -20,7 +20,9 @@ from webapp.orders.queries import locked
 from webapp.orders.services import comment
 from webapp.sync.models import ChannelCall
 from webapp.sync.taking_in.quarantine import quarantine
-from webapp.testing import again, incoming_line, incoming_order
+from webapp.testing import FakeChannel, again, incoming_line, incoming_order
+from webapp.updates.deciding import send_now
+from webapp.updates.models import ChannelUpdate
 
 SEEDED = ("quixelworth", "zanzibar", "vrombaut", "zq7 4wx", "5550199", "flibbertigift")
 QUARANTINED = {
@@ -81,6 +83,7 @@ def test_nothing_of_a_buyer_stands_in_the_open(
     take: Callable[..., list[Order]],
     store: Any,
     mia: Actor,
+    channel: FakeChannel,
     work: Callable[[], int],
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -110,11 +113,24 @@ def test_nothing_of_a_buyer_stands_in_the_open(
     token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', shown)
     assert token is not None
     form = {"csrf_token": token[1], "carrier": "DHL", "tracking_number": "JD0001"}
+    browser.get(f"/orders/{order.number}/actions/message")
+    work()
+    message = form | {"kind": "problem", "text": "Dear Jane Quixelworth of Zanzibar Mews, your mug is late."}
+    for way in ("message/preview", "message", "message"):  # what is said twice is no second message
+        path = f"/orders/{order.number}/actions/{way}"
+        assert browser.post(path, data=message | {"submission_key": "k"}).status_code in (200, 302)
+    refused = message | {"text": "Write to quixelworth@zanzibar.example"}
+    assert browser.post(f"/orders/{order.number}/actions/message", data=refused).status_code == 422
+    with unit_of_work():
+        send_now(db.session.query(ChannelUpdate).filter_by(kind="message").one(), actor=mia)
     browser.post(f"/orders/{order.number}/actions/ship", data=form)
     browser.post(f"/orders/{order.number}/actions/ship", data=form | {"tracking_number": ""})
     queued = whole_queue()
     work()
     assert db.session.query(Order).one().state == "complete"
+    assert [one.private["text"][:24] for one in channel.delivered if one.kind == "message"] == [
+        "Dear Jane Quixelworth of"
+    ]
     assert db.session.query(ChannelCall).filter_by(order_id=order.id).count() > 0
 
     db.session.rollback()

@@ -1,0 +1,58 @@
+"""Messages with everything real: a worker killed around the sending call; the buyer never gets one twice."""
+
+from pathlib import Path
+
+import pytest
+
+from plugins.amazon.practice import PracticeServer
+from tests.journeys.conftest import StartProcess, until
+from webapp.audit.actor import Actor
+from webapp.channels.models import Store
+from webapp.db import db, unit_of_work
+from webapp.messaging.message_updates import MESSAGE_HOLD, SETTINGS
+from webapp.messaging.services import write_message
+from webapp.orders.queries import find_order
+from webapp.settings.services import store_all
+from webapp.sync import jobs
+from webapp.sync.allowed_messages import ask_allowed
+from webapp.updates.models import ChannelUpdate
+
+pytestmark = [pytest.mark.slow, pytest.mark.own_desk]
+
+ME = Actor.operator()
+DELIVER = "plugins.amazon.channel.AmazonChannel.deliver"
+
+
+@pytest.mark.parametrize(
+    ("database", "when", "state"),
+    [("sqlite", "after", "unknown"), pytest.param("postgres", "before", "effective", marks=pytest.mark.soak)],
+    indirect=["database"],
+)
+def test_a_worker_killed_around_the_sending_sends_one_message(
+    practice: PracticeServer,
+    amazon_store: Store,
+    start_worker: StartProcess,
+    start_process: StartProcess,
+    tmp_path: Path,
+    when: str,
+    state: str,
+) -> None:
+    with unit_of_work():
+        store_all(SETTINGS, {MESSAGE_HOLD.name: 0}, db.session.get_one(Store, amazon_store.id))
+    number = practice.client.place(marketplace="DE", status="UNSHIPPED")["order_id"]
+    jobs.fetch_order(amazon_store.id, number)
+    ask_allowed(find_order(number, ME).id)
+    start_worker(DELIVER, when)
+    with unit_of_work():
+        write_message(find_order(number, ME, lock=True), "unexpectedProblem", "Your mug is late.", actor=ME)
+    start_process("webapp", "scheduler")
+
+    def reached() -> str:
+        db.session.expire_all()
+        return db.session.query(ChannelUpdate).filter_by(kind="message").one().state
+
+    until((tmp_path / "died").exists, "the worker's death")
+    until(lambda: reached() == state, f"the message is {state}")
+    assert [one["body"]["text"] for one in practice.client.told(number) if one["effect"] == "messaged"] == [
+        "Your mug is late."
+    ]
