@@ -274,7 +274,6 @@ CONTRACTS = (Channel, OutwardKind, OrderAction, FulfillmentProvider, Process)
 MAY_CALL_PLUGINS = {
     "webapp/channels/contract.py": "the contract's own functions call each other",
     "webapp/orders/contract.py": "the contract's own functions call each other",
-    "webapp/ui/orders/order.py:_undo": "the contract's own function, where no plugin replaces it",
     "webapp/updates/ending.py:__call__": "a listener, which is told its facts within the fence",
 }
 NO_PLUGINS = {  # what has a function of the same name and is no plugin's

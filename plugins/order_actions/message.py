@@ -66,17 +66,21 @@ class WriteToBuyer(OrderAction):
         kinds, help_ = messages_offered(order)
         return {"kind": Offered(choices=[(one.code, one.label) for one in kinds], help=help_)}
 
-    def undo(self, order: Order, data: MessageInput) -> tuple[str, Mapping[str, Any]]:
-        return UndoMessage.code, {"message": 0}
+    def undo_in_run(self, since: int, version: int) -> tuple[str, Mapping[str, Any]]:
+        return UndoMessage.code, {"since": since, "until": version}
 
     def for_version(self, data: MessageInput) -> bool:
         return False  # a message is valid whatever changed on the order; the channel decides
 
 
 class UndoMessageInput(ActionInput):
-    """A message by its id; 0 is the latest that has not left."""
+    """A message by its id. Without one it is the latest that has not left, of those by which the order's version rose
+    from `since` to `until`.
+    """
 
     message: Annotated[int, FormField(_l("Message to the buyer"), Kind.FIXED)] = 0
+    since: Annotated[int, FormField(_l("Message to the buyer"), Kind.FIXED)] = 0
+    until: Annotated[int | None, FormField(_l("Message to the buyer"), Kind.FIXED)] = None
 
 
 class UndoMessage(PartAction):
@@ -89,4 +93,4 @@ class UndoMessage(PartAction):
         return undo_message_refusals(order)
 
     def perform(self, order: Order, data: UndoMessageInput, actor: Actor) -> None:
-        undo_message(order, data.message, actor=actor)
+        undo_message(order, data.message, since=data.since, until=data.until, actor=actor)

@@ -248,8 +248,8 @@ class UndoRefundInput(ActionInput):
     `until`.
     """
 
-    since: int = 0
-    until: int | None = None
+    since: Annotated[int, FormField(_l("Credit memo"), Kind.FIXED)] = 0
+    until: Annotated[int | None, FormField(_l("Credit memo"), Kind.FIXED)] = None
 
 
 class UndoRefund(OrderAction):

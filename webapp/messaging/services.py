@@ -172,8 +172,10 @@ def undo_message_refusals(order: Order) -> dict[int, Refusal | None]:
     return {message_id: deciding.undo_refusal(update) for message_id, update in _waiting(order).items()}
 
 
-def undo_message(order: Order, message_id: int = 0, *, actor: Actor) -> None:
-    """Undo a message of the order before it leaves, without an id the latest. The caller holds the order's lock."""
+def undo_message(order: Order, message_id: int = 0, *, since: int = 0, until: int | None = None, actor: Actor) -> None:
+    """Undo a message of the order before it leaves. Without an id it is the latest, or that of an act which raised the
+    order's version from `since` to `until`. The caller holds the order's lock.
+    """
     waiting = _waiting(order)
     update = waiting.get(message_id or max(waiting, default=0))
     if update is None:
@@ -196,3 +198,5 @@ def kind_name(channel: str, code: str) -> str:
 def problem_of(answer: MessagesAllowed | None) -> str:
     """Why the channel's latest answer is missing; empty if it is not."""
     return (sentence_of(answer.problem) or "") if answer is not None else ""
+    if until is not None:
+        waiting = {id_: update for id_, update in waiting.items() if since < update.order_version <= until}

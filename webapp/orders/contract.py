@@ -127,13 +127,13 @@ class OrderAction(ABC):
     def undo(self, order: Order, data: Any) -> tuple[str, Mapping[str, Any]] | None:
         """The act that undoes this one: its code and its input; None if there is none. It is asked before `perform`,
         while the order still has its earlier values; pages offer the undo if that act is then possible with that
-        input.
+        input. For an act that leaves this as it is they ask `undo_in_run` afterwards.
         """
         return (self.counterpart, {}) if self.counterpart else None
 
     def undo_in_run(self, since: int, version: int) -> tuple[str, Mapping[str, Any]] | None:
-        """The act that undoes what a bulk run of this one did to one order, whose version it raised from `since` to
-        `version`: its code and its input. None if a run can't be undone.
+        """The act that undoes what this one did to an order, alone or in a bulk run, and by which it raised the order's
+        version from `since` to `version`: its code and its input. None if it can't be undone.
         """
         return (self.counterpart, {}) if self.counterpart else None
 

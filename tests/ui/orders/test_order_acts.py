@@ -475,7 +475,7 @@ def test_a_corrected_address_is_shown_with_the_channels_own_beside_it(
     assert side.index("9 Corrected Row") < side.index("7 Zanzibar Mews")
 
 
-def _undo(page: str) -> tuple[str, dict[str, str | list[str]]]:
+def undo_of(page: str) -> tuple[str, dict[str, str | list[str]]]:
     """Where the message's form leads, and what it posts."""
     url, form = re.search(
         r'<div class="toast".*?<form method="post" action="([^"]+)">(.*?)</form>', page, re.S
@@ -518,7 +518,7 @@ def test_the_message_of_an_act_takes_it_back(
     done = browser.post(f"/orders/{order.number}/actions/{code}", given, htmx=True)
 
     assert _stands(order) != had
-    url, posted = _undo(done.text)
+    url, posted = undo_of(done.text)
     back = browser.post(url, posted)
     assert back.location == f"/orders/{order.number}"
     assert _stands(order) == had
@@ -538,12 +538,12 @@ def test_undo_is_offered_where_it_needs_nothing_more_and_follows_the_rules_of_an
     order = make_order()
     url, clerk = f"/orders/{order.number}/actions", make_browser(mia)
     held = browser.post(f"{url}/hold", {"reason": "wait", "submission_key": "k"}, htmx=True).text
-    assert "wait" not in str(_undo(held))
+    assert "wait" not in str(undo_of(held))
     assert "Undo" not in browser.post(f"{url}/hold", {"reason": "wait", "submission_key": "k"}, htmx=True).text
     assert "Undo" not in browser.post(f"{url}/assign", {"assignee": "nobody"}, htmx=True).text  # as it was
     assert clerk.post(f"{url}/assign", {"assignee": "me"}, htmx=True).status_code == 200
 
-    late = browser.post(*_undo(held))
+    late = browser.post(*undo_of(held))
 
     assert late.status_code == 409
     assert "Assigned to Mia" in late.text

@@ -7,6 +7,7 @@ import pytest
 
 from tests.ui.conftest import Browser
 from tests.ui.orders.test_invoices import hidden, words
+from tests.ui.orders.test_order_acts import undo_of
 from webapp.accounts.models import Role
 from webapp.audit.actor import Actor
 from webapp.billing.models import CreditMemo, MemoState
@@ -18,6 +19,7 @@ from webapp.fulfillment.services import ship_order
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
 from webapp.testing import FakeChannel, again, incoming_line, incoming_order
+from webapp.updates.models import ChannelUpdate
 
 Take = Callable[..., list[Order]]
 MUG = (IncomingAmount(Component.ITEM, 3000, 570, 300), IncomingAmount(Component.SHIPPING, 500, 95))
@@ -134,3 +136,19 @@ def test_pages_of_a_refunded_order_take_few_statements(order: Order, browser: Br
         for path in ("", "?tab=shipments", "?tab=invoices", "?tab=refunds", "?tab=updates", "?tab=timeline"):
             assert browser.get(f"/orders/{order.number}{path}").status_code == 200
             assert len(browser.queries) <= 9, f"{path}\n" + "\n".join(browser.queries)
+
+
+def test_the_undo_of_a_refund_undoes_that_refund(channel: FakeChannel, order: Order, browser: Browser) -> None:
+    mug, url = order.lines[0].id, f"/orders/{order.number}/actions/refund"
+
+    def refund(units: str) -> str:
+        given = hidden(browser.get(url, htmx=True).text) | {f"lines-{mug}-units": units, "reason": "CustomerReturn"}
+        answer = browser.post(url, given, htmx=True)
+        assert answer.status_code == 200
+        return answer.text
+
+    first, _second = refund("1"), refund("2")
+    assert browser.post(*undo_of(first), htmx=True).status_code == 200
+    db.session.expire_all()
+    states = {row.source_id: row.state for row in db.session.query(ChannelUpdate).filter_by(kind="refund")}
+    assert [states[id_] for id_ in sorted(states)] == ["withdrawn", "held"]

@@ -20,7 +20,7 @@ from webapp.orders.events import events_of
 from webapp.orders.models import Order
 from webapp.orders.of_buyer import other_orders
 from webapp.orders.queries import find_order
-from webapp.orders.services import act, find_action, pin, read_input, refusal_of, unpin
+from webapp.orders.services import Done, act, find_action, pin, read_input, refusal_of, unpin
 from webapp.sync import allowed_messages, finances, fresh_facts
 from webapp.ui.forms.actions import action_form, again, asks_for_groups, in_words, undo_form
 from webapp.ui.frame import htmx
@@ -234,6 +234,8 @@ def perform(number: str, code: str) -> AnyResponse:
         raise
     order = open_order(number, actor)
     fresh = since == done.since < done.version  # not a repeated submission, and something was changed
+    if fresh and type(action).undo is OrderAction.undo:
+        undo = _undo_since(action, done)
     undone_by = undo_form(order, *undo, version=done.version, actor=actor) if undo and fresh else None
     tell(_done_sentence(order, action, done.since), "good", undone_by)
     if not answered:
@@ -301,7 +303,7 @@ def _read_again(action: OrderAction, order: Order, actor: Actor) -> bool:
 
 def _undo(action: OrderAction, order: Order, data: ActionInput) -> tuple[str, Mapping[str, Any]] | None:
     if type(action).undo is OrderAction.undo:
-        return action.undo(order, data)
+        return None  # see `_undo_since`
     try:
         with db.session.begin_nested():  # errors of the statements above are repaired
             return ask(action, "action", _undone_by, action, order, data)
@@ -310,7 +312,18 @@ def _undo(action: OrderAction, order: Order, data: ActionInput) -> tuple[str, Ma
 
 
 def _undone_by(action: OrderAction, order: Order, data: ActionInput) -> tuple[str, Mapping[str, Any]] | None:
-    answer = action.undo(order, data)
+    return _plain(action.undo(order, data))
+
+
+def _undo_since(action: OrderAction, done: Done) -> tuple[str, Mapping[str, Any]] | None:
+    """What undoes an act that names it by the order's versions before and after."""
+    try:
+        return ask(action, "action", lambda: _plain(action.undo_in_run(done.since, done.version)))
+    except PluginFailed:
+        return None
+
+
+def _plain(answer: tuple[str, Mapping[str, Any]] | None) -> tuple[str, Mapping[str, Any]] | None:
     if answer is None:
         return None
     code, given = answer
