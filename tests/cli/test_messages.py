@@ -14,7 +14,8 @@ def test_a_message_is_written_listed_and_shown(
 ) -> None:
     order = make_order()
     wish = json.dumps({"kind": "problem", "text": "Your mug is late."})
-    assert cli("orders", "act", order.number, "message", "--data", wish).code == 0
+    done = cli("orders", "act", order.number, "message", "--data", wish, "--json").document
+    assert done["made"] == [{"kind": "message", "id": 1, "number": None}]
     [row] = cli("messages", "list", "--order", order.number, "--json").document
     assert (row["id"], row["kind"], row["state"]) == (1, "problem", "held")
     assert "mug" not in cli("messages", "list").out
@@ -22,7 +23,8 @@ def test_a_message_is_written_listed_and_shown(
     assert cli("orders", "act", order.number, "undo_message").code == 0
     sync_now(order.store)
     assert cli("messages", "list", "--json").document[0]["state"] == "withdrawn"
-    assert cli("messages", "show", "9").code == 3
+    missing = cli("messages", "show", "9")
+    assert (missing.code, "No message here goes by “9”." in missing.err) == (3, True)
     channel.messages = []
     ask_allowed(order.id)
     refused = cli("orders", "act", order.number, "message", "--data", wish)

@@ -1,11 +1,12 @@
 """Words about messages to buyers: events, and attention."""
 
+from webapp.channels.messages import MESSAGE
 from webapp.i18n import lazy_gettext as _l
 from webapp.orders.attention import AttentionKind
 from webapp.orders.events import EventGroup, EventWords
 
 MESSAGES = EventGroup("messages", _l("Messages"), 45)
-WRITTEN = EventWords("message_written", _l("Message to the buyer written"), MESSAGES)
+WRITTEN = EventWords("message_written", _l("Message to the buyer written"), MESSAGES, MESSAGE)
 SENT = EventWords("message_sent", _l("Message to the buyer sent"), MESSAGES)
 REFUSED_EVENT = EventWords("message_refused", _l("Message to the buyer refused"), MESSAGES)
 REFUSED = AttentionKind(

@@ -10,6 +10,7 @@ from webapp.audit.actor import Actor
 from webapp.channels.messages import MESSAGE
 from webapp.db import db
 from webapp.errors import NotFound
+from webapp.i18n import lazy_gettext as _l
 from webapp.messaging.models import Message
 from webapp.messaging.services import SEALED
 from webapp.orders.models import Order
@@ -62,11 +63,18 @@ def list_messages(actor: Actor, *, order: Order | None = None, limit: int = 200)
     return [Listed(message, state) for message, state in db.session.execute(query)]
 
 
+class UnknownMessage(NotFound):
+    """No message has this id, or none that this person may see."""
+
+    code = "unknown_message"
+    sentence = _l("No message here goes by “%(name)s”.")
+
+
 def find_message(message_id: int, actor: Actor) -> Listed:
-    """The message with this id; raises `NotFound`."""
+    """The message with this id; raises `UnknownMessage`."""
     found = db.session.execute(_of(actor).where(Message.id == message_id)).one_or_none()
     if found is None:
-        raise NotFound(name=message_id)
+        raise UnknownMessage(name=message_id)
     return Listed(found[0], found[1])
 
 

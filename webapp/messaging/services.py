@@ -138,7 +138,7 @@ def write_message(order: Order, kind: str, text: str, *, actor: Actor) -> Messag
     )
     db.session.add(row)
     db.session.flush()
-    record(order, WRITTEN.code, actor=actor)
+    record(order, WRITTEN.code, actor=actor, values={"id": row.id})
     owe(MESSAGE, [Owing(order, row)])
     return row
 
