@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import time_machine
@@ -14,15 +15,17 @@ from webapp.channels.outgoing import Effective, Refused, Unknown
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import Invalid
+from webapp.jobs import JobFailed
 from webapp.messaging import services
 from webapp.messaging.message_updates import SETTINGS
 from webapp.messaging.models import Message
+from webapp.messaging.previewing import messages_offered
 from webapp.messaging.queries import thread_of
-from webapp.messaging.text_rules import address_in, link_in, phone_in
+from webapp.messaging.text_rules import address_in, link_in, phone_in, site_in
 from webapp.orders.models import Order, OrderEvent
 from webapp.orders.queries import locked
 from webapp.settings.services import store_all
-from webapp.sync.allowed_messages import ask_allowed, ask_soon
+from webapp.sync.allowed_messages import ask_allowed, ask_now, ask_soon
 from webapp.testing import FakeChannel, sync_now
 from webapp.updates import deciding
 from webapp.updates.models import ChannelUpdate, UpdateState
@@ -79,9 +82,57 @@ def test_only_what_the_channel_allows_is_written(order: Order, mia: Actor, chann
 
 def test_before_the_channel_was_asked_nothing_is_written(make_order: Callable[..., Order], mia: Actor) -> None:
     order = make_order()
-    assert services.silence(order) is None
-    with pytest.raises(services.NotAllowedNow):
+    assert services.nothing_allowed(order) is None
+    with pytest.raises(services.NotSaid):
         write(order, actor=mia)
+
+
+def test_an_old_answer_no_longer_holds(order: Order, mia: Actor, channel: FakeChannel) -> None:
+    channel.failures = [Throttled(seconds=5.0)]
+    with time_machine.travel(now() + timedelta(minutes=50)):
+        ask_allowed(order.id)
+        assert write(order, actor=mia)
+    with time_machine.travel(now() + timedelta(minutes=61)):
+        with pytest.raises(services.NotAnswered) as refused:
+            write(order, actor=mia)
+        assert services.problem_of(services.allowed(order)) in str(refused.value)
+        ask_now(order)
+        assert write(order, actor=mia)
+    with time_machine.travel(now() + timedelta(minutes=130)), pytest.raises(services.NotSaid):
+        write(order, actor=mia)
+
+
+@pytest.mark.parametrize("change", [{"active": False}, {"problem": Throttled(seconds=5.0).stored()}])
+def test_a_store_that_is_not_read_is_not_asked(
+    make_order: Callable[..., Order], change: dict[str, Any], work: Callable[[], int]
+) -> None:
+    order = make_order()
+    with unit_of_work():
+        for name, value in change.items():
+            setattr(db.session.get_one(Store, order.store_id), name, value)
+    ask_now(order)
+    ask_soon(order)
+    work()
+    assert services.allowed(order) is None
+
+
+def test_after_a_crash_the_channel_is_asked_again(
+    make_order: Callable[..., Order], work: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = make_order()
+
+    def crash(*_given: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as broken:
+        broken.setattr("webapp.sync.allowed_messages.note_allowed", crash)
+        ask_soon(order)
+        with pytest.raises(JobFailed):
+            work()
+    assert services.allowed(order) is None
+    ask_soon(order)
+    work()
+    assert services.kinds_allowed(order)
 
 
 @pytest.mark.parametrize(
@@ -108,6 +159,9 @@ def test_telephone_numbers_are_told_from_order_numbers() -> None:
     assert phone_in("Call +33 1 23 45 67 89.") == "+33 1 23 45 67 89"
     assert not phone_in("Your order 302-1234567-1234567, parcel JD014600003SE, of 2026-11-30")
     assert not link_in("Size 1.5, e.g. M. OK.Thanks")
+    assert site_in("See amzn.to/abc.") == "amzn.to/abc."
+    assert site_in("at Example.com/x or so") == "Example.com/x"
+    assert not site_in("Size 1.5/2, e.g. M/L, and/or OK.Thanks, 2026/11/30")
     assert not address_in("2 @ 5.00 each")
 
 
@@ -150,7 +204,7 @@ def test_a_held_message_can_be_undone_and_never_leaves(order: Order, mia: Actor,
 
 
 def test_the_text_goes_with_the_buyer_and_nothing_is_written_afterwards(
-    order: Order, mia: Actor, channel: FakeChannel
+    order: Order, mia: Actor, channel: FakeChannel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     message = write(order, actor=mia)
     with unit_of_work():
@@ -162,6 +216,11 @@ def test_the_text_goes_with_the_buyer_and_nothing_is_written_afterwards(
     assert shown.text is None
     with pytest.raises(services.BuyerIsErased):
         write(order, actor=mia)
+    assert messages_offered(order) == ((), str(services.BuyerIsErased()))
+    monkeypatch.setattr(channel, "messages", [])
+    with time_machine.travel(now() + timedelta(minutes=6)):
+        ask_now(order)
+    assert services.kinds_allowed(order)  # the channel was not asked about an erased buyer
 
 
 def test_a_failed_question_says_why_and_is_asked_again(order: Order, mia: Actor, channel: FakeChannel) -> None:

@@ -159,6 +159,7 @@ def act(door: Door, number: str, action: str, data: str, key: str | None, versio
     given = _json(sys.stdin.read() if data == "-" else data)
     chosen = find_action(action)
     if chosen.asks_messages:
+        door.actor.needs(chosen.right)
         allowed_messages.ask_now(find_order(number, door.actor))
     answered = not chosen.lets_leave or fresh_facts.wait_for([find_order(number, door.actor).id])
     with unit_of_work():

@@ -43,5 +43,5 @@ class MessagesAllowed(Model):
 
     order_id: Mapped[int] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"), primary_key=True)
     kinds: Mapped[list[str]]  # codes; of the latest answer, also while `problem` says why a later question failed
-    asked_at: Mapped[datetime]
+    asked_at: Mapped[datetime]  # of the latest answer, or of the first question while there is none
     problem: Mapped[dict[str, Any] | None]  # a stored DeskError

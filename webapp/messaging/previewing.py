@@ -8,8 +8,8 @@ from webapp.channels.services import channel_name
 from webapp.clock import now
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.messaging.message_updates import MESSAGE_HOLD
-from webapp.messaging.services import allowed, checked_text, kinds_allowed, problem_of, silence
-from webapp.messaging.text_rules import phone_in
+from webapp.messaging.services import allowed, checked_text, kinds_allowed, nothing_allowed, problem_of, unsaid
+from webapp.messaging.text_rules import phone_in, site_in
 from webapp.orders.contract import Preview
 from webapp.orders.models import Order
 from webapp.updates.queries import why_nothing_goes
@@ -17,13 +17,14 @@ from webapp.updates.queries import why_nothing_goes
 
 def messages_offered(order: Order) -> tuple[Sequence[MessageKind], LazyString | str]:
     """The kinds of messages that the channel allows for the order, and a sentence about its answer."""
-    if (refusal := silence(order)) is not None:
+    if (refusal := nothing_allowed(order)) is not None:
         return (), str(refusal)
     answer, channel = allowed(order), channel_name(order.store.channel)
     if problem := problem_of(answer):
         return kinds_allowed(order), problem
-    if answer is None:
-        return (), _l("%(channel)s is being asked what it allows; this takes a few seconds.", channel=channel)
+    if unsaid(order) is not None:
+        being_asked = _l("%(channel)s is being asked what it allows; this takes a few seconds.", channel=channel)
+        return kinds_allowed(order), being_asked
     return kinds_allowed(order), ""
 
 
@@ -40,7 +41,10 @@ def preview_message(order: Order, kind: str, text: str) -> Preview:
         sentences.append((goes, {"channel": channel, "goes": now() + timedelta(seconds=held)}))
     else:
         sentences.append((_l("%(channel)s gets it at once: it can't be undone."), {"channel": channel}))
-    if phone := phone_in(checked):
-        looks = _l("“%(found)s” looks like a telephone number, which %(channel)s forbids.")
-        sentences.append((looks, {"found": phone, "channel": channel}))
+    for found, looks in (
+        (phone_in(checked), _l("“%(found)s” looks like a telephone number, which %(channel)s forbids.")),
+        (site_in(checked), _l("“%(found)s” looks like a link, which %(channel)s forbids.")),
+    ):
+        if found:
+            sentences.append((looks, {"found": found, "channel": channel}))
     return Preview(text=checked, sentences=sentences)

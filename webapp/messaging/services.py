@@ -5,17 +5,18 @@ text is sealed under the order's key, and goes out as an update of its own: it c
 whose answer was lost is never sent again by itself.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import exists, literal, select
 
 from webapp.audit.actor import Actor
 from webapp.channels.described import message_kinds
 from webapp.channels.messages import MESSAGE, MessageKind
 from webapp.channels.services import channel_name
 from webapp.clock import now
-from webapp.db import db, once_a_transaction
+from webapp.db import db, insert_into, once_a_transaction
 from webapp.errors import DeskError, Invalid, Refusal, sentence_of
 from webapp.i18n import lazy_gettext as _l
 from webapp.messaging.message_words import WRITTEN
@@ -29,10 +30,12 @@ from webapp.updates.kinds import carried
 from webapp.updates.models import WAITING, ChannelUpdate
 from webapp.updates.owing import owe
 from webapp.vault import services as vault
+from webapp.vault.models import VaultErasure
 
 SENDING = "messages.send"  # the right
 SEALED = "message"  # the kind under which a text is sealed
-FRESH = timedelta(minutes=5)  # for so long, an answer of the channel holds
+FRESH = timedelta(minutes=5)  # for so long, the channel is not asked again
+HOLDS = timedelta(hours=1)  # for so long, messages are written by an answer, such as in a form that stands open
 
 
 class NoMessagesThere(Refusal):
@@ -45,6 +48,24 @@ class NothingAllowed(Refusal):
 
     code = "no_message_allowed"
     sentence = _l("%(channel)s allows no message to the buyer of this order now.")
+
+
+class NotSaid(Refusal):
+    """The channel was not asked yet, or too long ago."""
+
+    code = "messages_not_said"
+    field = "kind"
+    sentence = _l(
+        "%(channel)s has not said lately what it allows for this order: open the form again, and it is asked."
+    )
+
+
+class NotAnswered(Refusal):
+    """The channel was asked, and did not say what it allows."""
+
+    code = "messages_not_answered"
+    field = "kind"
+    sentence = _l("%(channel)s did not say what it allows: open the form again, and it is asked again. %(problem)s")
 
 
 class BuyerIsErased(Refusal):
@@ -63,10 +84,12 @@ class NotAllowedNow(Refusal):
 class NoKindChosen(Refusal):
     code = "no_message_kind"
     field = "kind"
-    sentence = _l("Choose a kind of message, and write what the buyer shall read.")
+    sentence = _l("Choose a kind of message, and write what the buyer should read.")
 
 
 class NoMessageWaits(Refusal):
+    """All messages of the order have left, or it has none."""
+
     code = "no_message_to_undo"
     sentence = _l("This order has no message that could be undone.")
 
@@ -80,25 +103,58 @@ def message_refusal(order: Order, actor: Actor) -> Refusal | None:
     return None
 
 
-def silence(order: Order) -> Refusal | None:
-    """Why nothing can be written to the buyer of the order now, though its channel takes messages; None if something
-    can, or if the channel did not answer yet.
+def nothing_allowed(order: Order) -> Refusal | None:
+    """Why nothing can be written to the buyer of the order, whatever the channel would say now: the buyer is erased, or
+    the channel has answered that it allows nothing.
     """
+    if is_erased(order):
+        return BuyerIsErased()
     answer = allowed(order)
-    if answer is not None and not answer.kinds and not answer.problem:
+    if answer is not None and not answer.kinds and not answer.problem and _holds(answer):
         return NothingAllowed(channel=channel_name(order.store.channel))
     return None
 
 
+def unsaid(order: Order) -> Refusal | None:
+    """Why it is not known what the channel allows for the order now; None if it is."""
+    answer, channel = allowed(order), channel_name(order.store.channel)
+    if answer is not None and _holds(answer) and (answer.kinds or not answer.problem):
+        return None
+    problem = problem_of(answer)
+    return NotAnswered(channel=channel, problem=problem) if problem else NotSaid(channel=channel)
+
+
+def is_erased(order: Order) -> bool:
+    """Whether the buyer's data were erased."""
+    return _facts(order)[1]
+
+
 def allowed(order: Order) -> MessagesAllowed | None:
     """The channel's latest answer; None if it was never asked."""
-    name = f"messages allowed {order.id}"
-    return once_a_transaction(name, lambda: db.session.get(MessagesAllowed, order.id, populate_existing=True))
+    return _facts(order)[0]
+
+
+def _facts(order: Order) -> tuple[MessagesAllowed | None, bool]:
+    """The channel's latest answer and whether the buyer's data were erased, by one statement."""
+    this = select(literal(order.id).label("id")).subquery()
+    query = select(MessagesAllowed, exists().where(VaultErasure.order_id == this.c.id)).select_from(this)
+    query = query.outerjoin(MessagesAllowed, MessagesAllowed.order_id == this.c.id)
+    query = query.execution_options(populate_existing=True)
+
+    def read() -> tuple[MessagesAllowed | None, bool]:
+        answer, is_gone = db.session.execute(query).one()
+        return answer, bool(is_gone)
+
+    return once_a_transaction(f"messages allowed {order.id}", read)
 
 
 def is_fresh(answer: MessagesAllowed) -> bool:
     """Whether the channel answered a moment ago."""
     return now() - answer.asked_at < FRESH
+
+
+def _holds(answer: MessagesAllowed) -> bool:
+    return now() - answer.asked_at < HOLDS
 
 
 def kinds_allowed(order: Order) -> list[MessageKind]:
@@ -109,24 +165,27 @@ def kinds_allowed(order: Order) -> list[MessageKind]:
 
 def note_allowed(order_id: int, kinds: Sequence[str]) -> None:
     """Keep the channel's answer."""
-    db.session.merge(MessagesAllowed(order_id=order_id, kinds=list(kinds), asked_at=now(), problem=None))
+    _keep(order_id, {"kinds": list(kinds), "asked_at": now(), "problem": None}, {"kinds", "asked_at", "problem"})
 
 
 def note_unanswered(order_id: int, problem: DeskError) -> None:
-    """Keep why the channel gave no answer; what it answered before still holds."""
-    before = db.session.get(MessagesAllowed, order_id)
-    kinds = list(before.kinds) if before else []
-    db.session.merge(MessagesAllowed(order_id=order_id, kinds=kinds, asked_at=now(), problem=problem.stored()))
+    """Keep why the channel gave no answer; what it answered before holds as long as it would have."""
+    _keep(order_id, {"kinds": [], "asked_at": now(), "problem": problem.stored()}, {"problem"})
+
+
+def _keep(order_id: int, values: Mapping[str, Any], changed: Set[str]) -> None:
+    """Keep these values of an order, of which only some replace those that are kept already."""
+    insert = insert_into(MessagesAllowed).values(order_id=order_id, **values)
+    kept = {name: insert.excluded[name] for name in changed}
+    db.session.execute(insert.on_conflict_do_update(index_elements=["order_id"], set_=kept))
 
 
 def write_message(order: Order, kind: str, text: str, *, actor: Actor) -> Message:
-    """Write to the buyer; the caller holds the order's lock. Raises the refusal of `message_refusal` or `silence`,
-    `BuyerIsErased`, `NotAllowedNow`, or `Invalid` for a text that the channel does not take.
+    """Write to the buyer; the caller holds the order's lock. Raises the refusal of `message_refusal`, or what
+    `checked_text` raises.
     """
-    if refusal := message_refusal(order, actor) or silence(order):
+    if refusal := message_refusal(order, actor):
         raise refusal
-    if vault.erased([order.id]):
-        raise BuyerIsErased
     text = checked_text(order, kind, text)
     row = Message(
         order_id=order.id,
@@ -144,9 +203,15 @@ def write_message(order: Order, kind: str, text: str, *, actor: Actor) -> Messag
 
 
 def checked_text(order: Order, kind: str, text: str) -> str:
-    """The text as it is sent. Raises `NotAllowedNow` or `Invalid`."""
+    """The text as it is sent. Raises the refusal of `nothing_allowed` or `unsaid`, `NotAllowedNow`, or `Invalid` for a
+    text that the channel does not take.
+    """
+    if refusal := nothing_allowed(order):
+        raise refusal
     if not kind:
         raise NoKindChosen
+    if refusal := unsaid(order):
+        raise refusal
     found = next((one for one in kinds_allowed(order) if one.code == kind), None)
     if found is None:
         raise NotAllowedNow(channel=channel_name(order.store.channel))

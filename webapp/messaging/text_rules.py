@@ -3,6 +3,7 @@
 import re
 
 _LINK = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
+_SITE = re.compile(r"(?<![\w@.-])(?:[a-z0-9-]+\.)+[a-z]{2,}/\S*", re.IGNORECASE)
 _MAIL = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]{2,}")
 _PHONE = re.compile(r"(?<![\w-])(?:\+|00|0)\d[\d ()/.-]{6,}\d(?![\w-])")
 
@@ -10,6 +11,11 @@ _PHONE = re.compile(r"(?<![\w-])(?:\+|00|0)\d[\d ()/.-]{6,}\d(?![\w-])")
 def link_in(text: str) -> str:
     """The first link in a text; empty if it has none."""
     return _first(_LINK, text)
+
+
+def site_in(text: str) -> str:
+    """The first thing that looks like the address of a site, without `https://` before it; empty if there is none."""
+    return _first(_SITE, text)
 
 
 def address_in(text: str) -> str:

@@ -11,18 +11,17 @@ from webapp.db import db, unit_of_work
 from webapp.hooks.fence import PluginFailed
 from webapp.jobs import job
 from webapp.live import connection, key
-from webapp.messaging.services import FRESH, allowed, is_fresh, note_allowed, note_unanswered
+from webapp.messaging.services import FRESH, allowed, is_erased, is_fresh, note_allowed, note_unanswered
 from webapp.orders.models import Order
 from webapp.sync import call_log
 from webapp.updates.kinds import carried
 
 
-def ask_soon(order: Order) -> None:
-    """Have a worker ask the channel, unless it answered a moment ago. Called outside any transaction."""
-    store, answer = order.store, allowed(order)
-    if MESSAGE not in carried(store) or not store.active or store.problem is not None:
-        return
-    if answer is not None and not answer.problem and is_fresh(answer):
+def ask_soon(order: Order, *, again: bool = True) -> None:
+    """Have a worker ask the channel, unless it answered a moment ago; after a question that failed only if it is to be
+    asked `again`. Called outside any transaction.
+    """
+    if not _is_due(order, again=again):
         return
     try:
         if connection().set(key("messages", str(order.id)), 1, nx=True, ex=int(FRESH.total_seconds())):
@@ -33,18 +32,36 @@ def ask_soon(order: Order) -> None:
 
 def ask_now(order: Order) -> None:
     """Ask the channel, and wait for the answer, unless it answered a moment ago. Called outside any transaction."""
-    answer = allowed(order)
-    if MESSAGE in carried(order.store) and (answer is None or answer.problem or not is_fresh(answer)):
+    if _is_due(order, again=True):
         ask_allowed(order.id)
+
+
+def _is_due(order: Order, *, again: bool) -> bool:
+    store, answer = order.store, allowed(order)
+    if MESSAGE not in carried(store) or order.managed_at_channel or not store.active or store.problem is not None:
+        return False
+    if answer is not None and (not again if answer.problem else is_fresh(answer)):
+        return False
+    return not is_erased(order)
 
 
 @job("asking")
 def ask_allowed(order_id: int) -> None:
     """Ask the order's channel, and keep what it answers; the order's open pages show it."""
+    answered = False
+    try:
+        answered = _ask(order_id)
+    finally:
+        if not answered:
+            _forget(order_id)
+
+
+def _ask(order_id: int) -> bool:
+    """Returns whether the channel answered."""
     with unit_of_work():
         order = db.session.get_one(Order, order_id)
         if is_refused(order.store):
-            return
+            return False
         credentials, channel = access(order.store), get_channel(order.store.channel)
         number, marketplace = order.channel_order_number, order.marketplace
     problem: ChannelError | PluginFailed | None = None
@@ -59,8 +76,8 @@ def ask_allowed(order_id: int) -> None:
             note_allowed(order_id, kinds)
         else:
             note_unanswered(order_id, problem)
-            _forget(order_id)
         live.publish("orders", [order_id])
+    return problem is None
 
 
 def _forget(order_id: int) -> None:

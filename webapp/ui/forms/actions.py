@@ -155,8 +155,8 @@ class ActionForm(forms.Form):
 
     @property
     def shape(self) -> str:
-        """A short code of what the form asks and offers, whatever is typed: it changes when the order allows less or
-        asks more.
+        """A short code of what the form asks, offers and says, whatever is typed: it changes when the order allows less
+        or asks more.
         """
         return hashlib.sha256(json.dumps(_shape(self.declared)).encode()).hexdigest()[:16]
 
@@ -178,6 +178,7 @@ def _shape(fields: Sequence[InputField]) -> list[Any]:
     return [
         (
             one.name,
+            str(one.help),
             [value for value, _words in one.offered.choices],
             [(line.id, line.most) for line in one.offered.lines],
             [(line.id, line.most, [str(left.left) for left in line.amounts]) for line in one.offered.amounts],

@@ -281,6 +281,8 @@ def renew(number: str, code: str) -> AnyResponse:
     actor, action = current_actor(), find_action(code)
     actor.needs(action.right)
     order, tab = open_order(number, actor), tab_of(action.place)
+    if action.asks_messages:
+        allowed_messages.ask_soon(order, again=False)  # else a question that fails would be asked for ever
     try:
         form = action_form(action, order, request.form, actor=actor)
     except PluginFailed as problem:
@@ -377,6 +379,8 @@ def _with_other_groups(action: OrderAction, order: Order, actor: Actor) -> AnyRe
 
 def _form_again(action: OrderAction, order: Order, actor: Actor, error: DeskError) -> Response:
     """The form with its input and the errors; if the order changed meanwhile, with the changes."""
+    if action.asks_messages:
+        allowed_messages.ask_soon(order)
     form = again(action, order, request.form, error, actor=actor)
     tab = tab_of(action.place)
     context = facts(order, actor, tab=tab, reveals=_reveals(action.place))
