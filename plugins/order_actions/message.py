@@ -87,7 +87,7 @@ class UndoMessage(PartAction):
     """Take back a message that has not left yet."""
 
     code, label, right, icon = "undo_message", _l("Undo message"), "messages.send", "player-play"
-    place, about, Input, nothing = Place.DOCUMENTS, "message", UndoMessageInput, NoMessageWaits
+    place, about, Input, nothing = Place.MESSAGES, "message", UndoMessageInput, NoMessageWaits
 
     def refusals(self, order: Order, actor: Actor) -> Mapping[int, Refusal | None]:
         return undo_message_refusals(order)

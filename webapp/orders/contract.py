@@ -40,6 +40,7 @@ class Place(StrEnum):
     PACKAGES = "packages"  # with one of the packages: see `PackageAction`
     DOCUMENTS = "documents"  # beside one of the documents, as a button without a form
     RETURNS = "returns"  # with one of the returns
+    MESSAGES = "messages"  # beside one of the messages to the buyer, as a button without a form
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

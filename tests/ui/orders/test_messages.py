@@ -2,10 +2,22 @@
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+import time_machine
 
 from tests.ui.conftest import Browser
+from tests.ui.orders.test_open_forms import OpenForm
+from tests.ui.orders.test_order_acts import undo_of
+from webapp.audit.actor import Actor
+from webapp.channels.connecting import Throttled
+from webapp.clock import now
+from webapp.messaging.queries import list_messages
 from webapp.orders.models import Order
+from webapp.sync.allowed_messages import ask_allowed
 from webapp.testing import FakeChannel, sync_now
+from webapp.ui.orders import order as order_pages
 
 TEXT = "Your mug is late.\nWe are sorry."
 
@@ -32,7 +44,11 @@ def test_a_message_is_written_shown_and_undone(
     thread = browser.get(f"{url}?tab=messages").text
     assert "Your mug is late.\nWe are sorry." in thread.replace("\r", "")
     assert "Goes at" in thread
-    assert browser.post(f"{url}/actions/undo_message", {}).status_code == 302
+    undone = browser.post(f"{url}/actions/undo_message", {})
+    assert (undone.status_code, undone.location) == (302, f"{url}?tab=messages")
+    again = browser.post(f"{url}/actions/undo_message", {})
+    assert again.status_code == 409
+    assert "Messages to the buyer" in again.text  # the refusal stands on the same tab
     sync_now(order.store)
     assert "Withdrawn" in browser.get(f"{url}?tab=messages").text
     assert channel.told("message") == []
@@ -47,3 +63,64 @@ def test_a_channel_that_allows_nothing_says_so(
     work()
     page = browser.get(f"/orders/{order.number}/actions/message").text
     assert "Fake channel allows no message to the buyer of this order now." in page
+
+
+def test_the_undo_of_a_message_undoes_that_message(
+    browser: Browser, make_order: Callable[..., Order], channel: FakeChannel, operator: Actor
+) -> None:
+    order = make_order()
+    ask_allowed(order.id)
+    url = f"/orders/{order.number}/actions/message"
+    first = browser.post(url, {"kind": "problem", "text": "First."}, htmx=True).text
+    assert browser.post(url, {"kind": "problem", "text": "Second."}, htmx=True).status_code == 200
+    assert browser.post(*undo_of(first), htmx=True).status_code == 200
+    states = {one.message.id: one.state for one in list_messages(operator, order=order)}
+    assert [states[id_] for id_ in sorted(states)] == ["withdrawn", "held"]
+
+
+def test_an_open_form_learns_why_nothing_can_be_chosen(
+    browser: Browser, make_order: Callable[..., Order], channel: FakeChannel
+) -> None:
+    order = make_order()
+    form = OpenForm(browser, order, "message")
+    channel.failures = [Throttled(seconds=5.0)]
+    ask_allowed(order.id)
+    assert form.renew(text="Typed")
+    assert "being asked" not in form.page
+    assert "Typed" in form.page
+    channel.messages = []
+    ask_allowed(order.id)
+    assert form.renew(text="Typed")
+    assert "allows no message to the buyer of this order now" in form.page
+    assert not form.renew(text="Typed")
+
+
+def test_a_form_that_stood_open_for_an_hour_asks_again(
+    browser: Browser, make_order: Callable[..., Order], work: Callable[[], int], channel: FakeChannel
+) -> None:
+    order = make_order()
+    ask_allowed(order.id)
+    form, typed = OpenForm(browser, order, "message"), {"kind": "problem", "text": "Hello"}
+    with time_machine.travel(now() + timedelta(minutes=61)):
+        assert "has not said lately what it allows" in form.send(**typed)
+        work()
+        assert "has not said lately" not in form.send(**typed)
+    assert [one.state for one in list_messages(Actor.operator(), order=order)] == ["held"]
+
+
+def test_the_tab_offers_writing_as_the_order_does(
+    browser: Browser, make_order: Callable[..., Order], channel: FakeChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = make_order()
+    link = f'href="/orders/{order.number}/actions/message"'
+
+    def no_panels(*_given: object) -> None:
+        raise AssertionError("the tab has no panels")
+
+    monkeypatch.setattr(order_pages, "panels_of", no_panels)
+    assert link in browser.get(f"/orders/{order.number}?tab=messages", htmx=True, HX_Target="order-tab").text
+    monkeypatch.setattr("webapp.messaging.services.carried", lambda store: set())
+    tab = browser.get(f"/orders/{order.number}?tab=messages").text
+    tab = tab[tab.index("messages-heading") :]
+    assert link not in tab
+    assert "takes no messages to buyers from the desk" in tab

@@ -86,7 +86,7 @@ def _of_tab(view: OrderView, tab: str) -> dict[str, Any]:
         case "channel":
             whole = args.get("lines") == "all"
             return {"side": channel_side(order, whole=whole), "opened": False, "answer": None}
-        case "shipments" | "invoices" | "refunds" | "returns" | "updates":
+        case "shipments" | "invoices" | "refunds" | "returns" | "messages" | "updates":
             return {}
     return {"panels": panels_of(order, actor), "find": args.get("find", ""), "whole": args.get("lines") == "all"}
 

@@ -53,6 +53,7 @@ from webapp.orders.services import (
     bar,
     offers,
     package_offers,
+    refusal_of,
 )
 from webapp.orders.statuses import all_statuses, status_name
 from webapp.orders.tags import tags_of
@@ -70,14 +71,14 @@ from webapp.updates.queries import goes_at, list_updates, why_it_waits, why_noth
 from webapp.vault import services as vault
 
 OVERVIEW, SHIPMENTS, INVOICES, REFUNDS, CHANNEL = "overview", "shipments", "invoices", "refunds", "channel"
-RETURNS = "returns"
+RETURNS, MESSAGES = "returns", "messages"
 TABS: dict[str, LazyString] = {
     OVERVIEW: _l("Overview"),
     SHIPMENTS: _l("Shipments"),
     INVOICES: _l("Invoices"),
     REFUNDS: _l("Refunds"),
     RETURNS: _l("Returns"),
-    "messages": _l("Messages"),
+    MESSAGES: _l("Messages"),
     "updates": _l("Channel updates"),
     "timeline": _l("Timeline"),
     CHANNEL: _l("Channel side"),
@@ -89,9 +90,11 @@ PLACES = {  # the place of an act's form: the part, and its element
     Place.PACKAGES: ("orders/_tab.html", "#order-tab"),
     Place.DOCUMENTS: ("orders/_tab.html", "#order-tab"),
     Place.RETURNS: ("orders/_tab.html", "#order-tab"),
+    Place.MESSAGES: ("orders/_tab.html", "#order-tab"),
 }
 _FORM = re.compile(r"/actions/(\w+)$")  # the address of an act's form
-TAB_OF = {Place.PACKAGES: SHIPMENTS, Place.RETURNS: RETURNS}  # the places with a tab of their own
+# The places with a tab of their own.
+TAB_OF = {Place.PACKAGES: SHIPMENTS, Place.RETURNS: RETURNS, Place.MESSAGES: MESSAGES}
 # Cards about the buyer, by the field that tells what each shows.
 _OF_BUYER = {"buyer": "orders/_buyer.html", "addresses": PLACES[Place.ADDRESSES][0]}
 ASIDE = "orders/_aside.html"
@@ -122,7 +125,7 @@ def url_of(order: Order, tab: str = OVERVIEW) -> str:
 
 
 def tab_of(place: Place) -> str:
-    """The tab on which the forms of this place are: packages and returns have their own, the others go by the page.
+    """The tab on which the forms of this place are: some places have their own, the others go by the page.
     Acts on documents are also on the dashboard: what they change is among the refunds.
     """
     if place in TAB_OF:
@@ -415,11 +418,19 @@ class OrderView:
         return sorted(comments, key=lambda comment: not comment["pinned"])
 
     @cached_property
+    def writing(self) -> Offer | None:
+        """The act that writes to the buyer, as the order offers it; None if there is none, or the actor may not do
+        it.
+        """
+        action = next((one for one in actions().values() if one.asks_messages and self.actor.may(one.right)), None)
+        return Offer(action, refusal_of(action, self.order, self.actor)) if action else None
+
+    @cached_property
     def thread(self) -> list[dict[str, Any]] | None:
         """The messages to the buyer, newest first; None for people who may not see buyers."""
         found = thread_of(self.order, self.actor)
-        if found is None:
-            return None
+        if not found:
+            return None if found is None else []
         waits = undo_message_refusals(self.order)
         store, carried_by = self.order.store, {update["id"]: update for update in self.updates}
         return [
