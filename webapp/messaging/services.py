@@ -242,6 +242,8 @@ def undo_message(order: Order, message_id: int = 0, *, since: int = 0, until: in
     order's version from `since` to `until`. The caller holds the order's lock.
     """
     waiting = _waiting(order)
+    if until is not None:
+        waiting = {id_: update for id_, update in waiting.items() if since < update.order_version <= until}
     update = waiting.get(message_id or max(waiting, default=0))
     if update is None:
         raise NoMessageWaits
@@ -263,5 +265,3 @@ def kind_name(channel: str, code: str) -> str:
 def problem_of(answer: MessagesAllowed | None) -> str:
     """Why the channel's latest answer is missing; empty if it is not."""
     return (sentence_of(answer.problem) or "") if answer is not None else ""
-    if until is not None:
-        waiting = {id_: update for id_, update in waiting.items() if since < update.order_version <= until}
