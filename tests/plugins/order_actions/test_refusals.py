@@ -61,6 +61,8 @@ NOT_OF_BUTTONS = {
     unshipping.UnitsSettled: "of one package of several, beside which it stands",
     unshipping.UnitsAtChannel: "of one package of several, beside which it stands",
     messaging.NothingAllowed: "of the form of a message, which says what is allowed",
+    messaging.NotSaid: "of the form of a message, which says what is allowed",
+    messaging.NotAnswered: "of the form of a message, which says what is allowed",
     messaging.NotAllowedNow: "of the form of a message, which says what is allowed",
     messaging.NoKindChosen: "of the form of a message, which says what is allowed",
     messaging.BuyerIsErased: "of the form of a message, which says what is allowed",
