@@ -1,6 +1,6 @@
 """Writing to the buyer by the channel's own messages."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -9,9 +9,9 @@ import time_machine
 from sqlalchemy import select
 
 from webapp.audit.actor import Actor
-from webapp.channels.connecting import Throttled
+from webapp.channels.connecting import StoreAccess, Throttled
 from webapp.channels.models import Store
-from webapp.channels.outgoing import Effective, Refused, Unknown
+from webapp.channels.outgoing import Batch, Effective, Refused, Unknown, Update
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import Invalid
@@ -179,6 +179,33 @@ def test_a_lost_answer_is_never_sent_again_by_itself(order: Order, mia: Actor, c
     sync_now(order.store)
     assert len(channel.told("message")) == 2
     assert update_of(message).state == UpdateState.EFFECTIVE
+
+
+@pytest.mark.parametrize("moment", ["before", "within"])
+def test_a_worker_that_dies_sends_no_message_twice_and_loses_none(
+    order: Order, mia: Actor, channel: FakeChannel, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def take(updates: Sequence[Update]) -> None:
+        channel.delivered += updates
+        raise Killed
+
+    def deliver(store: StoreAccess, updates: Batch) -> None:
+        raise Killed
+
+    message = write(order, actor=mia)
+    with monkeypatch.context() as patched:
+        patched.setattr(channel, "_take", take) if moment == "within" else patched.setattr(channel, "deliver", deliver)
+        with pytest.raises(Killed):
+            sync_now(order.store)
+    channel.outcomes = [Effective()]
+    with time_machine.travel(now() + timedelta(minutes=10)):
+        sync_now(order.store)
+        sync_now(order.store)
+    assert len(channel.told("message")) == 1
+    assert update_of(message).state == (UpdateState.EFFECTIVE if moment == "before" else UpdateState.UNKNOWN)
 
 
 def test_a_refusal_shows_the_channels_sentence(order: Order, mia: Actor, channel: FakeChannel) -> None:

@@ -2,8 +2,8 @@
 
 A claim locks the lane, then the orders, then the updates, and asks under these locks whether each update is still
 wanted and can be sent now. An update with an expired lease had a worker that died: it is unknown whether it was sent,
-so it is looked up instead of claimed. The rows are the truth, the queue only carries jobs: whatever is due is found
-again.
+so it is looked up instead of claimed; one that certainly was not is claimed again. The rows are the truth, the queue
+only carries jobs: whatever is due is found again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,7 +43,7 @@ from webapp.updates.models import (
     UpdateLane,
     UpdateState,
 )
-from webapp.updates.queries import askable, corrected, keeping_the_lane, undecided
+from webapp.updates.queries import askable, corrected, keeping_the_lane, provable, undecided
 
 KNOWN_BEFORE = timedelta(days=1)  # how much older than an attempt the known handles of others may be
 ASK_AGAIN = timedelta(minutes=5)  # until an update that has to wait is asked again, unless something wakes it earlier
@@ -142,6 +142,10 @@ def claim_due(store_id: int, lane: str, owner: str) -> tuple[Store, list[Channel
     lost = _locked(dead) if orphans else []
     for row in lost:
         soon = row.kind in known and known[row.kind].repeatable
+        if not soon and _surely_here(row):
+            row.lease_owner = row.lease_until = None
+            row.attempts -= 1  # the worker did nothing with it
+            continue
         lose(row, look_again_at=now() if soon else now() + 2 * leases.IN_TIME)  # it sends no more by then
     db.session.flush()
     if first is None or (exclusive and not _lane_is_free(store, lane)) or _lane_waits(store, lane, due):
@@ -155,6 +159,13 @@ def claim_due(store_id: int, lane: str, owner: str) -> tuple[Store, list[Channel
         row.attempts, row.attempt_id = row.attempts + 1, None
     db.session.flush()
     return (store, chosen) if rows or lost else None
+
+
+def _surely_here(row: ChannelUpdate) -> bool:
+    """Whether a dead worker certainly did not send an update that nobody could look up: what must not be sent twice
+    leaves in an attempt alone, and a worker that is not dead finds its lease gone before it begins one.
+    """
+    return row.attempt_id is None and row.look_from is None and not provable(row)
 
 
 def _of_lane(store_id: int, lane: str) -> Select[ChannelUpdate]:
