@@ -9,7 +9,7 @@ from webapp.clock import iso, now
 from webapp.db import unit_of_work
 from webapp.errors import sentence_of
 from webapp.mail import queue as mails
-from webapp.mail.composing import compose, test_letter
+from webapp.mail.composing import compose, trial_letter
 from webapp.mail.jobs import send_mail
 from webapp.mail.models import UNSENT_STATES, Mail
 from webapp.mail.server import ascii_address, conversation
@@ -51,7 +51,7 @@ def test(door: Door, address: str) -> None:
     """Send a mail to ADDRESS now, and say what the server says."""
     door.actor.needs("settings.edit")
     with conversation() as server:
-        letter = test_letter(address)
+        letter = trial_letter(address)
         server.send(compose(letter, server.sender, 0, now()), ascii_address(letter.to), lambda: True)
         sender = server.sender.address
     document = {"sent": True, "to": address, "from": sender}

@@ -43,6 +43,6 @@ def compose(letter: Letter, sender: Sender, number: int, at: datetime) -> EmailM
     return message
 
 
-def test_letter(to: str) -> Letter:
+def trial_letter(to: str) -> Letter:
     """What somebody sends to see whether mail works."""
     return Letter(to, _("Mail from Waybill works"), _("If you read this, the desk can send mail."))

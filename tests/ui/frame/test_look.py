@@ -25,6 +25,9 @@ from webapp.db import db, unit_of_work
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.services import ship_order
 from webapp.live import publish
+from webapp.mail.composing import trial_letter
+from webapp.mail.queue import TEST, put
+from webapp.messaging.services import note_allowed, write_message
 from webapp.orders.bulk import start_bulk
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
@@ -123,7 +126,7 @@ def _pages(app: Flask, order: Order, store: Any, run: Any) -> list[str]:
     values |= {"row_id": order.id, "document_id": db.session.scalar(select(Invoice.id).limit(1))}
     values |= {"shop_id": order.shop_id, "token": "none", "person_id": db.session.scalar(select(User.id).limit(1))}
     codes: dict[str, list[str]] = {
-        "orders.choose": ["ship", "hold", "assign", "due", "tag", "address"],
+        "orders.choose": ["ship", "hold", "assign", "due", "tag", "address", "message"],
         "stores.credentials": ["fake"],
         "dashboard.card": ["work"],
     }
@@ -138,7 +141,7 @@ def _pages(app: Flask, order: Order, store: Any, run: Any) -> list[str]:
                 found.append(url_for(rule.endpoint, **given))
             elif lacking == {"code"}:
                 found += [url_for(rule.endpoint, code=code, **given) for code in codes.get(rule.endpoint, ["fake"])]
-        tabs = ("shipments", "invoices", "refunds", "returns", "updates", "timeline", "channel")
+        tabs = ("shipments", "invoices", "refunds", "returns", "messages", "updates", "timeline", "channel")
         found += [url_for("orders.show", number=order.number, tab=tab) for tab in tabs]
         found += [url_for("orders.show", number=order.number, at=iso(now()))]
         chosen = (
@@ -197,6 +200,9 @@ def test_axe_finds_nothing_on_any_page_and_none_scrolls_sideways(
         db.session.query(ChannelUpdate).update({"state": UpdateState.REFUSED})
         for row in (locked(order), locked(told)):
             issue_invoices([row], {row.lines[0].id: 1}, actor=olga)
+        note_allowed(order.id, ["problem"])
+        write_message(locked(order), "problem", "Your mug is late.\nWe are sorry.", actor=olga)
+        put(TEST, trial_letter("olga@example.com"))
         issue_memos([record_refund(locked(shipped), Wish(whole=True), "CustomerReturn", actor=olga)], actor=olga)
     work()
     page.set_viewport_size({"width": width, "height": 900})

@@ -9,7 +9,7 @@ from webapp.db import unit_of_work
 from webapp.errors import DeskError, sentence_of
 from webapp.i18n import gettext as _
 from webapp.mail import queue
-from webapp.mail.composing import test_letter
+from webapp.mail.composing import trial_letter
 from webapp.mail.jobs import send_mail
 from webapp.mail.models import STATE_LABELS, STATE_TONES, UNSENT_STATES, MailState
 from webapp.mail.server import MAIL, MailNotSetUp, is_set_up
@@ -50,7 +50,7 @@ def test() -> Response:
         with unit_of_work():
             if not is_set_up():
                 raise MailNotSetUp
-            queue.put(queue.TEST, test_letter(current_person().email))
+            queue.put(queue.TEST, trial_letter(current_person().email))
             send_mail.enqueue()
     except DeskError as error:
         flash(str(error), "bad")
