@@ -15,7 +15,16 @@ from sqlalchemy import func, select
 from webapp.billing.models import CreditMemo, CreditMemoLine, MemoState, Purpose
 from webapp.billing.remaining import Part, amounts_of
 from webapp.billing.standing import Left, Standing, standing_of_orders
-from webapp.billing.taxes import TaxedPart, fitting_rate, share_of, tax_within, taxed, taxed_country, taxes_of
+from webapp.billing.taxes import (
+    TaxedPart,
+    fitting_rate,
+    share_of,
+    taken_out,
+    tax_within,
+    taxed,
+    taxed_country,
+    taxes_of,
+)
 from webapp.db import among, db
 from webapp.orders.amounts import OWN
 from webapp.orders.models import OrderAmount
@@ -74,7 +83,7 @@ def _by_invoices(
         elif not within:
             lines.append(TaxedPart(part, part.amount, fitting_rate(part, _rates(lefts) if lefts else declared)))
         elif not line.counted:  # beyond what was ever paid
-            lines.append(_taken_out(part, tax_within(part.amount.net, usual, 0), usual))
+            lines.append(taken_out(part, tax_within(part.amount.net, usual, 0), usual))
         else:
             place = (memo.order_id, *part.place)
             lines.append(_credited_of(part, row, lefts, credited[place], beyond))
@@ -95,7 +104,7 @@ def _credited_of(part: Part, row: OrderAmount, lefts: Sequence[Left], credited: 
     rates = {rate for rate, _tax in spans}
     rate = rates.pop() if len(rates) == 1 else None
     fits = rate is not None and abs(tax - tax_within(paid, rate, 0)) <= max(1, part.units)
-    return _taken_out(part, tax, rate if fits else None)
+    return taken_out(part, tax, rate if fits else None)
 
 
 def _spans(lefts: Sequence[Left], beyond: int, since: int, upto: int) -> Iterator[tuple[int | None, int]]:
@@ -112,11 +121,6 @@ def _spans(lefts: Sequence[Left], beyond: int, since: int, upto: int) -> Iterato
     if upto > 0:
         since = max(0, since)
         yield beyond, tax_within(upto - since, beyond, since)
-
-
-def _taken_out(part: Part, tax: int, rate: int | None) -> TaxedPart:
-    figures = part.amount
-    return TaxedPart(part, figures._replace(charged=figures.charged - tax, tax=figures.tax + tax), rate)
 
 
 def _rates(lefts: Iterable[Left]) -> list[int]:

@@ -123,17 +123,21 @@ def taxed(order: Order, parts: Sequence[Part], *, counted: str = "invoiced") -> 
     included = bool(declared.rates) and INCLUDED.of(order.shop) and not any(row.tax for row in paid.values())
     lines = []
     for part in parts:
-        figures, rate = part.amount, None
         row = paid.get(part.place)
         if included and row is not None:
             rate = declared.rates[0]
-            tax = tax_within(part.amount.net, rate, getattr(row, counted).net)
-            figures = Amount(figures.charged - tax, figures.tax + tax, figures.discount)
-        elif row is not None and any(figures):
-            rate = fitting_rate(part, declared.rates)
-        lines.append(TaxedPart(part, figures, rate))
+            lines.append(taken_out(part, tax_within(part.amount.net, rate, getattr(row, counted).net), rate))
+        else:
+            known = row is not None and any(part.amount)
+            lines.append(TaxedPart(part, part.amount, fitting_rate(part, declared.rates) if known else None))
     unknown = bool(declared.rates) and any(one.rate is None and any(one.figures) for one in lines)
     return TaxedParts(lines, included, unknown, declared.note)
+
+
+def taken_out(part: Part, tax: int, rate: int | None) -> TaxedPart:
+    """A part with this tax taken out of its price."""
+    figures = part.amount
+    return TaxedPart(part, figures._replace(charged=figures.charged - tax, tax=figures.tax + tax), rate)
 
 
 def tax_within(paid: int, rate: int, before: int) -> int:

@@ -123,12 +123,16 @@ def any_due() -> bool:
 
 def any_old() -> bool:
     """Whether there are mails that are to be forgotten."""
-    return any_row(Mail, Mail.created_at < now() - _KEPT)
+    return any_row(Mail, *_old())
 
 
 def forget_old() -> bool:
     """Delete some mails that have long ended; returns whether more may be left."""
-    return delete_some(Mail, Mail.created_at < now() - _KEPT, Mail.state.not_in(UNSENT_STATES))
+    return delete_some(Mail, *_old())
+
+
+def _old() -> tuple[ColumnElement[bool], ...]:
+    return Mail.created_at < now() - _KEPT, Mail.state.not_in(UNSENT_STATES)
 
 
 # --- In the worker ----------------------------------------------------------------------------------------------------

@@ -59,7 +59,7 @@ class MailNotSetUp(Refusal):
 
 
 class ServerUnreachable(Refusal):
-    """No conversation with the server began."""
+    """No conversation with the server began, or it ended before a mail could leave."""
 
     code = "mail_server_unreachable"
     sentence = _l("The mail server %(host)s can't be reached: %(problem)s")
