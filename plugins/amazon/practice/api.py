@@ -5,7 +5,6 @@ The paths are served without a prefix, for any region, and under /na, /eu and /f
 
 import hashlib
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -139,7 +138,7 @@ def _respond(
         region = "" if operation == "token" else _authorize(practice, operation, host)
         fault = _fault(practice, operation, order_id)
         if fault and fault.kind == "slow":
-            time.sleep(fault.seconds)
+            practice.wait(fault.seconds)
         if fault and fault.when == "before" and (broken := _broken(fault)) is not None:
             return broken
         body, status = work(Call(practice, region, fault, practice.catch_up()))

@@ -5,7 +5,6 @@ A document's URL works like a presigned one: it is good for one method and five 
 
 from collections.abc import Callable
 from secrets import token_hex
-from time import sleep
 from typing import Any, Final
 from xml.sax.saxutils import escape
 
@@ -224,7 +223,7 @@ def _stored(operation: str, document_id: str, work: Callable[[Practice, Document
     number = practice.store.call(practice.now_ms(), operation, None, {"feedDocumentId": document_id})
     fault = practice.faults.next(operation)
     if fault and fault.kind == "slow":
-        sleep(fault.seconds)
+        practice.wait(fault.seconds)
     document = None
     response = _broken(fault) if fault and fault.when == "before" else None
     if response is None:

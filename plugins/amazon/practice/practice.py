@@ -96,6 +96,7 @@ class Practice:
         self.secret = bytes.fromhex(self.store.read("secret"))
         self.throttle = Throttle(lambda: self.now_ms() / 1000)
         self.faults = Faults()
+        self._resets = 0
 
     def _found(self, asked: dict[str, Any]) -> None:
         """Read the world of the data directory, or create it there."""
@@ -187,8 +188,18 @@ class Practice:
                 pass
         return now
 
+    def wait(self, seconds: float) -> None:
+        """Let a call wait; raises ConnectionAbortedError if everything was reset meanwhile: such a call comes too late
+        for the orders that are here now, which have the numbers of those before.
+        """
+        resets = self._resets
+        time.sleep(seconds)
+        if resets != self._resets:
+            raise ConnectionAbortedError("reset while it waited")
+
     def reset(self) -> None:
         """Undo everything that was done here, delete the record, remove all faults; settings stay."""
+        self._resets += 1
         self.store.clear()
         self.faults.clear()
         self.throttle.refill()
