@@ -64,7 +64,7 @@ def test_a_message_goes_out_once_and_its_text_is_sealed(order: Order, mia: Actor
     assert sent.private["text"] == TEXT
     assert update_of(message).state == UpdateState.EFFECTIVE
     [shown] = thread_of(order, mia) or []
-    assert (shown.text, shown.message.kind) == (TEXT, "problem")
+    assert (shown.said, shown.message.kind) == ({"subject": "", "text": TEXT}, "problem")
     events = db.session.scalars(select(OrderEvent.code).where(OrderEvent.order_id == order.id)).all()
     assert [code for code in events if code.startswith("message")] == ["message_written", "message_sent"]
 
@@ -240,7 +240,7 @@ def test_the_text_goes_with_the_buyer_and_nothing_is_written_afterwards(
     assert update_of(message).state == UpdateState.WITHDRAWN
     assert channel.told("message") == []
     [shown] = thread_of(order, mia) or []
-    assert shown.text is None
+    assert shown.said is None
     with pytest.raises(services.BuyerIsErased):
         write(order, actor=mia)
     assert messages_offered(order) == ((), str(services.BuyerIsErased()))

@@ -6,10 +6,10 @@ from webapp.cli.door import Door, desk_command
 from webapp.cli.presenting import Document
 from webapp.cli.text import pairs, table
 from webapp.clock import iso
-from webapp.messaging.queries import Listed, find_message, list_messages, text_of
+from webapp.messaging.queries import Listed, find_message, list_messages, said_in
 from webapp.orders.queries import find_order, reference
 
-_HEAD = ("id", "order", "kind", "state", "written_at")
+_HEAD = ("id", "order", "direction", "route", "kind", "state", "written_at")
 
 
 @click.group()
@@ -34,7 +34,8 @@ def list_(door: Door, number: str | None, limit: int) -> None:
 def show(door: Door, message_id: int) -> None:
     """One message with its text, which is recorded as seen."""
     row = find_message(message_id, door.actor)
-    document = _document(row) | {"text": text_of(row.message, door.actor)}
+    said = said_in(row.message, door.actor)
+    document = _document(row) | {"text": said["text"] if said else None}
     door.show(document, [*pairs(document, _HEAD), "", document["text"] or "(erased)"])
 
 
@@ -42,6 +43,8 @@ def _document(row: Listed) -> Document:
     return {
         "id": row.message.id,
         "order": reference(row.message.order),
+        "direction": row.message.direction,
+        "route": row.message.route,
         "kind": row.message.kind,
         "state": row.state,
         "written_at": iso(row.message.written_at),

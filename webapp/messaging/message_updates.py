@@ -51,8 +51,8 @@ class MessageToBuyer(OutwardKind):
     def private(self, update: ChannelUpdate) -> Mapping[str, Any]:
         row = db.session.get_one(Message, update.source_id)
         sealed = [(row.order_id, SEALED, row.sealed)]
-        [text] = vault.reveal_sealed(Actor.job("messages"), sealed, purpose="message to the buyer")
-        return {TEXT: text or ""}
+        [said] = vault.reveal_sealed(Actor.job("messages"), sealed, purpose="message to the buyer")
+        return {TEXT: said["text"] if said else ""}
 
     def stands(self, update: ChannelUpdate, order: Order) -> Refusal | None:
         return BuyerIsErased() if vault.erased([order.id]) else None

@@ -1,7 +1,8 @@
-"""Messages to buyers, and which kinds of them a channel allows for an order."""
+"""Messages to and from buyers, and which kinds of them a channel allows for an order."""
 
 from datetime import datetime
-from typing import Any
+from enum import StrEnum
+from typing import Any, TypedDict
 
 from sqlalchemy import ForeignKey, Index, LargeBinary
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -11,9 +12,28 @@ from webapp.db import Model
 from webapp.orders.models import Order
 
 
+class Said(TypedDict):
+    """What a message says."""
+
+    subject: str  # empty by routes that have none
+    text: str
+
+
+class Direction(StrEnum):
+    OUT = "out"  # to the buyer
+    IN = "in"  # from the buyer, or from a mail server about one of ours
+
+
+class Route(StrEnum):
+    """The way of a message."""
+
+    CHANNEL = "channel"  # the channel's own messages: an update carries it
+    MAIL = "mail"
+
+
 class Message(Model):
-    """A message to the buyer of an order. `sealed` is its text, under the order's key: it is erased with the buyer. How
-    far it has come is the state of its update.
+    """A message to or from the buyer of an order. `sealed` is what it says, a `Said`, under the order's key: it is
+    erased with the buyer. How far one by the channel's route has come is the state of its update.
     """
 
     __tablename__ = "messages"
@@ -24,7 +44,9 @@ class Message(Model):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     order_id: Mapped[int] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"))
-    kind: Mapped[str]  # the channel's code
+    direction: Mapped[str] = mapped_column(default=Direction.OUT)
+    route: Mapped[str] = mapped_column(default=Route.CHANNEL)
+    kind: Mapped[str]  # by the channel's route its code
     sealed: Mapped[bytes] = mapped_column(LargeBinary)
     written_at: Mapped[datetime]
     actor_kind: Mapped[str]

@@ -11,7 +11,7 @@ from webapp.channels.messages import MESSAGE
 from webapp.db import db
 from webapp.errors import NotFound
 from webapp.i18n import lazy_gettext as _l
-from webapp.messaging.models import Message
+from webapp.messaging.models import Message, Said
 from webapp.messaging.services import SEALED
 from webapp.orders.models import Order
 from webapp.orders.queries import visible
@@ -25,10 +25,10 @@ _CARRIES = and_(  # the update of a message, which is found by its order's index
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A message with its text, None if it was erased, and the id of the update that carries it."""
+    """A message with what it says, None if it was erased, and the id of the update that carries it."""
 
     message: Message
-    text: str | None
+    said: Said | None
     update_id: int
 
 
@@ -43,8 +43,8 @@ def thread_of(order: Order, actor: Actor) -> Sequence[Written] | None:
     if not rows:
         return []
     sealed = [(order.id, SEALED, message.sealed) for message, _update_id in rows]
-    texts = vault.reveal_sealed(actor, sealed, purpose="messages")
-    return [Written(message, text, update_id) for (message, update_id), text in zip(rows, texts, strict=True)]
+    said = vault.reveal_sealed(actor, sealed, purpose="messages")
+    return [Written(message, says, update_id) for (message, update_id), says in zip(rows, said, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +78,11 @@ def find_message(message_id: int, actor: Actor) -> Listed:
     return Listed(found[0], found[1])
 
 
-def text_of(message: Message, actor: Actor) -> str | None:
-    """The text of a message, None if it was erased. Revealing it is recorded; raises `Forbidden`."""
-    text: str | None
-    [text] = vault.reveal_sealed(actor, [(message.order_id, SEALED, message.sealed)], purpose="messages")
-    return text
+def said_in(message: Message, actor: Actor) -> Said | None:
+    """What a message says, None if it was erased. Revealing it is recorded; raises `Forbidden`."""
+    said: Said | None
+    [said] = vault.reveal_sealed(actor, [(message.order_id, SEALED, message.sealed)], purpose="messages")
+    return said
 
 
 def _of(actor: Actor) -> Select[Message, str]:

@@ -20,7 +20,7 @@ from webapp.db import db, insert_into, once_a_transaction
 from webapp.errors import DeskError, Invalid, Refusal, sentence_of
 from webapp.i18n import lazy_gettext as _l
 from webapp.messaging.message_words import WRITTEN
-from webapp.messaging.models import Message, MessagesAllowed
+from webapp.messaging.models import Message, MessagesAllowed, Said
 from webapp.messaging.text_rules import address_in, link_in
 from webapp.orders.events import record
 from webapp.orders.models import Order
@@ -33,7 +33,7 @@ from webapp.vault import services as vault
 from webapp.vault.models import VaultErasure
 
 SENDING = "messages.send"  # the right
-SEALED = "message"  # the kind under which a text is sealed
+SEALED = "message"  # the kind under which what a message says is sealed
 FRESH = timedelta(minutes=5)  # for so long, the channel is not asked again
 HOLDS = timedelta(hours=1)  # for so long, messages are written by an answer, such as in a form that stands open
 
@@ -190,7 +190,7 @@ def write_message(order: Order, kind: str, text: str, *, actor: Actor) -> Messag
     row = Message(
         order_id=order.id,
         kind=kind,
-        sealed=vault.seal(order.id, SEALED, text),
+        sealed=vault.seal(order.id, SEALED, Said(subject="", text=text)),
         written_at=now(),
         actor_kind=actor.kind,
         actor_id=actor.id,

@@ -437,7 +437,7 @@ class OrderView:
             {
                 "id": one.message.id,
                 "kind": kind_name(store.channel, one.message.kind),
-                "text": one.text,
+                "text": one.said["text"] if one.said else None,
                 "at": one.message.written_at,
                 "by": shown.author_of(one.message, store),
                 "carried": carried_by.get(one.update_id),
