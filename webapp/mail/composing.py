@@ -1,7 +1,8 @@
 """A mail as it is kept until it leaves, and as it leaves."""
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -14,15 +15,33 @@ from webapp.vault.key_file import open_secret, seal_secret
 
 
 @dataclass(frozen=True, slots=True)
+class MailFile:
+    """A file that goes with a mail; `draw` makes its content when the mail leaves."""
+
+    name: str
+    media_type: str
+    draw: Callable[[], bytes]
+
+
+@dataclass(frozen=True, slots=True)
 class Letter:
-    """What a mail says, and to whom."""
+    """What a mail says, and to whom. The rest is for letters that are written as they leave: the desk's own sender
+    unless another is given, who gets blind copies, the Message-ID of the mail that it answers.
+    """
 
     to: str
     subject: str
     text: str
+    sender: Sender | None = None
+    reply_to: str = ""
+    copies: Sequence[str] = ()
+    answers: str = ""
+    files: Sequence[MailFile] = ()
+    automatic: bool = True  # the desk wrote it, not a person: nobody's holiday notice should answer it
 
     def sealed(self) -> str:
-        return seal_secret(json.dumps(asdict(self)))
+        """Its recipient and words alone, sealed."""
+        return seal_secret(json.dumps({"to": self.to, "subject": self.subject, "text": self.text}))
 
     @classmethod
     def opened(cls, sealed: str) -> "Letter":
@@ -30,17 +49,30 @@ class Letter:
         return cls(**json.loads(open_secret(sealed)))
 
 
-def compose(letter: Letter, sender: Sender, number: int, at: datetime) -> EmailMessage:
+def compose(letter: Letter, desk: Sender, number: int, at: datetime) -> EmailMessage:
     """The mail with this number in the queue; one that is tried again keeps its Message-ID. Raises `NoSuchAddress`."""
+    sender = letter.sender or desk
     message = EmailMessage(policy=SMTP.clone(cte_type="7bit"))  # servers need not take eight bits
-    message["From"] = Address(sender.name, addr_spec=sender.address)
+    message["From"] = Address(_one_line(sender.name), addr_spec=ascii_address(sender.address))
     message["To"] = Address(addr_spec=ascii_address(letter.to))
-    message["Subject"] = " ".join(letter.subject.split())
+    if letter.reply_to:
+        message["Reply-To"] = Address(addr_spec=ascii_address(letter.reply_to))
+    message["Subject"] = _one_line(letter.subject)
     message["Date"] = format_datetime(at)
-    message["Message-ID"] = f"<waybill-{number}-{at:%Y%m%d%H%M%S}@{sender.address.rpartition('@')[2]}>"
-    message["Auto-Submitted"] = "auto-generated"
+    message["Message-ID"] = f"<waybill-{number}-{at:%Y%m%d%H%M%S}@{message['From'].addresses[0].domain}>"
+    if letter.answers:
+        message["In-Reply-To"] = message["References"] = letter.answers
+    if letter.automatic:
+        message["Auto-Submitted"] = "auto-generated"
     message.set_content(letter.text)
+    for file in letter.files:
+        main, _slash, sub = file.media_type.partition("/")
+        message.add_attachment(file.draw(), maintype=main, subtype=sub, filename=file.name)
     return message
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def trial_letter(to: str) -> Letter:

@@ -12,13 +12,16 @@ from webapp.i18n import LazyString, lazy_gettext as _l
 
 
 class MailState(StrEnum):
-    """The state of a mail: queued → leaving → sent | refused | unknown; one that can't be sent now is queued again."""
+    """The state of a mail: queued → leaving → sent | refused | unknown; one that can't be sent now is queued again, and
+    one that waits can be undone.
+    """
 
     QUEUED = "queued"
     LEAVING = "leaving"  # the server is being given its text: from now on nobody can know that it has not left
     SENT = "sent"  # the server took it
     REFUSED = "refused"
     UNKNOWN = "unknown"  # the server may have it: it is sent again only if a person says so
+    UNDONE = "undone"
 
 
 STATE_LABELS: dict[str, LazyString] = {
@@ -27,6 +30,7 @@ STATE_LABELS: dict[str, LazyString] = {
     MailState.SENT: _l("Sent"),
     MailState.REFUSED: _l("Refused"),
     MailState.UNKNOWN: _l("Unknown"),
+    MailState.UNDONE: _l("Undone"),
 }
 STATE_TONES = {
     MailState.QUEUED: "waits",
@@ -34,26 +38,29 @@ STATE_TONES = {
     MailState.SENT: "good",
     MailState.REFUSED: "bad",
     MailState.UNKNOWN: "warn",
+    MailState.UNDONE: "calm",
 }
+ENDED_STATES = (MailState.SENT, MailState.REFUSED, MailState.UNKNOWN)
 UNSENT_STATES = (MailState.QUEUED, MailState.LEAVING)
 UNSENT = "state IN ('queued', 'leaving')"  # the condition of an index: queries must repeat it literally
 
 
 class Mail(Model):
     """A mail that is to leave, or has left. `sealed` is what it says and to whom (a `webapp.mail.composing.Letter`);
-    it is forgotten once the mail has left.
+    it is forgotten once the mail has left. A mail with a source has nothing sealed: it is written when it leaves.
     """
 
     __tablename__ = "mails"
     __table_args__ = (
-        CheckConstraint("sealed IS NOT NULL OR state = 'sent'", name="sealed_until_sent"),
+        CheckConstraint("sealed IS NOT NULL OR source_id IS NOT NULL OR state = 'sent'", name="sealed_until_sent"),
         Index("ix_mails_due", "next_at", "id", sqlite_where=text(UNSENT), postgresql_where=text(UNSENT)),
         Index("ix_mails_created_at", "created_at", "id"),
         {"sqlite_autoincrement": True},  # the id is in the Message-ID: ids are never reused
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    kind: Mapped[str]  # what it is for: a key of `webapp.mail.queue.KINDS`
+    kind: Mapped[str]  # the code of a `webapp.mail.contract.MailKind`
+    source_id: Mapped[int | None]  # what it is made of, by its kind
     state: Mapped[str] = mapped_column(default=MailState.QUEUED)
     sealed: Mapped[str | None]
     created_at: Mapped[datetime]

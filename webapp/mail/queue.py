@@ -17,21 +17,21 @@ from webapp.audit.services import audit
 from webapp.clock import now
 from webapp.db import any_row, db, delete_some, unit_of_work
 from webapp.errors import DeskError, NotFound, Refusal
+from webapp.hooks.fence import ask
+from webapp.hooks.registered import by_code
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.mail.composing import Letter, compose
-from webapp.mail.models import UNSENT, UNSENT_STATES, Mail, MailState
+from webapp.mail.contract import MailKind
+from webapp.mail.models import ENDED_STATES, UNSENT, UNSENT_STATES, Mail, MailState
 from webapp.mail.server import (
     Conversation,
     LeftUnanswered,
     MailPutOff,
     MailRefused,
-    NoSuchAddress,
-    ascii_address,
     conversation,
 )
 
 SIGN_IN_LINK, TEST = "sign_in_link", "test"
-KINDS: dict[str, LazyString] = {SIGN_IN_LINK: _l("Sign-in link"), TEST: _l("Test")}
 LIFE = timedelta(days=2)  # how long a mail is tried
 _CLAIMED = timedelta(minutes=10)  # longer than any conversation about one mail
 _WAITS = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15), timedelta(hours=1))  # after each failure
@@ -49,6 +49,11 @@ class MailTooOld(Refusal):
 class NothingToSendAgain(Refusal):
     code = "mail_not_to_send_again"
     sentence = _l("Only a mail that was refused, or may not have arrived, can be sent again.")
+
+
+class KindGone(Refusal):
+    code = "mail_kind_gone"
+    sentence = _l("Nothing here makes mails of the kind “%(kind)s” any more.")
 
 
 class LinkEnded(Refusal):
@@ -79,27 +84,88 @@ class UnknownMail(NotFound):
     sentence = _l("No mail here goes by “%(name)s”.")
 
 
+class SignInLink(MailKind):
+    """A link that lets somebody in, for a while."""
+
+    code, label, over = SIGN_IN_LINK, _l("Sign-in link"), LinkEnded
+
+
+class Trial(MailKind):
+    """What somebody sends to see whether mail works."""
+
+    code, label = TEST, _l("Test")
+
+
+class UnknownKind(MailKind):
+    """In the place of a kind whose plugin is gone."""
+
+    code = label = ""
+
+    def letter(self, mail: Mail) -> Letter:
+        raise KindGone(kind=mail.kind)
+
+
+def kinds() -> dict[str, MailKind]:
+    """Every kind of mail by its code."""
+    return by_code("register_mail_kinds", MailKind)
+
+
+def _kind_of(mail: Mail) -> MailKind:
+    return kinds().get(mail.kind, UnknownKind())
+
+
+def kind_name(code: str) -> LazyString | str:
+    """The name of a kind of mail, or its code if its plugin is gone."""
+    found = kinds().get(code)
+    return found.label if found else code
+
+
 def put(kind: str, letter: Letter, *, life: timedelta = LIFE) -> Mail:
     """Put a mail into the queue, in the open unit of work; it is tried for this long."""
-    at = now()
-    mail = Mail(kind=kind, sealed=letter.sealed(), created_at=at, next_at=at, ends_at=at + life)
+    return _put(Mail(kind=kind, sealed=letter.sealed()), now(), life)
+
+
+def put_made(kind: str, source_id: int, at: datetime) -> Mail:
+    """Put a mail into the queue that its kind makes of something when it leaves, at this moment at the earliest."""
+    return _put(Mail(kind=kind, source_id=source_id), at, LIFE)
+
+
+def _put(mail: Mail, at: datetime, life: timedelta) -> Mail:
+    mail.created_at, mail.next_at, mail.ends_at = now(), at, at + life
     db.session.add(mail)
     db.session.flush()
     return mail
+
+
+def undo(mail_id: int) -> bool:
+    """Take a mail back that waits, in the open unit of work; False if it has left, or is leaving."""
+    waits = update(Mail).where(Mail.id == mail_id, Mail.state == MailState.QUEUED)
+    return _rows(waits.values(state=MailState.UNDONE, claim=None, problem=None)) == 1
+
+
+def arrived(mail_id: int) -> bool:
+    """Note that a mail of which nobody knew whether it left has arrived; False if its state is another one."""
+    unknown = update(Mail).where(Mail.id == mail_id, Mail.state == MailState.UNKNOWN)
+    return _rows(unknown.values(state=MailState.SENT, sealed=None, problem=None)) == 1
 
 
 def send_again(mail_id: int, *, actor: Actor) -> None:
     """Queue a mail that was refused, or of which nobody knows whether it arrived."""
     actor.needs("settings.edit")
     actor.needs_all_shops()
-    mail = get(mail_id)
+    queue_again(get(mail_id), actor=actor)
+
+
+def queue_again(mail: Mail, *, actor: Actor) -> None:
+    """`send_again`, for one who may by another right."""
     db.session.refresh(mail, with_for_update=True)
     if mail.state not in (MailState.REFUSED, MailState.UNKNOWN):
         raise NothingToSendAgain
-    if mail.kind == SIGN_IN_LINK and mail.ends_at <= now():
-        raise LinkEnded
+    over = _kind_of(mail).over
+    if over is not None and mail.ends_at <= now():
+        raise over
     mail.state, mail.claim, mail.problem, mail.tries, mail.next_at = MailState.QUEUED, None, None, 0, now()
-    if mail.kind != SIGN_IN_LINK:
+    if over is None:
         mail.ends_at = now() + LIFE
     audit("mail_sent_again", actor=actor, mail=mail.id)
 
@@ -132,7 +198,8 @@ def forget_old() -> bool:
 
 
 def _old() -> tuple[ColumnElement[bool], ...]:
-    return Mail.created_at < now() - _KEPT, Mail.state.not_in(UNSENT_STATES)
+    kept = [kind.code for kind in kinds().values() if kind.kept]
+    return Mail.created_at < now() - _KEPT, Mail.state.not_in(UNSENT_STATES), Mail.kind.not_in(kept)
 
 
 # --- In the worker ----------------------------------------------------------------------------------------------------
@@ -144,7 +211,6 @@ class _Claimed:
 
     id: int
     claim: str
-    sealed: str
     created_at: datetime
     ends_at: datetime
     tries: int  # with this one
@@ -176,13 +242,19 @@ def send_due(most: int) -> int:
 
 
 def _send(mail: _Claimed, server: Conversation) -> None:
-    letter = Letter.opened(mail.sealed)
     try:
-        message, to = compose(letter, server.sender, mail.id, mail.created_at), ascii_address(letter.to)
-        server.send(message, to, lambda: _moved(mail, MailState.QUEUED, state=MailState.LEAVING))
+        with unit_of_work():
+            row = get(mail.id)
+            letter = ask(_kind_of(row), "mail", _kind_of(row).letter, row, gives=Letter, raises=Refusal)
+        message = compose(letter, server.sender, mail.id, mail.created_at)
+    except DeskError as problem:  # it is about this mail
+        _moved(mail, state=MailState.REFUSED, problem=problem.stored(), claim=None)
+        return
+    try:
+        server.send(message, letter.copies, lambda: _moved(mail, MailState.QUEUED, state=MailState.LEAVING))
     except MailPutOff as problem:
         _put_off(mail, problem)
-    except (MailRefused, NoSuchAddress) as problem:
+    except MailRefused as problem:
         _moved(mail, state=MailState.REFUSED, problem=problem.stored(), claim=None)
     except LeftUnanswered as problem:
         _moved(mail, state=MailState.UNKNOWN, problem=problem.stored(), claim=None)
@@ -201,7 +273,7 @@ def _claim() -> _Claimed | None:
             claim = str(uuid.uuid4())
             taken = update(Mail).where(Mail.id == mail.id, *due).values(claim=claim, next_at=now() + _CLAIMED)
             if _rows(taken.values(tries=Mail.tries + 1)):
-                return _Claimed(mail.id, claim, mail.sealed or "", mail.created_at, mail.ends_at, mail.tries + 1)
+                return _Claimed(mail.id, claim, mail.created_at, mail.ends_at, mail.tries + 1)
 
 
 def _put_off(mail: _Claimed, problem: DeskError) -> None:
@@ -218,9 +290,11 @@ def _end_lost() -> None:
     those that nobody tried in time.
     """
     late = update(Mail).where(_DUE, Mail.state == MailState.QUEUED, Mail.next_at <= now(), Mail.ends_at <= now())
-    _rows(late.values(state=MailState.REFUSED, claim=None, problem=MailExpired().stored()))
+    ended = _changed(late.values(state=MailState.REFUSED, claim=None, problem=MailExpired().stored()))
     lost = update(Mail).where(_DUE, Mail.state == MailState.LEAVING, Mail.next_at <= now())
-    _rows(lost.values(state=MailState.UNKNOWN, claim=None, problem=LeftUnanswered().stored()))
+    ended += _changed(lost.values(state=MailState.UNKNOWN, claim=None, problem=LeftUnanswered().stored()))
+    for mail_id in ended:
+        _tell(mail_id)
 
 
 def _moved(mail: _Claimed, *states: MailState, **values: object) -> bool:
@@ -229,9 +303,25 @@ def _moved(mail: _Claimed, *states: MailState, **values: object) -> bool:
     if states:
         mine = mine.where(Mail.state.in_(states))
     with unit_of_work():
-        return _rows(mine.values(**values)) == 1
+        changed = _rows(mine.values(**values)) == 1
+        if changed and values.get("state") in ENDED_STATES:
+            _tell(mail.id)
+        return changed
+
+
+def _tell(mail_id: int) -> None:
+    """Tell its kind that a mail has ended."""
+    mail = get(mail_id)
+    db.session.refresh(mail)
+    _kind_of(mail).settled(mail)
 
 
 def _rows(statement: Update) -> int:
     """Execute a change; returns how many rows it changed."""
-    return len(db.session.execute(statement.returning(Mail.id), execution_options={"synchronize_session": False}).all())
+    return len(_changed(statement))
+
+
+def _changed(statement: Update) -> list[int]:
+    """Execute a change; returns the ids of what it changed."""
+    changing = statement.returning(Mail.id)
+    return sorted(db.session.scalars(changing, execution_options={"synchronize_session": False}))

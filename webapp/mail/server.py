@@ -3,7 +3,7 @@
 import re
 import smtplib
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
@@ -43,7 +43,25 @@ USER = Setting(name="user", label=_l("User name"), compact=True)
 PASSWORD = Setting(name="password", label=_l("Password"), secret=True)
 SENDER = Setting(name="sender", label=_l("Sender's address"), compact=True, check=_address)
 SENDER_NAME = Setting(name="sender_name", label=_l("Sender's name"))
-MAIL = SettingsGroup("mail", _l("Outgoing mail"), (HOST, PORT, SECURITY, USER, PASSWORD, SENDER, SENDER_NAME))
+RETURNS = Setting(
+    name="returns",
+    label=_l("Return path"),
+    compact=True,
+    advanced=True,
+    check=_address,
+    help=_l("Where mail servers report what they could not deliver. Empty: the sender's address."),
+)
+TO_BUYERS = Setting(
+    name="to_buyers",
+    label=_l("Send mail to buyers"),
+    default=True,
+    help=_l("No: nothing goes to buyers by e-mail, whatever shops and stores say."),
+)
+MAIL = SettingsGroup(
+    "mail",
+    _l("Outgoing mail"),
+    (HOST, PORT, SECURITY, USER, PASSWORD, SENDER, SENDER_NAME, RETURNS, TO_BUYERS),
+)
 
 
 class NoSuchAddress(Refusal):
@@ -120,19 +138,23 @@ def is_set_up() -> bool:
 class Conversation:
     """A conversation with the server, over which any number of mails leave."""
 
-    def __init__(self, smtp: smtplib.SMTP, host: str, sender: Sender) -> None:
-        self._smtp, self._host, self.sender = smtp, host, sender
+    def __init__(self, smtp: smtplib.SMTP, host: str, sender: Sender, returns: str) -> None:
+        self._smtp, self._host, self.sender, self._returns = smtp, host, sender, returns
 
-    def send(self, message: EmailMessage, to: str, leaving: Callable[[], bool]) -> None:
-        """Give a mail to the server. `leaving` is called before the server is given the text, and may still say no;
-        then nothing is sent.
+    def send(self, message: EmailMessage, copies: Sequence[str], leaving: Callable[[], bool]) -> None:
+        """Give a mail to the server, for whom it is addressed to and for those who get blind copies; a copy that the
+        server does not take is left out. `leaving` is called before the server is given the text, and may still say
+        no; then nothing is sent.
 
         Raises `MailPutOff`, `MailRefused`, `LeftUnanswered` where nobody can know, or `ServerUnreachable` if the
         conversation ended before.
         """
         try:
-            self._expect(*self._smtp.mail(self.sender.address), refuses=MailPutOff)  # it is not about this mail
-            self._expect(*self._smtp.rcpt(to))
+            returns = self._returns or message["From"].addresses[0].addr_spec
+            self._expect(*self._smtp.mail(returns), refuses=MailPutOff)  # it is not about this mail
+            self._expect(*self._smtp.rcpt(message["To"].addresses[0].addr_spec))
+            for address in copies:
+                self._smtp.rcpt(address)
         except (OSError, smtplib.SMTPException) as error:
             raise ServerUnreachable(host=self._host, problem=_reason(error)) from None
         if not leaving():
@@ -166,6 +188,7 @@ def conversation() -> Iterator[Conversation]:
     if not (host and given["sender"]):
         raise MailNotSetUp
     sender = Sender(ascii_address(str(given["sender"])), str(given["sender_name"]))
+    returns = ascii_address(str(given["returns"])) if given["returns"] else ""
     try:
         smtp = _open(host, int(given["port"]), str(given["security"]))
     except (OSError, smtplib.SMTPException) as error:
@@ -181,7 +204,7 @@ def conversation() -> Iterator[Conversation]:
         smtp.close()
         raise ServerUnreachable(host=host, problem=_reason(error)) from None
     try:
-        yield Conversation(smtp, host, sender)
+        yield Conversation(smtp, host, sender, returns)
     finally:
         with suppress(OSError, smtplib.SMTPException):
             smtp.quit()

@@ -33,12 +33,13 @@ class Route(StrEnum):
 
 class Message(Model):
     """A message to or from the buyer of an order. `sealed` is what it says, a `Said`, under the order's key: it is
-    erased with the buyer. How far one by the channel's route has come is the state of its update.
+    erased with the buyer. How far it has come is the state of its update, or of its mail.
     """
 
     __tablename__ = "messages"
     __table_args__ = (
         Index("ix_messages_order", "order_id", "id"),
+        Index("uq_messages_mail_id", "mail_id", unique=True),
         {"sqlite_autoincrement": True},  # updates name a message by its id: ids are never reused
     )
 
@@ -47,6 +48,7 @@ class Message(Model):
     direction: Mapped[str] = mapped_column(default=Direction.OUT)
     route: Mapped[str] = mapped_column(default=Route.CHANNEL)
     kind: Mapped[str]  # by the channel's route its code
+    mail_id: Mapped[int | None]  # of one that goes by mail: its mail in the queue, which is kept
     sealed: Mapped[bytes] = mapped_column(LargeBinary)
     written_at: Mapped[datetime]
     actor_kind: Mapped[str]

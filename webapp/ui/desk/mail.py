@@ -79,7 +79,7 @@ def _page(typed: SettingsForm | None = None) -> str:
         "mails": [
             {
                 "row": row,
-                "kind": queue.KINDS.get(row.kind, row.kind),
+                "kind": queue.kind_name(row.kind),
                 "problem": sentence_of(row.problem) or "",
                 "waits": row.state in UNSENT_STATES,
                 "again": row.state in (MailState.REFUSED, MailState.UNKNOWN),

@@ -1,0 +1,41 @@
+"""Mails that are made of something when they leave, and messages that go as mail
+
+Revision ID: 0041
+Revises: 0038
+Create Date: 2026-11-30 19:40:00.000000
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0041"
+down_revision = "0038"
+branch_labels = None
+depends_on = None
+
+ALONE = {
+    "recreate": "always",
+    "reflect_kwargs": {"resolve_fks": False},  # the tables it refers to are not rebuilt
+    "table_kwargs": {"sqlite_autoincrement": True},
+}
+NAME = "ck_mails_sealed_until_sent"
+
+
+def upgrade() -> None:
+    with op.batch_alter_table("mails", **ALONE) as batch:
+        batch.add_column(sa.Column("source_id", sa.Integer(), nullable=True))
+        batch.drop_constraint(op.f(NAME), type_="check")
+        batch.create_check_constraint(op.f(NAME), "sealed IS NOT NULL OR source_id IS NOT NULL OR state = 'sent'")
+    op.add_column("messages", sa.Column("mail_id", sa.Integer(), nullable=True))
+    op.create_index("uq_messages_mail_id", "messages", ["mail_id"], unique=True)
+
+
+def downgrade() -> None:
+    op.drop_index("uq_messages_mail_id", "messages")
+    op.drop_column("messages", "mail_id")
+    op.execute("DELETE FROM messages WHERE route = 'mail'")
+    op.execute("DELETE FROM mails WHERE sealed IS NULL AND state != 'sent' OR state = 'undone'")
+    with op.batch_alter_table("mails", **ALONE) as batch:
+        batch.drop_constraint(op.f(NAME), type_="check")
+        batch.create_check_constraint(op.f(NAME), "sealed IS NOT NULL OR state = 'sent'")
+        batch.drop_column("source_id")

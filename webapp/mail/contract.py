@@ -1,0 +1,30 @@
+"""What a kind of mail implements: what its mails say, and what follows once one has ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from webapp.errors import Refusal
+from webapp.i18n import LazyString
+from webapp.mail.composing import Letter
+
+if TYPE_CHECKING:
+    from webapp.mail.models import Mail
+
+
+class MailKind:
+    """A kind of mail. By default, what a mail says is sealed in its row when it is queued."""
+
+    code: ClassVar[str]
+    label: ClassVar[LazyString | str]
+    kept: ClassVar[bool] = False  # its mails are kept for as long as what they are made of; others for 30 days
+    over: ClassVar[type[Refusal] | None] = None  # why one whose time is over is not sent again; None: it may be
+
+    def letter(self, mail: Mail) -> Letter:
+        """What the mail says, read just before it leaves, in a transaction of its own. Raises a `Refusal` if it is not
+        to leave any more; then it ends as refused.
+        """
+        return Letter.opened(mail.sealed or "")
+
+    def settled(self, mail: Mail) -> None:
+        """The mail was sent, was refused, or may have been sent; about to be committed."""
