@@ -21,6 +21,7 @@ class Postbox:
 
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
+        self.recipients: list[list[str]] = []  # of each, with those of blind copies
         self.refused: dict[str, str] = {}  # by command
         self.dies = False
 
@@ -36,6 +37,7 @@ class Postbox:
         if "DATA" in self.refused:
             return self.refused["DATA"]
         assert isinstance(envelope.content, bytes)
+        self.recipients.append(list(envelope.rcpt_tos))
         self.mails.append(BytesParser(policy=default).parsebytes(envelope.content))
         if self.dies:
             assert server.transport is not None

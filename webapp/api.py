@@ -68,7 +68,7 @@ from webapp.channels.incoming import (
     TaxScheme,
     UnreadableOrder,
 )
-from webapp.channels.messages import MessageKind
+from webapp.channels.messages import MAIL, MailRoute, MessageKind
 from webapp.channels.models import ChannelOrder
 from webapp.channels.outgoing import (
     Accepted,
@@ -133,10 +133,14 @@ from webapp.jobs.schedule import Schedule
 from webapp.lists.contract import Expansion, ListWords, PlainRow, StatusCard, Subject
 from webapp.lists.saved_views import View
 from webapp.live import connection as redis, key as redis_key
-from webapp.messaging.previewing import messages_offered, preview_message
+from webapp.messaging.previewing import documents_offered, messages_offered, preview_message
 from webapp.messaging.services import (
     NoMessageWaits,
+    NothingUndecided,
+    mail_arrived,
+    mails_undecided,
     message_refusal,
+    send_mail_again,
     undo_message,
     undo_message_refusals,
     write_message,
@@ -239,6 +243,7 @@ __all__ = [
     "DENIED_FOR",
     "EXTRA_AT_MOST",
     "HIDDEN",
+    "MAIL",
     "REASON_LABELS",
     "RESOLUTION_LABELS",
     "SHIP_HOLD",
@@ -316,6 +321,7 @@ __all__ = [
     "Link",
     "ListWords",
     "Loaded",
+    "MailRoute",
     "Marketplace",
     "MenuEntry",
     "MessageKind",
@@ -332,6 +338,7 @@ __all__ = [
     "NothingLearned",
     "NothingProposed",
     "NothingToAdopt",
+    "NothingUndecided",
     "Offered",
     "OnItsWay",
     "Order",
@@ -444,6 +451,7 @@ __all__ = [
     "decision_refusals",
     "decline_refund",
     "deny_return",
+    "documents_offered",
     "find_package",
     "find_person",
     "get_channel",
@@ -461,6 +469,8 @@ __all__ = [
     "lazy_gettext",
     "lines_left",
     "load_orders",
+    "mail_arrived",
+    "mails_undecided",
     "message_refusal",
     "messages_offered",
     "needs",
@@ -500,6 +510,7 @@ __all__ = [
     "reversal_refusals",
     "reverse_memo",
     "seal_secret",
+    "send_mail_again",
     "set_due",
     "set_status",
     "set_tags",

@@ -28,7 +28,7 @@ from webapp.channels.incoming import (
     OrdersWindow,
     UnreadableOrder,
 )
-from webapp.channels.messages import MESSAGE, MessageKind
+from webapp.channels.messages import MESSAGE, MailRoute, MessageKind
 from webapp.channels.models import Store
 from webapp.channels.outgoing import (
     Accepted,
@@ -170,6 +170,7 @@ class FakeChannel(Channel):
         MessageKind("problem", _l("Unexpected problem"), 2000),
         MessageKind("details", _l("Question about the order"), 800),
     )
+    mail: ClassVar[MailRoute | None] = MailRoute()
     operations: ClassVar[Mapping[str, LazyString | str]] = {
         "connect": _l("Testing the connection"),
         "orders": _l("Reading orders"),

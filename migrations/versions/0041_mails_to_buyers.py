@@ -28,9 +28,21 @@ def upgrade() -> None:
         batch.create_check_constraint(op.f(NAME), "sealed IS NOT NULL OR source_id IS NOT NULL OR state = 'sent'")
     op.add_column("messages", sa.Column("mail_id", sa.Integer(), nullable=True))
     op.create_index("uq_messages_mail_id", "messages", ["mail_id"], unique=True)
+    op.create_table(
+        "message_documents",
+        sa.Column("message_id", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("document_id", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["message_id"], ["messages.id"], name=op.f("fk_message_documents_message_id_messages"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("message_id", "kind", "document_id", name=op.f("pk_message_documents")),
+    )
+    op.create_index("ix_message_documents_document", "message_documents", ["kind", "document_id"])
 
 
 def downgrade() -> None:
+    op.drop_table("message_documents")
     op.drop_index("uq_messages_mail_id", "messages")
     op.drop_column("messages", "mail_id")
     op.execute("DELETE FROM messages WHERE route = 'mail'")

@@ -74,6 +74,7 @@ from webapp.api import (
     GuideStep,
     IncomingOrder,
     LazyString,
+    MailRoute,
     Marketplace,
     MessageKind,
     OrdersPage,
@@ -272,6 +273,7 @@ class AmazonChannel(Channel):
     has_transactions = True
     transactions_late = finances.LATE
     message_kinds: ClassVar[Sequence[MessageKind]] = messaging.MESSAGES
+    mail: ClassVar[MailRoute | None] = messaging.BY_MAIL
     unanswered_request = _l(
         "Each hour without an answer counts against your account, and past the ship-by time the order is late, too. "
         "Canceled for the buyer, it does not count as a cancellation of yours."

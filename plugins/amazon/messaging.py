@@ -18,6 +18,7 @@ from webapp.api import (
     Batch,
     ChannelError,
     Effective,
+    MailRoute,
     MessageKind,
     NotYet,
     Outcome,
@@ -66,6 +67,14 @@ MESSAGES: Final = (
         _l("Digital access key"),
         400,
         _l("To send the key that the buyer needs for digital content of the order."),
+    ),
+)
+BY_MAIL: Final = MailRoute(
+    relayed=True,
+    documents=frozenset({"invoice", "credit_memo"}),  # Amazon itself tells buyers about shipments
+    help=_l(
+        "Amazon relays mails to its buyers only from addresses that are registered in Seller Central, under Messaging "
+        "permissions: register the shop's sender there first."
     ),
 )
 CODES: Final = frozenset(kind.code for kind in MESSAGES)

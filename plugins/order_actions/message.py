@@ -1,4 +1,4 @@
-"""Write to the buyer by the channel's own messages, of the kinds that it allows for the order now."""
+"""Write to the buyer, by the channel's own messages, of the kinds that it allows for the order now, or by e-mail."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -6,11 +6,14 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from webapp.api import (
+    HIDDEN,
+    MAIL,
     ActionInput,
     Actor,
     FormField,
     Kind,
     NoMessageWaits,
+    NothingUndecided,
     Offered,
     Order,
     OrderAction,
@@ -18,10 +21,14 @@ from webapp.api import (
     Place,
     Preview,
     Refusal,
+    documents_offered,
     lazy_gettext as _l,
+    mail_arrived,
+    mails_undecided,
     message_refusal,
     messages_offered,
     preview_message,
+    send_mail_again,
     undo_message,
     undo_message_refusals,
     write_message,
@@ -29,9 +36,16 @@ from webapp.api import (
 
 
 class MessageInput(ActionInput):
-    """What the buyer gets: a kind of message that the channel allows, and its text."""
+    """What the buyer gets: a kind of message that the channel allows, or e-mail, and its text; an e-mail may have a
+    subject of its own and documents, by their names, such as `invoice:1001`.
+    """
 
     kind: Annotated[str, Field(max_length=100), FormField(_l("Kind of message"), Kind.CHOICE, needed=True)] = ""
+    subject: Annotated[
+        str,
+        Field(max_length=1000),
+        FormField(_l("Subject"), help=_l("Of an e-mail. Empty: the number of the order.")),
+    ] = ""
     text: Annotated[
         str,
         Field(max_length=10_000),
@@ -42,6 +56,11 @@ class MessageInput(ActionInput):
             help=_l("The buyer reads this. No links, e-mail addresses, telephone numbers or advertising."),
         ),
     ] = ""
+    attach: Annotated[
+        list[str],
+        Field(max_length=20),
+        FormField(_l("Documents"), Kind.SEVERAL, help=_l("They go with an e-mail, as PDF.")),
+    ] = []
 
 
 class WriteToBuyer(OrderAction):
@@ -55,16 +74,22 @@ class WriteToBuyer(OrderAction):
         return message_refusal(order, actor)
 
     def perform(self, order: Order, data: MessageInput, actor: Actor) -> None:
-        write_message(order, data.kind, data.text, actor=actor)
+        write_message(order, data.kind, data.text, subject=data.subject, attach=data.attach, actor=actor)
 
     def dry_run(self, order: Order, data: MessageInput, actor: Actor) -> Preview:
-        return preview_message(order, data.kind, data.text)
+        return preview_message(order, data.kind, data.text, data.subject, data.attach)
 
     def offered(self, order: Order | None, actor: Actor) -> Mapping[str, Offered]:
         if order is None:
             return {}
         kinds, help_ = messages_offered(order)
-        return {"kind": Offered(choices=[(one.code, one.label) for one in kinds], help=help_)}
+        documents = documents_offered(order)
+        by_mail = any(one.code == MAIL for one in kinds)
+        return {
+            "kind": Offered(choices=[(one.code, one.label) for one in kinds], help=help_),
+            "subject": Offered() if by_mail else HIDDEN,
+            "attach": Offered(choices=documents) if documents else HIDDEN,
+        }
 
     def undo_in_run(self, since: int, version: int) -> tuple[str, Mapping[str, Any]]:
         return UndoMessage.code, {"since": since, "until": version}
@@ -94,3 +119,35 @@ class UndoMessage(PartAction):
 
     def perform(self, order: Order, data: UndoMessageInput, actor: Actor) -> None:
         undo_message(order, data.message, since=data.since, until=data.until, actor=actor)
+
+
+class MailInput(ActionInput):
+    """A mail to the buyer by the id of its message."""
+
+    message: Annotated[int, FormField(_l("Message to the buyer"), Kind.FIXED)]
+
+
+class SendMailAgain(PartAction):
+    """Send a mail again that was refused, or that may not have arrived."""
+
+    code, label, right, icon = "send_mail_again", _l("Send again"), "messages.send", "refresh"
+    place, about, Input, nothing = Place.MESSAGES, "message", MailInput, NothingUndecided
+
+    def refusals(self, order: Order, actor: Actor) -> Mapping[int, Refusal | None]:
+        return dict.fromkeys(mails_undecided(order))
+
+    def perform(self, order: Order, data: MailInput, actor: Actor) -> None:
+        send_mail_again(order, data.message, actor=actor)
+
+
+class MailArrived(PartAction):
+    """Say that a mail arrived of which nobody knew whether it did."""
+
+    code, label, right, icon = "mail_arrived", _l("It arrived"), "messages.send", "check"
+    place, about, Input, nothing = Place.MESSAGES, "message", MailInput, NothingUndecided
+
+    def refusals(self, order: Order, actor: Actor) -> Mapping[int, Refusal | None]:
+        return {id_: None for id_, state in mails_undecided(order).items() if state == "unknown"}
+
+    def perform(self, order: Order, data: MailInput, actor: Actor) -> None:
+        mail_arrived(order, data.message, actor=actor)

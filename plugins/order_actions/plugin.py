@@ -6,7 +6,7 @@ from plugins.order_actions.comment import CommentOnOrder
 from plugins.order_actions.correct import CorrectShipment
 from plugins.order_actions.hold import HoldOrder, ReleaseOrder
 from plugins.order_actions.invoice import CorrectInvoice, InvoiceOrder
-from plugins.order_actions.message import UndoMessage, WriteToBuyer
+from plugins.order_actions.message import MailArrived, SendMailAgain, UndoMessage, WriteToBuyer
 from plugins.order_actions.organize import (
     ArchiveOrder,
     AssignOrder,
@@ -48,6 +48,8 @@ ACTIONS: list[OrderAction] = [
     UndoCancel(),
     WriteToBuyer(),
     UndoMessage(),
+    SendMailAgain(),
+    MailArrived(),
     CommentOnOrder(),
     AssignOrder(),
     TagOrder(),

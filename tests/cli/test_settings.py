@@ -82,6 +82,10 @@ def test_the_desks_own_settings_of_a_store_are_known(cli: Command, store: Store)
         ("invoices", "invoice_channel_fulfilled", False),
         ("refunds", "refund_hold", 60),
         ("messages", "message_hold", 60),
+        ("buyer_mail", "by_mail", False),
+        ("buyer_mail", "mail_invoices", False),
+        ("buyer_mail", "mail_memos", False),
+        ("buyer_mail", "mail_shipments", False),
         ("leaving", "reread_after", 10),
     ]
     where = ("settings", "set", "buyers", "--store", store.name)
@@ -198,7 +202,9 @@ def test_settings_of_a_shop_are_its_legal_face(cli: Command, store: Store) -> No
         "footer": "",
         "return_address": "",
         "sender_name": "",
+        "sender_address": "",
         "reply_to": "",
+        "copies": "",
         "invoice_prefix": "",
         "invoice_yearly": False,
         "credit_memo_prefix": "",
@@ -256,6 +262,7 @@ def test_a_group_that_fails_is_named_and_the_others_are_listed(
         "connection",
         "orders",
         "marketplaces",
+        "buyer_mail",
         "buyers",
         "invoices",
         "leaving",

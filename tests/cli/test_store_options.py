@@ -60,6 +60,10 @@ def test_every_option_is_listed_with_its_choices(cli: Command, store: Store, tok
         "invoice_channel_fulfilled",
         "refund_hold",
         "message_hold",
+        "by_mail",
+        "mail_invoices",
+        "mail_memos",
+        "mail_shipments",
         "reread_after",
     ]
     assert rows["key"] == {

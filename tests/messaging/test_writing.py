@@ -17,7 +17,7 @@ from webapp.db import db, unit_of_work
 from webapp.errors import Invalid
 from webapp.jobs import JobFailed
 from webapp.messaging import services
-from webapp.messaging.message_updates import SETTINGS
+from webapp.messaging.message_settings import MESSAGES as SETTINGS
 from webapp.messaging.models import Message
 from webapp.messaging.previewing import messages_offered
 from webapp.messaging.queries import thread_of
@@ -243,7 +243,7 @@ def test_the_text_goes_with_the_buyer_and_nothing_is_written_afterwards(
     assert shown.said is None
     with pytest.raises(services.BuyerIsErased):
         write(order, actor=mia)
-    assert messages_offered(order) == ((), str(services.BuyerIsErased()))
+    assert messages_offered(order) == ([], str(services.BuyerIsErased()))
     monkeypatch.setattr(channel, "messages", [])
     with time_machine.travel(now() + timedelta(minutes=6)):
         ask_now(order)

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from webapp.channels.connecting import Connection, Denial, GuideStep, Marketplace, StoreAccess
 from webapp.channels.incoming import IncomingOrder, OrdersPage, OrdersWindow, UnreadableOrder
-from webapp.channels.messages import MessageKind
+from webapp.channels.messages import MailRoute, MessageKind
 from webapp.channels.outgoing import Batch, CancelReason, Carrier, Outcome, Update, UpdateKind
 from webapp.channels.refunds import RefundPlan, RefundReason, RefundRequest
 from webapp.channels.transactions import TransactionsPage, TransactionsWindow
@@ -72,6 +72,7 @@ class Channel(ABC):
     cancels_lines: ClassVar[bool] = False  # whether it can cancel a part of an order, for a store that has the kind
     has_transactions: bool = False  # whether `fetch_transactions` can be asked
     message_kinds: ClassVar[Sequence[MessageKind]] = ()  # all that it knows, for a store that has the kind of update
+    mail: ClassVar[MailRoute | None] = None  # None: its buyers are never written to by e-mail
     transactions_late: ClassVar[float] = 0.0  # seconds by which its accounts show a transaction at the latest
 
     @abstractmethod

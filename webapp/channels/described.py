@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from webapp.channels.connecting import Denial, Marketplace, StoreAccess
 from webapp.channels.contract import NO_CODE, Channel, Flag, ProductCode
-from webapp.channels.messages import MessageKind
+from webapp.channels.messages import MailRoute, MessageKind
 from webapp.channels.models import Store
 from webapp.channels.outgoing import CancelReason, Carrier
 from webapp.channels.refunds import RefundReason
@@ -49,6 +49,12 @@ def message_kinds(code: str) -> Sequence[MessageKind]:
     """The kinds of messages to buyers that a channel knows."""
     channel = channels().get(code)
     return channel.message_kinds if channel else ()
+
+
+def mail_route(code: str) -> MailRoute | None:
+    """How buyers of a channel may be written to by e-mail; None if they may not be, or its plugin is gone."""
+    channel = channels().get(code)
+    return channel.mail if channel else None
 
 
 def refund_reasons(code: str, marketplace: str) -> Sequence[RefundReason]:

@@ -1,6 +1,6 @@
 """A shop's legal face: what documents and messages say about the merchant. Settings of each shop.
 
-Documents use `face_of`, messages `sender_of`; for a field that is not set, the result has the shop's name, or nothing.
+Documents use `face_of`, mails `sender_of`; for a field that is not set, the result has the shop's name, or nothing.
 """
 
 import re
@@ -16,7 +16,7 @@ from webapp.errors import Invalid
 from webapp.i18n import LANGUAGES, lazy_gettext as _l
 from webapp.settings.declared import SHOP, Setting, SettingsGroup
 
-_ADDRESS_LINES, _LONGEST = 8, 100
+_ADDRESS_LINES, _LONGEST, _COPIES = 8, 100, 5
 _SPACING = re.compile(r"[\s.\-/]+")
 _VAT = re.compile(r"([A-Z]{2})([0-9A-Z+*]{2,18})", re.ASCII)
 _COUNTRY_OF = {"EL": "GR"}  # Greek numbers begin with letters of their own; those of Northern Ireland begin with XI
@@ -74,10 +74,14 @@ class Face:
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """The sender of messages to a shop's buyers; `reply_to` is empty if none was set."""
+    """The sender of mails to a shop's buyers; `address` and `reply_to` are empty if none was set. `copies` are those
+    who get a blind copy of each.
+    """
 
     name: str
     reply_to: str
+    address: str = ""
+    copies: tuple[str, ...] = ()
 
 
 def _check_line(text: str) -> None:
@@ -93,13 +97,24 @@ def _check_address(text: str) -> None:
         raise ValueError(_l("takes up to 8 lines of 100 letters."))
 
 
-def _check_reply_to(text: str) -> None:
+def _check_address_of_mail(text: str) -> None:
     if not text:
         return
     try:
         checked_email(text)
     except Invalid as error:
         raise ValueError(error.values["problem"]) from None
+
+
+def _check_copies(text: str) -> None:
+    if len(addresses := _listed(text)) > _COPIES:
+        raise ValueError(_l("takes %(most)s addresses at most.", most=_COPIES))
+    for address in addresses:
+        _check_address_of_mail(address)
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, (one.strip() for one in re.split(r"[,;\s]", text))))
 
 
 def _read_vat_numbers(text: str) -> dict[str, str]:
@@ -184,7 +199,20 @@ REPLY_TO = Setting(
     name="reply_to",
     label=_l("Reply address"),
     help=_l("The e-mail address to which your buyers answer."),
-    check=_check_reply_to,
+    check=_check_address_of_mail,
+)
+SENDER_ADDRESS = Setting(
+    name="sender_address",
+    label=_l("Address"),
+    compact=True,
+    check=_check_address_of_mail,
+    help=_l("From which your mails to buyers come. Empty: that of the desk."),
+)
+COPIES = Setting(
+    name="copies",
+    label=_l("Copies to"),
+    check=_check_copies,
+    help=_l("Addresses that get a blind copy of every mail to a buyer, with commas between them."),
 )
 FACE = SettingsGroup(
     "legal",
@@ -192,7 +220,7 @@ FACE = SettingsGroup(
     (LEGAL_NAME, ADDRESS, RETURN_ADDRESS, VAT_NUMBERS, FOOTER, LANGUAGE),
     scope=SHOP,
 )
-SENDER = SettingsGroup("sender", _l("Sender of messages"), (SENDER_NAME, REPLY_TO), scope=SHOP)
+SENDER = SettingsGroup("sender", _l("Sender of messages"), (SENDER_NAME, SENDER_ADDRESS, REPLY_TO, COPIES), scope=SHOP)
 
 
 def face_of(shop: Shop, country: str = "") -> Face:
@@ -218,5 +246,6 @@ def vat_numbers(shop: Shop) -> dict[str, str]:
 
 
 def sender_of(shop: Shop) -> Sender:
-    """The sender of messages to the shop's buyers."""
-    return Sender(SENDER_NAME.of(shop) or shop.name, REPLY_TO.of(shop))
+    """The sender of mails to the shop's buyers."""
+    copies = _listed(COPIES.of(shop))
+    return Sender(SENDER_NAME.of(shop) or shop.name, REPLY_TO.of(shop), SENDER_ADDRESS.of(shop), copies)

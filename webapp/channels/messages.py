@@ -1,4 +1,4 @@
-"""What can be written to buyers through a channel's own messages: the kinds that it knows, and how one is sent.
+"""What can be written to buyers: the kinds of a channel's own messages, how one is sent, and the route by e-mail.
 
 A channel that carries them has the kind of update `message`; which kinds it allows for an order now it says when it is
 asked (`Channel.messages_allowed`). Nothing here uses the database or the network.
@@ -11,6 +11,7 @@ from webapp.i18n import LazyString
 
 MESSAGE: Final = "message"  # the kind of update
 TEXT: Final = "text"  # the name of the text among what an update has beside its payload
+MAIL: Final = "mail"  # the kind of a message that goes by e-mail instead
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,4 +25,18 @@ class MessageKind:
     code: str
     label: LazyString | str
     longest: int
+    help: LazyString | str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MailRoute:
+    """That buyers of a channel may be written to by e-mail, at the address that their orders have.
+
+    `relayed` means that this is an address of the channel, which passes a mail on: it takes mails of registered senders
+    only, and forbids in them what it forbids in its own messages. `documents` are the kinds of documents that may go
+    with a mail, or be what it is about: `invoice`, `credit_memo`, `shipment`.
+    """
+
+    relayed: bool = False
+    documents: frozenset[str] = frozenset({"invoice", "credit_memo", "shipment"})
     help: LazyString | str = ""

@@ -6,7 +6,8 @@ from webapp.cli.door import Door, desk_command
 from webapp.cli.presenting import Document
 from webapp.cli.text import pairs, table
 from webapp.clock import iso
-from webapp.messaging.queries import Listed, find_message, list_messages, said_in
+from webapp.messaging.queries import Listed, find_message, list_messages
+from webapp.messaging.sealing import said_in
 from webapp.orders.queries import find_order, reference
 
 _HEAD = ("id", "order", "direction", "route", "kind", "state", "written_at")

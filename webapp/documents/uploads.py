@@ -7,7 +7,6 @@ locks meanwhile. Only the channel's report of it shows what became of it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from io import BytesIO
 from typing import Any, ClassVar, Final, cast
 
 from sqlalchemy import select
@@ -16,13 +15,11 @@ from webapp.audit.actor import Actor, ActorKind
 from webapp.billing.models import CreditMemo, Invoice, Purpose
 from webapp.channels.described import takes_documents
 from webapp.channels.incoming import INVOICE_BY_CHANNEL, ChannelStage, IncomingOrder
-from webapp.channels.logos import Logo, picture_of
 from webapp.channels.services import channel_name
 from webapp.channels.uploads import CREDIT_MEMO_UPLOAD, INVOICE_UPLOAD, UPLOADED, UploadedDocument
 from webapp.db import among, any_row, db, once_a_transaction
-from webapp.documents import pdf
-from webapp.documents.composed import Document
-from webapp.documents.invoices import DoesNotAddUp, check_amounts, compose
+from webapp.documents.drawing import drawing_of_content
+from webapp.documents.invoices import DoesNotAddUp, check_amounts
 from webapp.documents.issued import content_of
 from webapp.documents.upload_settings import first_moment
 from webapp.documents.upload_words import NOT_UPLOADED, REFUSED_EVENT, UPLOADED_EVENT
@@ -132,9 +129,6 @@ class DocumentUpload(OutwardKind):
     def private(self, update: ChannelUpdate) -> Mapping[str, Any]:
         document, actor = self._document(update), Actor.job("uploads")
         content = content_of(document, actor)
-        composed = compose(content)
-        logo = composed.face.logo
-        pictures = {logo: picture_of(logo, actor)} if logo else {}
         return {
             UPLOADED: UploadedDocument(
                 number=content.number,
@@ -142,7 +136,7 @@ class DocumentUpload(OutwardKind):
                 currency=document.currency,
                 total=content.total.minor,
                 tax=content.tax.minor,
-                draw=lambda: _drawn(composed, pictures),
+                draw=drawing_of_content(content, actor),
             )
         }
 
@@ -173,12 +167,6 @@ class DocumentUpload(OutwardKind):
     def _document(self, update: ChannelUpdate) -> Invoice | CreditMemo:
         found: Any = db.session.get_one(self.model, update.source_id)
         return cast(Invoice | CreditMemo, found)
-
-
-def _drawn(document: Document, pictures: Mapping[Logo, bytes | None]) -> bytes:
-    file = BytesIO()
-    pdf.draw([document], file, pictures.get)
-    return file.getvalue()
 
 
 class InvoiceUpload(DocumentUpload):

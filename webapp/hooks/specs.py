@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from webapp.hooks.processes import Process
     from webapp.jobs.schedule import Schedule
     from webapp.lists.contract import Subject
-    from webapp.mail.contract import MailKind
     from webapp.orders.attention import AttentionKind
     from webapp.orders.contract import AmountChange, Badge, OrderAction, OrdersChange, Panel, UnitsMoved
     from webapp.orders.events import EventWords
@@ -91,11 +90,6 @@ def register_outward_kinds() -> list[OutwardKind]:
     """Kinds of updates for channels: for each what is sent, whether it is still wanted, and what a reading shows of
     it. The channel declares how it is sent.
     """
-
-
-@hookspec
-def register_mail_kinds() -> list[MailKind]:
-    """Kinds of mails that go out through the desk's queue: what one says, and what follows once it has ended."""
 
 
 @hookspec

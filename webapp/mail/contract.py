@@ -1,4 +1,4 @@
-"""What a kind of mail implements: what its mails say, and what follows once one has ended."""
+"""The kinds of mails: what one says, and what follows once it has ended."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from webapp.mail.composing import Letter
 
 if TYPE_CHECKING:
     from webapp.mail.models import Mail
+
+
+KINDS: dict[str, MailKind] = {}  # by code
 
 
 class MailKind:
@@ -26,5 +29,14 @@ class MailKind:
         """
         return Letter.opened(mail.sealed or "")
 
-    def settled(self, mail: Mail) -> None:
+    def lock(self, mail: Mail) -> None:
+        """Lock what `ended` changes; called before the mail itself is locked."""
+
+    def ended(self, mail: Mail) -> None:
         """The mail was sent, was refused, or may have been sent; about to be committed."""
+
+
+def mail_kind(kind: type[MailKind]) -> type[MailKind]:
+    """Make a kind known, by decorating its class."""
+    KINDS[kind.code] = kind()
+    return kind

@@ -1,17 +1,11 @@
-"""The settings, the kinds and the scheduled jobs of outgoing mail."""
+"""The settings and the scheduled jobs of outgoing mail."""
 
 from webapp.hooks import hookimpl
 from webapp.jobs.schedule import Schedule
-from webapp.mail.contract import MailKind
 from webapp.mail.jobs import forget_mail, send_mail
-from webapp.mail.queue import SignInLink, Trial, any_due, any_old
+from webapp.mail.queue import any_due, any_old
 from webapp.mail.server import MAIL
 from webapp.settings.declared import SettingsGroup
-
-
-@hookimpl
-def register_mail_kinds() -> list[MailKind]:
-    return [SignInLink(), Trial()]
 
 
 @hookimpl

@@ -17,11 +17,9 @@ from webapp.audit.services import audit
 from webapp.clock import now
 from webapp.db import any_row, db, delete_some, unit_of_work
 from webapp.errors import DeskError, NotFound, Refusal
-from webapp.hooks.fence import ask
-from webapp.hooks.registered import by_code
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.mail.composing import Letter, compose
-from webapp.mail.contract import MailKind
+from webapp.mail.contract import KINDS, MailKind, mail_kind
 from webapp.mail.models import ENDED_STATES, UNSENT, UNSENT_STATES, Mail, MailState
 from webapp.mail.server import (
     Conversation,
@@ -36,6 +34,7 @@ LIFE = timedelta(days=2)  # how long a mail is tried
 _CLAIMED = timedelta(minutes=10)  # longer than any conversation about one mail
 _WAITS = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15), timedelta(hours=1))  # after each failure
 _KEPT = timedelta(days=30)
+_AT_ONCE = 100  # of those that are ended since nobody sent them
 _DUE: ColumnElement[bool] = literal_column(f"({UNSENT})")
 
 
@@ -49,11 +48,6 @@ class MailTooOld(Refusal):
 class NothingToSendAgain(Refusal):
     code = "mail_not_to_send_again"
     sentence = _l("Only a mail that was refused, or may not have arrived, can be sent again.")
-
-
-class KindGone(Refusal):
-    code = "mail_kind_gone"
-    sentence = _l("Nothing here makes mails of the kind “%(kind)s” any more.")
 
 
 class LinkEnded(Refusal):
@@ -84,40 +78,23 @@ class UnknownMail(NotFound):
     sentence = _l("No mail here goes by “%(name)s”.")
 
 
+@mail_kind
 class SignInLink(MailKind):
     """A link that lets somebody in, for a while."""
 
     code, label, over = SIGN_IN_LINK, _l("Sign-in link"), LinkEnded
 
 
+@mail_kind
 class Trial(MailKind):
     """What somebody sends to see whether mail works."""
 
     code, label = TEST, _l("Test")
 
 
-class UnknownKind(MailKind):
-    """In the place of a kind whose plugin is gone."""
-
-    code = label = ""
-
-    def letter(self, mail: Mail) -> Letter:
-        raise KindGone(kind=mail.kind)
-
-
-def kinds() -> dict[str, MailKind]:
-    """Every kind of mail by its code."""
-    return by_code("register_mail_kinds", MailKind)
-
-
-def _kind_of(mail: Mail) -> MailKind:
-    return kinds().get(mail.kind, UnknownKind())
-
-
 def kind_name(code: str) -> LazyString | str:
-    """The name of a kind of mail, or its code if its plugin is gone."""
-    found = kinds().get(code)
-    return found.label if found else code
+    """The name of a kind of mail, or its code if nothing makes such mails any more."""
+    return KINDS[code].label if code in KINDS else code
 
 
 def put(kind: str, letter: Letter, *, life: timedelta = LIFE) -> Mail:
@@ -137,7 +114,7 @@ def _put(mail: Mail, at: datetime, life: timedelta) -> Mail:
     return mail
 
 
-def undo(mail_id: int) -> bool:
+def take_back(mail_id: int) -> bool:
     """Take a mail back that waits, in the open unit of work; False if it has left, or is leaving."""
     waits = update(Mail).where(Mail.id == mail_id, Mail.state == MailState.QUEUED)
     return _rows(waits.values(state=MailState.UNDONE, claim=None, problem=None)) == 1
@@ -161,7 +138,7 @@ def queue_again(mail: Mail, *, actor: Actor) -> None:
     db.session.refresh(mail, with_for_update=True)
     if mail.state not in (MailState.REFUSED, MailState.UNKNOWN):
         raise NothingToSendAgain
-    over = _kind_of(mail).over
+    over = KINDS[mail.kind].over
     if over is not None and mail.ends_at <= now():
         raise over
     mail.state, mail.claim, mail.problem, mail.tries, mail.next_at = MailState.QUEUED, None, None, 0, now()
@@ -198,7 +175,7 @@ def forget_old() -> bool:
 
 
 def _old() -> tuple[ColumnElement[bool], ...]:
-    kept = [kind.code for kind in kinds().values() if kind.kept]
+    kept = [kind.code for kind in KINDS.values() if kind.kept]
     return Mail.created_at < now() - _KEPT, Mail.state.not_in(UNSENT_STATES), Mail.kind.not_in(kept)
 
 
@@ -220,8 +197,7 @@ def send_due(most: int) -> int:
     """Send up to `most` mails that are due, over one conversation; opens a unit of work for each step. Returns how many
     were tried: none if the server can't be reached.
     """
-    with unit_of_work():
-        _end_lost()
+    _end_lost()
     mail = _claim()
     if mail is None:
         return 0
@@ -234,9 +210,9 @@ def send_due(most: int) -> int:
                     return tried
                 mail = following
     except DeskError as problem:  # no mail can leave now
-        _put_off(mail, problem)
+        _put_off(mail, problem, MailState.QUEUED)
     except Exception:
-        _put_off(mail, MailFailed())
+        _put_off(mail, MailFailed(), MailState.QUEUED)
         raise
     return 0
 
@@ -245,7 +221,7 @@ def _send(mail: _Claimed, server: Conversation) -> None:
     try:
         with unit_of_work():
             row = get(mail.id)
-            letter = ask(_kind_of(row), "mail", _kind_of(row).letter, row, gives=Letter, raises=Refusal)
+            letter = KINDS[row.kind].letter(row)
         message = compose(letter, server.sender, mail.id, mail.created_at)
     except DeskError as problem:  # it is about this mail
         _moved(mail, state=MailState.REFUSED, problem=problem.stored(), claim=None)
@@ -276,25 +252,31 @@ def _claim() -> _Claimed | None:
                 return _Claimed(mail.id, claim, mail.created_at, mail.ends_at, mail.tries + 1)
 
 
-def _put_off(mail: _Claimed, problem: DeskError) -> None:
-    """Queue a claimed mail for later, or give it up."""
+def _put_off(mail: _Claimed, problem: DeskError, *states: MailState) -> None:
+    """Queue a claimed mail for later, or give it up, if it is in one of these states."""
     at = now() + _WAITS[min(mail.tries, len(_WAITS)) - 1]
     if at < mail.ends_at:
-        _moved(mail, state=MailState.QUEUED, next_at=at, problem=problem.stored(), claim=None)
+        _moved(mail, *states, state=MailState.QUEUED, next_at=at, problem=problem.stored(), claim=None)
     else:
-        _moved(mail, state=MailState.REFUSED, problem=MailTooOld(problem=problem).stored(), claim=None)
+        _moved(mail, *states, state=MailState.REFUSED, problem=MailTooOld(problem=problem).stored(), claim=None)
 
 
 def _end_lost() -> None:
-    """Mails whose worker died while the server was given their text, of which nobody can know whether they left; and
-    those that nobody tried in time.
+    """End mails whose worker died while the server was given their text, of which nobody can know whether they left;
+    and those that nobody tried in time.
     """
-    late = update(Mail).where(_DUE, Mail.state == MailState.QUEUED, Mail.next_at <= now(), Mail.ends_at <= now())
-    ended = _changed(late.values(state=MailState.REFUSED, claim=None, problem=MailExpired().stored()))
-    lost = update(Mail).where(_DUE, Mail.state == MailState.LEAVING, Mail.next_at <= now())
-    ended += _changed(lost.values(state=MailState.UNKNOWN, claim=None, problem=LeftUnanswered().stored()))
-    for mail_id in ended:
-        _tell(mail_id)
+    over = _DUE, Mail.next_at <= now()
+    late = (*over, Mail.state == MailState.QUEUED, Mail.ends_at <= now())
+    lost = (*over, Mail.state == MailState.LEAVING)
+    for which, state, problem in (
+        (late, MailState.REFUSED, MailExpired()),
+        (lost, MailState.UNKNOWN, LeftUnanswered()),
+    ):
+        with unit_of_work():
+            ids = db.session.scalars(select(Mail.id).where(*which).order_by(Mail.id).limit(_AT_ONCE)).all()
+        for mail_id in ids:
+            end = update(Mail).where(Mail.id == mail_id, *which)
+            _change(mail_id, end.values(state=state, claim=None, problem=problem.stored()), ends=True)
 
 
 def _moved(mail: _Claimed, *states: MailState, **values: object) -> bool:
@@ -302,26 +284,22 @@ def _moved(mail: _Claimed, *states: MailState, **values: object) -> bool:
     mine = update(Mail).where(Mail.id == mail.id, Mail.claim == mail.claim)
     if states:
         mine = mine.where(Mail.state.in_(states))
+    return _change(mail.id, mine.values(**values), ends=values.get("state") in ENDED_STATES)
+
+
+def _change(mail_id: int, change: Update, *, ends: bool) -> bool:
+    """Change a mail in a unit of work, and tell its kind if it has ended by that; False if it was not as expected."""
     with unit_of_work():
-        changed = _rows(mine.values(**values)) == 1
-        if changed and values.get("state") in ENDED_STATES:
-            _tell(mail.id)
+        mail = get(mail_id)
+        if ends:
+            KINDS[mail.kind].lock(mail)
+        changed = _rows(change) == 1
+        if changed and ends:
+            db.session.refresh(mail)
+            KINDS[mail.kind].ended(mail)
         return changed
-
-
-def _tell(mail_id: int) -> None:
-    """Tell its kind that a mail has ended."""
-    mail = get(mail_id)
-    db.session.refresh(mail)
-    _kind_of(mail).settled(mail)
 
 
 def _rows(statement: Update) -> int:
     """Execute a change; returns how many rows it changed."""
-    return len(_changed(statement))
-
-
-def _changed(statement: Update) -> list[int]:
-    """Execute a change; returns the ids of what it changed."""
-    changing = statement.returning(Mail.id)
-    return sorted(db.session.scalars(changing, execution_options={"synchronize_session": False}))
+    return len(db.session.execute(statement.returning(Mail.id), execution_options={"synchronize_session": False}).all())

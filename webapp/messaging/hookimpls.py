@@ -1,8 +1,19 @@
 """What messaging registers: messages as updates, words, attention, and the setting of a store."""
 
 from webapp.hooks import hookimpl
-from webapp.messaging.message_updates import SETTINGS, MessageToBuyer
-from webapp.messaging.message_words import REFUSED, REFUSED_EVENT, SENT, WRITTEN
+from webapp.messaging.message_settings import BUYER_MAIL, MESSAGES
+from webapp.messaging.message_updates import MessageToBuyer
+from webapp.messaging.message_words import (
+    ARRIVED,
+    REFUSED,
+    REFUSED_EVENT,
+    SENT,
+    SENT_AGAIN,
+    UNDONE,
+    UNKNOWN,
+    UNKNOWN_EVENT,
+    WRITTEN,
+)
 from webapp.orders.attention import AttentionKind
 from webapp.orders.events import EventWords
 from webapp.settings.declared import SettingsGroup
@@ -11,12 +22,12 @@ from webapp.updates.contract import OutwardKind
 
 @hookimpl
 def register_attention_kinds() -> list[AttentionKind]:
-    return [REFUSED]
+    return [REFUSED, UNKNOWN]
 
 
 @hookimpl
 def register_event_words() -> list[EventWords]:
-    return [WRITTEN, SENT, REFUSED_EVENT]
+    return [WRITTEN, UNDONE, SENT, REFUSED_EVENT, UNKNOWN_EVENT, SENT_AGAIN, ARRIVED]
 
 
 @hookimpl
@@ -26,4 +37,4 @@ def register_outward_kinds() -> list[OutwardKind]:
 
 @hookimpl
 def register_settings() -> list[SettingsGroup]:
-    return [SETTINGS]
+    return [MESSAGES, BUYER_MAIL]

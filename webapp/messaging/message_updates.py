@@ -11,26 +11,18 @@ from webapp.channels.messages import MESSAGE, TEXT
 from webapp.db import db
 from webapp.errors import Refusal
 from webapp.i18n import lazy_gettext as _l
+from webapp.messaging.message_settings import MESSAGE_HOLD
 from webapp.messaging.message_words import REFUSED, REFUSED_EVENT, SENT
 from webapp.messaging.models import Message
-from webapp.messaging.services import SEALED, SENDING, BuyerIsErased
+from webapp.messaging.sealing import BuyerIsErased, said_in
+from webapp.messaging.services import SENDING
 from webapp.orders.events import record
 from webapp.orders.models import Order
-from webapp.settings.declared import STORE, Setting, SettingsGroup
 from webapp.updates.contract import OutwardKind
 from webapp.updates.models import ChannelUpdate, UpdateState
 from webapp.vault import services as vault
 
 VERSION: Final = 1
-MESSAGE_HOLD = Setting(
-    name="message_hold",
-    label=_l("Seconds in which a message can be undone"),
-    default=60,
-    minimum=0,
-    maximum=3600,
-    help=_l("A message waits for so long before it goes to the channel. 0: it goes at once."),
-)
-SETTINGS = SettingsGroup("messages", _l("Messages to buyers"), (MESSAGE_HOLD,), scope=STORE)
 _WORDS = {UpdateState.EFFECTIVE: SENT, UpdateState.REFUSED: REFUSED_EVENT}
 
 
@@ -50,8 +42,7 @@ class MessageToBuyer(OutwardKind):
 
     def private(self, update: ChannelUpdate) -> Mapping[str, Any]:
         row = db.session.get_one(Message, update.source_id)
-        sealed = [(row.order_id, SEALED, row.sealed)]
-        [said] = vault.reveal_sealed(Actor.job("messages"), sealed, purpose="message to the buyer")
+        said = said_in(row, Actor.job("messages"), purpose="message to the buyer")
         return {TEXT: said["text"] if said else ""}
 
     def stands(self, update: ChannelUpdate, order: Order) -> Refusal | None:

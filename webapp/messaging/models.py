@@ -55,9 +55,21 @@ class Message(Model):
     actor_id: Mapped[int | None]
 
     order: Mapped[Order] = relationship()
+    documents: Mapped[list["MessageDocument"]] = relationship(viewonly=True)
     person: Mapped[User | None] = relationship(
         primaryjoin="and_(foreign(Message.actor_id) == User.id, Message.actor_kind == 'person')", viewonly=True
     )
+
+
+class MessageDocument(Model):
+    """A document of an order that goes with a message."""
+
+    __tablename__ = "message_documents"
+    __table_args__ = (Index("ix_message_documents_document", "kind", "document_id"),)
+
+    message_id: Mapped[int] = mapped_column(ForeignKey("messages.id", ondelete="CASCADE"), primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)  # see `webapp.messaging.documents`
+    document_id: Mapped[int] = mapped_column(primary_key=True)
 
 
 class MessagesAllowed(Model):

@@ -1,50 +1,90 @@
 """What the form of a message offers and shows before it is sent."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
-from webapp.channels.messages import MessageKind
+from webapp.channels.messages import MAIL, MESSAGE, MessageKind
 from webapp.channels.services import channel_name
 from webapp.clock import now
 from webapp.i18n import LazyString, lazy_gettext as _l
-from webapp.messaging.message_updates import MESSAGE_HOLD
-from webapp.messaging.services import allowed, checked_text, kinds_allowed, nothing_allowed, problem_of, unsaid
+from webapp.messaging.documents import documents_of, label_of
+from webapp.messaging.mail_route import BY_MAIL, checked_mail, mail_refusal
+from webapp.messaging.message_settings import MESSAGE_HOLD, route_of
+from webapp.messaging.services import (
+    allowed,
+    checked_text,
+    is_erased,
+    kinds_allowed,
+    nothing_allowed,
+    problem_of,
+    unsaid,
+)
 from webapp.messaging.text_rules import phone_in, site_in
 from webapp.orders.contract import Preview
 from webapp.orders.models import Order
+from webapp.updates.kinds import carried
 from webapp.updates.queries import why_nothing_goes
 
 
 def messages_offered(order: Order) -> tuple[Sequence[MessageKind], LazyString | str]:
-    """The kinds of messages that the channel allows for the order, and a sentence about its answer."""
+    """The kinds of messages by which the buyer can be written to now, and a sentence about the channel's answer."""
+    mail = [BY_MAIL] if mail_refusal(order) is None and not is_erased(order) else []
+    if MESSAGE not in carried(order.store):
+        return mail, ""
     if (refusal := nothing_allowed(order)) is not None:
-        return (), str(refusal)
+        return mail, str(refusal)
     answer, channel = allowed(order), channel_name(order.store.channel)
+    kinds = [*kinds_allowed(order), *mail]
     if problem := problem_of(answer):
-        return kinds_allowed(order), problem
+        return kinds, problem
     if unsaid(order) is not None:
-        being_asked = _l("%(channel)s is being asked what it allows; this takes a few seconds.", channel=channel)
-        return kinds_allowed(order), being_asked
-    return kinds_allowed(order), ""
+        return kinds, _l("%(channel)s is being asked what it allows; this takes a few seconds.", channel=channel)
+    return kinds, ""
 
 
-def preview_message(order: Order, kind: str, text: str) -> Preview:
+def documents_offered(order: Order) -> list[tuple[str, str]]:
+    """The documents that can go with a mail to the buyer: their names, and their names for people."""
+    route = route_of(order.store) if mail_refusal(order) is None and not is_erased(order) else None
+    return [(name, label_of(one)) for name, one in documents_of(order, route.documents).items()] if route else []
+
+
+def preview_message(order: Order, kind: str, text: str, subject: str = "", attach: Sequence[str] = ()) -> Preview:
     """The text exactly as it is sent, and when. Raises what `write_message` raises for the text."""
+    if kind == MAIL:
+        mail, route = checked_mail(order, text, subject, attach), route_of(order.store)
+        sentences: list[_Sentence] = [(_l("Subject: %(subject)s"), {"subject": mail.subject})]
+        if mail.documents:
+            sentences.append((_l("With: %(files)s"), {"files": ", ".join(map(label_of, mail.documents))}))
+        held = MESSAGE_HOLD.of(order.store)
+        goes = _l("It leaves at %(goes)s at the earliest; you can undo it until then.")
+        at_once = _l("It leaves at once: it can't be undone.")
+        sentences.append((goes, {"goes": now() + timedelta(seconds=held)}) if held else (at_once, {}))
+        warned = _warnings(order, mail.text) if route is not None and route.relayed else []
+        return Preview(text=mail.text, sentences=[*sentences, *warned])
     checked = checked_text(order, kind, text)
-    sentences: list[tuple[LazyString | str, dict[str, object]]] = []
-    channel = channel_name(order.store.channel)
-    held = MESSAGE_HOLD.of(order.store)
+    return Preview(text=checked, sentences=[_when(order), *_warnings(order, checked)])
+
+
+_Sentence = tuple[LazyString | str, Mapping[str, Any]]
+
+
+def _when(order: Order) -> _Sentence:
+    """When the channel gets a message."""
+    channel, held = channel_name(order.store.channel), MESSAGE_HOLD.of(order.store)
     if (stopped := why_nothing_goes(order.store)) is not None:
-        sentences.append((stopped, {}))
-    elif held:
+        return stopped, {}
+    if held:
         goes = _l("%(channel)s gets it at %(goes)s at the earliest; you can undo it until then.")
-        sentences.append((goes, {"channel": channel, "goes": now() + timedelta(seconds=held)}))
-    else:
-        sentences.append((_l("%(channel)s gets it at once: it can't be undone."), {"channel": channel}))
-    for found, looks in (
-        (phone_in(checked), _l("“%(found)s” looks like a telephone number, which %(channel)s forbids.")),
-        (site_in(checked), _l("“%(found)s” looks like a link, which %(channel)s forbids.")),
-    ):
-        if found:
-            sentences.append((looks, {"found": found, "channel": channel}))
-    return Preview(text=checked, sentences=sentences)
+        return goes, {"channel": channel, "goes": now() + timedelta(seconds=held)}
+    return _l("%(channel)s gets it at once: it can't be undone."), {"channel": channel}
+
+
+def _warnings(order: Order, text: str) -> list[_Sentence]:
+    """What in a text looks like something that the channel forbids."""
+    channel = channel_name(order.store.channel)
+    looks = (
+        (phone_in(text), _l("“%(found)s” looks like a telephone number, which %(channel)s forbids.")),
+        (site_in(text), _l("“%(found)s” looks like a link, which %(channel)s forbids.")),
+    )
+    return [(sentence, {"found": found, "channel": channel}) for found, sentence in looks if found]

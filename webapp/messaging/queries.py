@@ -2,22 +2,25 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVarTuple
 
-from sqlalchemy import Select, and_, select
-from sqlalchemy.orm import joinedload
+from sqlalchemy import Select, and_, func, select
+from sqlalchemy.orm import joinedload, selectinload
 
 from webapp.audit.actor import Actor
 from webapp.channels.messages import MESSAGE
 from webapp.db import db
 from webapp.errors import NotFound
 from webapp.i18n import lazy_gettext as _l
-from webapp.messaging.models import Message, Said
-from webapp.messaging.services import SEALED
+from webapp.mail.models import Mail
+from webapp.messaging.models import Message, MessageDocument, Said
+from webapp.messaging.sealing import SEALED
 from webapp.orders.models import Order
 from webapp.orders.queries import visible
 from webapp.updates.models import ChannelUpdate
 from webapp.vault import services as vault
 
+Ts = TypeVarTuple("Ts")
 _CARRIES = and_(  # the update of a message, which is found by its order's index
     ChannelUpdate.order_id == Message.order_id, ChannelUpdate.source_id == Message.id, ChannelUpdate.kind == MESSAGE
 )
@@ -25,11 +28,15 @@ _CARRIES = and_(  # the update of a message, which is found by its order's index
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A message with what it says, None if it was erased, and the id of the update that carries it."""
+    """A message with what it says, None if it was erased, what goes with it, and the id of the update or the mail that
+    carries it.
+    """
 
     message: Message
     said: Said | None
-    update_id: int
+    documents: Sequence[MessageDocument]
+    update_id: int | None
+    mail: Mail | None
 
 
 def thread_of(order: Order, actor: Actor) -> Sequence[Written] | None:
@@ -38,18 +45,21 @@ def thread_of(order: Order, actor: Actor) -> Sequence[Written] | None:
     """
     if not actor.may("buyers.see"):
         return None
-    query = select(Message, ChannelUpdate.id).join(ChannelUpdate, _CARRIES).where(Message.order_id == order.id)
-    rows = db.session.execute(query.order_by(Message.id.desc()).options(joinedload(Message.person))).all()
+    query = _carried(select(Message, ChannelUpdate.id, Mail)).where(Message.order_id == order.id)
+    query = query.options(joinedload(Message.person), selectinload(Message.documents))
+    rows = db.session.execute(query.order_by(Message.id.desc())).all()
     if not rows:
         return []
-    sealed = [(order.id, SEALED, message.sealed) for message, _update_id in rows]
-    said = vault.reveal_sealed(actor, sealed, purpose="messages")
-    return [Written(message, says, update_id) for (message, update_id), says in zip(rows, said, strict=True)]
+    said = vault.reveal_sealed(actor, [(order.id, SEALED, row[0].sealed) for row in rows], purpose="messages")
+    return [
+        Written(message, says, message.documents, update_id, mail)
+        for (message, update_id, mail), says in zip(rows, said, strict=True)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A message with the state of the update that carries it."""
+    """A message with the state of the update or the mail that carries it."""
 
     message: Message
     state: str
@@ -78,13 +88,12 @@ def find_message(message_id: int, actor: Actor) -> Listed:
     return Listed(found[0], found[1])
 
 
-def said_in(message: Message, actor: Actor) -> Said | None:
-    """What a message says, None if it was erased. Revealing it is recorded; raises `Forbidden`."""
-    said: Said | None
-    [said] = vault.reveal_sealed(actor, [(message.order_id, SEALED, message.sealed)], purpose="messages")
-    return said
-
-
 def _of(actor: Actor) -> Select[Message, str]:
-    query = select(Message, ChannelUpdate.state).join(ChannelUpdate, _CARRIES).options(joinedload(Message.order))
+    query = _carried(select(Message, func.coalesce(ChannelUpdate.state, Mail.state)))
+    query = query.options(joinedload(Message.order))
     return query.where(Message.order_id.in_(visible(actor).with_only_columns(Order.id)))
+
+
+def _carried(query: Select[*Ts]) -> Select[*Ts]:
+    """A query of messages, with the update or the mail that carries each."""
+    return query.outerjoin(ChannelUpdate, _CARRIES).outerjoin(Mail, Mail.id == Message.mail_id)

@@ -13,28 +13,33 @@ from sqlalchemy import exists, literal, select
 
 from webapp.audit.actor import Actor
 from webapp.channels.described import message_kinds
-from webapp.channels.messages import MESSAGE, MessageKind
+from webapp.channels.messages import MAIL, MESSAGE, MessageKind
 from webapp.channels.services import channel_name
 from webapp.clock import now
 from webapp.db import db, insert_into, once_a_transaction
-from webapp.errors import DeskError, Invalid, Refusal, sentence_of
+from webapp.errors import DeskError, Refusal, sentence_of
 from webapp.i18n import lazy_gettext as _l
-from webapp.messaging.message_words import WRITTEN
+from webapp.mail import queue
+from webapp.mail.models import Mail, MailState
+from webapp.messaging.mail_route import mail_refusal, write_mail
+from webapp.messaging.message_settings import MESSAGE_HOLD
+from webapp.messaging.message_words import ARRIVED, REFUSED, SENT_AGAIN, UNDONE, UNKNOWN, WRITTEN
 from webapp.messaging.models import Message, MessagesAllowed, Said
-from webapp.messaging.text_rules import address_in, link_in
+from webapp.messaging.sealing import BuyerIsErased, sealed
+from webapp.messaging.text_rules import checked_words
 from webapp.orders.events import record
-from webapp.orders.models import Order
+from webapp.orders.models import Order, OrderEvent
+from webapp.orders.services import settle_attention
 from webapp.updates import deciding
 from webapp.updates.contract import Owing
 from webapp.updates.kinds import carried
 from webapp.updates.models import WAITING, ChannelUpdate
 from webapp.updates.owing import owe
-from webapp.vault import services as vault
 from webapp.vault.models import VaultErasure
 
 SENDING = "messages.send"  # the right
-SEALED = "message"  # the kind under which what a message says is sealed
 FRESH = timedelta(minutes=5)  # for so long, the channel is not asked again
+UNDECIDED = (MailState.REFUSED, MailState.UNKNOWN)
 HOLDS = timedelta(hours=1)  # for so long, messages are written by an answer, such as in a form that stands open
 
 
@@ -68,11 +73,6 @@ class NotAnswered(Refusal):
     sentence = _l("%(channel)s did not say what it allows: open the form again, and it is asked again. %(problem)s")
 
 
-class BuyerIsErased(Refusal):
-    code = "message_buyer_erased"
-    sentence = _l("The buyer's data were erased, so nobody writes to them any more.")
-
-
 class NotAllowedNow(Refusal):
     """The kind is not among those that the channel allows."""
 
@@ -87,6 +87,19 @@ class NoKindChosen(Refusal):
     sentence = _l("Choose a kind of message, and write what the buyer should read.")
 
 
+class NothingUndecided(Refusal):
+    """The mail has left, or waits, or the message is none."""
+
+    code = "no_mail_undecided"
+    sentence = _l("No mail to this buyer was refused or is uncertain.")
+
+
+class OnlyByMail(Refusal):
+    code = "message_only_by_mail"
+    field = "kind"
+    sentence = _l("Only an e-mail has a subject and documents: choose e-mail, or leave them out.")
+
+
 class NoMessageWaits(Refusal):
     """All messages of the order have left, or it has none."""
 
@@ -95,12 +108,12 @@ class NoMessageWaits(Refusal):
 
 
 def message_refusal(order: Order, actor: Actor) -> Refusal | None:
-    """Why the order's channel takes no messages at all; asked by the button, whose form says what is allowed now, and
-    by `write_message`.
+    """Why the buyer can't be written to at all; asked by the button, whose form says what is allowed now, and by
+    `write_message`.
     """
-    if MESSAGE not in carried(order.store):
-        return NoMessagesThere(channel=channel_name(order.store.channel))
-    return None
+    if MESSAGE in carried(order.store) or mail_refusal(order) is None:
+        return None
+    return NoMessagesThere(channel=channel_name(order.store.channel))
 
 
 def nothing_allowed(order: Order) -> Refusal | None:
@@ -180,17 +193,27 @@ def _keep(order_id: int, values: Mapping[str, Any], changed: Set[str]) -> None:
     db.session.execute(insert.on_conflict_do_update(index_elements=["order_id"], set_=kept))
 
 
-def write_message(order: Order, kind: str, text: str, *, actor: Actor) -> Message:
-    """Write to the buyer; the caller holds the order's lock. Raises the refusal of `message_refusal`, or what
-    `checked_text` raises.
+def write_message(
+    order: Order, kind: str, text: str, *, subject: str = "", attach: Sequence[str] = (), actor: Actor
+) -> Message:
+    """Write to the buyer, by the channel or by e-mail; the caller holds the order's lock. A subject and documents, by
+    their names, are for e-mail alone. Raises the refusal of `message_refusal`, or what `checked_text` or `checked_mail`
+    raise.
     """
+    if kind == MAIL:
+        hold = MESSAGE_HOLD.of(order.store)
+        row = write_mail(order, text, subject=subject, names=attach, hold=hold, actor=actor)
+        record(order, WRITTEN.code, actor=actor, values={"id": row.id})
+        return row
     if refusal := message_refusal(order, actor):
         raise refusal
+    if subject.strip() or attach:
+        raise OnlyByMail
     text = checked_text(order, kind, text)
     row = Message(
         order_id=order.id,
         kind=kind,
-        sealed=vault.seal(order.id, SEALED, Said(subject="", text=text)),
+        sealed=sealed(order.id, Said(subject="", text=text)),
         written_at=now(),
         actor_kind=actor.kind,
         actor_id=actor.id,
@@ -215,39 +238,34 @@ def checked_text(order: Order, kind: str, text: str) -> str:
     found = next((one for one in kinds_allowed(order) if one.code == kind), None)
     if found is None:
         raise NotAllowedNow(channel=channel_name(order.store.channel))
-    text = "\n".join(line.rstrip() for line in text.strip().splitlines())
-    if not text:
-        raise Invalid(field="text", problem=_l("is needed."))
-    if len(text) > found.longest:
-        raise Invalid(
-            field="text",
-            problem=_l("has %(length)s characters, of at most %(longest)s.", length=len(text), longest=found.longest),
-        )
-    if link := link_in(text):
-        raise Invalid(field="text", problem=_l("has a link, which is not allowed: %(found)s", found=link))
-    if address := address_in(text):
-        raise Invalid(field="text", problem=_l("has an e-mail address, which is not allowed: %(found)s", found=address))
-    return text
+    return checked_words(text, found.longest, forbids=True)
 
 
 def undo_message_refusals(order: Order) -> dict[int, Refusal | None]:
     """By the id of each message that has not left for certain, why it can't be undone now; asked by the button and by
     `undo_message`.
     """
-    return {message_id: deciding.undo_refusal(update) for message_id, update in _waiting(order).items()}
+    by_channel = {message_id: deciding.undo_refusal(update) for message_id, update in _waiting(order).items()}
+    return by_channel | dict.fromkeys(_waiting_mails(order))
 
 
 def undo_message(order: Order, message_id: int = 0, *, since: int = 0, until: int | None = None, actor: Actor) -> None:
     """Undo a message of the order before it leaves. Without an id it is the latest, or that of an act which raised the
     order's version from `since` to `until`. The caller holds the order's lock.
     """
-    waiting = _waiting(order)
+    updates, mails = _waiting(order), _waiting_mails(order)
+    ids = {*updates, *mails}
     if until is not None:
-        waiting = {id_: update for id_, update in waiting.items() if since < update.order_version <= until}
-    update = waiting.get(message_id or max(waiting, default=0))
-    if update is None:
+        ids &= _written(order, since, until)
+    chosen = message_id or max(ids, default=0)
+    if chosen not in ids:
         raise NoMessageWaits
-    deciding.undo(update, actor=actor)
+    if chosen in updates:
+        deciding.undo(updates[chosen], actor=actor)
+    elif queue.take_back(mails[chosen]):
+        record(order, UNDONE.code, actor=actor, values={"id": chosen})
+    else:
+        raise NoMessageWaits
 
 
 def _waiting(order: Order) -> dict[int, ChannelUpdate]:
@@ -255,6 +273,60 @@ def _waiting(order: Order) -> dict[int, ChannelUpdate]:
     query = select(ChannelUpdate).where(ChannelUpdate.order_id == order.id, ChannelUpdate.kind == MESSAGE)
     found = db.session.scalars(query.where(ChannelUpdate.state.in_(WAITING)))
     return {update.source_id: update for update in found if update.source_id is not None}
+
+
+def _waiting_mails(order: Order) -> dict[int, int]:
+    """The mails of the order's messages that wait to leave, by message."""
+    query = select(Message.id, Mail.id).join(Mail, Mail.id == Message.mail_id)
+    query = query.where(Message.order_id == order.id, Mail.state == MailState.QUEUED)
+    return dict(db.session.execute(query).all())
+
+
+def _written(order: Order, since: int, until: int) -> set[int]:
+    """The messages that were written while the order's version rose from one to the other."""
+    query = select(OrderEvent.data).where(OrderEvent.order_id == order.id, OrderEvent.code == WRITTEN.code)
+    return {
+        data["values"]["id"]
+        for data in db.session.scalars(query.where(OrderEvent.version > since, OrderEvent.version <= until))
+    }
+
+
+def mails_undecided(order: Order) -> dict[int, str]:
+    """The states of the order's mails that were refused, or of which nobody knows whether they arrived, by message."""
+    return {message_id: mail.state for message_id, mail in _undecided(order).items()}
+
+
+def _undecided(order: Order) -> dict[int, Mail]:
+    query = select(Message.id, Mail).join(Mail, Mail.id == Message.mail_id).where(Message.order_id == order.id)
+    return dict(db.session.execute(query.where(Mail.state.in_(UNDECIDED))).all())
+
+
+def send_mail_again(order: Order, message_id: int, *, actor: Actor) -> None:
+    """Queue a mail to the buyer again; the caller holds the order's lock. Raises `NothingUndecided`, or why the buyer
+    can't be written to any more.
+    """
+    mail = _undecided(order).get(message_id)
+    if mail is None:
+        raise NothingUndecided
+    if refusal := mail_refusal(order) or (BuyerIsErased() if is_erased(order) else None):
+        raise refusal
+    queue.queue_again(mail, actor=actor)
+    _settle(order, message_id)
+    record(order, SENT_AGAIN.code, actor=actor, values={"id": message_id})
+
+
+def mail_arrived(order: Order, message_id: int, *, actor: Actor) -> None:
+    """Note that a mail arrived of which nobody knew it; the caller holds the order's lock."""
+    mail = _undecided(order).get(message_id)
+    if mail is None or not queue.arrived(mail.id):
+        raise NothingUndecided
+    _settle(order, message_id)
+    record(order, ARRIVED.code, actor=actor, values={"id": message_id})
+
+
+def _settle(order: Order, message_id: int) -> None:
+    for kind in (REFUSED, UNKNOWN):
+        settle_attention(order, kind.code, of=message_id)
 
 
 def kind_name(channel: str, code: str) -> str:

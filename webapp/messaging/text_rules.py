@@ -2,10 +2,30 @@
 
 import re
 
+from webapp.errors import Invalid
+from webapp.i18n import lazy_gettext as _l
+
 _LINK = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
 _SITE = re.compile(r"(?<![\w@.-])(?:[a-z0-9-]+\.)+[a-z]{2,}/\S*", re.IGNORECASE)
 _MAIL = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]{2,}")
 _PHONE = re.compile(r"(?<![\w-])(?:\+|00|0)\d[\d ()/.-]{6,}\d(?![\w-])")
+
+
+def checked_words(text: str, longest: int, *, forbids: bool) -> str:
+    """A text as it is sent, without white space at the ends of its lines. Raises `Invalid` for one that is empty, too
+    long, or, where the channel `forbids` it, has a link or an e-mail address.
+    """
+    text = "\n".join(line.rstrip() for line in text.strip().splitlines())
+    if not text:
+        raise Invalid(field="text", problem=_l("is needed."))
+    if len(text) > longest:
+        problem = _l("has %(length)s characters, of at most %(longest)s.", length=len(text), longest=longest)
+        raise Invalid(field="text", problem=problem)
+    if forbids and (link := link_in(text)):
+        raise Invalid(field="text", problem=_l("has a link, which is not allowed: %(found)s", found=link))
+    if forbids and (address := address_in(text)):
+        raise Invalid(field="text", problem=_l("has an e-mail address, which is not allowed: %(found)s", found=address))
+    return text
 
 
 def link_in(text: str) -> str:

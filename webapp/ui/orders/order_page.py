@@ -39,7 +39,6 @@ from webapp.hooks.fence import PluginFailed
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
 from webapp.jobs.telling import missed_of
 from webapp.messaging.queries import thread_of
-from webapp.messaging.services import kind_name, undo_message_refusals
 from webapp.orders import addresses, of_buyer
 from webapp.orders.cancel_requests import is_answered_elsewhere, request_of
 from webapp.orders.contract import OrderAction, Place
@@ -64,6 +63,7 @@ from webapp.sync.call_log import OUTCOMES, TONES
 from webapp.ui.forms.actions import ActionForm, action_form, document_acts, undo_form
 from webapp.ui.frame import htmx
 from webapp.ui.orders import refunds, returns, shown, timeline
+from webapp.ui.orders.messages import shown_thread
 from webapp.updates import deciding
 from webapp.updates.kinds import why_not
 from webapp.updates.models import STATE_TONES, UNSETTLED, ChannelUpdate, UpdateState
@@ -431,26 +431,7 @@ class OrderView:
         found = thread_of(self.order, self.actor)
         if not found:
             return None if found is None else []
-        waits = undo_message_refusals(self.order)
-        store, carried_by = self.order.store, {update["id"]: update for update in self.updates}
-        return [
-            {
-                "id": one.message.id,
-                "kind": kind_name(store.channel, one.message.kind),
-                "text": one.said["text"] if one.said else None,
-                "at": one.message.written_at,
-                "by": shown.author_of(one.message, store),
-                "carried": carried_by.get(one.update_id),
-                "acts": document_acts(
-                    self.order,
-                    ["undo_message"] if waits.get(one.message.id, True) is None else [],
-                    {"message": one.message.id},
-                    self.actor,
-                    version=None,
-                ),
-            }
-            for one in found
-        ]
+        return shown_thread(self.order, found, self.updates, self.actor)
 
     @cached_property
     def comment_form(self) -> ActionForm | None:

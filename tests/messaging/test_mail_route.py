@@ -1,0 +1,233 @@
+"""Writing to the buyer by e-mail, against a real server."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from flask import Flask
+from sqlalchemy import select
+
+from tests.mail_server import Postbox, mail_server
+from webapp.audit.actor import Actor
+from webapp.billing.services import issue_invoice
+from webapp.channels.legal_face import SENDER
+from webapp.channels.messages import MailRoute
+from webapp.channels.models import Shop, Store
+from webapp.clock import now
+from webapp.db import db, unit_of_work
+from webapp.errors import DeskError, Invalid
+from webapp.mail import server
+from webapp.mail.jobs import send_mail
+from webapp.mail.models import Mail, MailState
+from webapp.messaging import services
+from webapp.messaging.documents import NoSuchDocument
+from webapp.messaging.mail_route import MailSwitchedOff, NoBuyerAddress, NoMailToBuyers
+from webapp.messaging.message_settings import BUYER_MAIL, MESSAGES
+from webapp.messaging.models import Message
+from webapp.messaging.previewing import documents_offered, messages_offered
+from webapp.messaging.queries import list_messages, thread_of
+from webapp.messaging.sealing import BuyerIsErased
+from webapp.orders.models import Order, OrderEvent
+from webapp.orders.queries import locked
+from webapp.settings.services import store_all
+from webapp.testing import FakeChannel
+from webapp.vault import services as vault
+
+TEXT = "Dear buyer,\nyour mug is late. 遅れます。"
+
+
+@pytest.fixture
+def postbox(app: Flask) -> Iterator[Postbox]:
+    with mail_server() as box:
+        yield box
+
+
+@pytest.fixture
+def order(make_order: Callable[..., Order], postbox: Postbox) -> Order:
+    order = make_order()
+    switch(order)
+    return order
+
+
+def switch(order: Order, hold: int = 0, **values: Any) -> None:
+    store = db.session.get_one(Store, order.store_id)
+    with unit_of_work():
+        store_all(BUYER_MAIL, {"by_mail": True} | values, store)
+        store_all(MESSAGES, {"message_hold": hold}, store)
+
+
+def write(order: Order, actor: Actor, text: str = TEXT, **given: Any) -> Message:
+    with unit_of_work():
+        return services.write_message(locked(order), "mail", text, actor=actor, **given)
+
+
+def state_of(message: Message) -> str:
+    db.session.expire_all()
+    return db.session.get_one(Mail, message.mail_id).state
+
+
+def codes(order: Order) -> list[str]:
+    query = select(OrderEvent.code).where(OrderEvent.order_id == order.id).order_by(OrderEvent.id)
+    return [code for code in db.session.scalars(query) if code.startswith("message")]
+
+
+def test_a_mail_leaves_once_from_the_shops_sender(order: Order, mia: Actor, postbox: Postbox) -> None:
+    shop = {"sender_name": "Hafen & Söhne", "sender_address": "shop@hafen.example", "reply_to": "help@hafen.example"}
+    with unit_of_work():
+        store_all(SENDER, shop | {"copies": "boss@hafen.example, log@hafen.example"}, db.session.get_one(Shop, 1))
+    message = write(order, mia, subject="Your\nmug")
+    assert b"mug" not in message.sealed
+    send_mail()
+    send_mail()
+    [sent] = postbox.mails
+    assert sent["From"] == "Hafen & Söhne <shop@hafen.example>"
+    assert (sent["Reply-To"], sent["Subject"]) == ("help@hafen.example", "Your mug")
+    assert "@" in sent["To"]
+    assert sent["Auto-Submitted"] is None  # a person wrote it
+    assert sent.get_content().replace("\r\n", "\n") == TEXT + "\n"
+    assert postbox.recipients == [[sent["To"], "boss@hafen.example", "log@hafen.example"]]
+    assert state_of(message) == MailState.SENT
+    [shown] = thread_of(order, mia) or []
+    assert shown.said == {"subject": "Your mug", "text": TEXT}
+    assert codes(order) == ["message_written", "message_sent"]
+    assert [one.state for one in list_messages(mia, order=order)] == ["sent"]
+
+
+def test_an_invoice_goes_with_it_drawn_as_it_leaves(order: Order, mia: Actor, postbox: Postbox) -> None:
+    with unit_of_work():
+        invoice = issue_invoice(locked(order), actor=mia)
+    assert [name for name, _label in documents_offered(order)] == [f"invoice:{invoice.number}"]
+    with pytest.raises(NoSuchDocument):
+        write(order, mia, attach=["invoice:7"])
+    write(order, mia, attach=[f"invoice:{invoice.number}"])
+    send_mail()
+    [sent] = postbox.mails
+    [file] = sent.iter_attachments()
+    assert (file.get_filename(), file.get_content_type()) == (f"{invoice.number}.pdf", "application/pdf")
+    assert file.get_content().startswith(b"%PDF")
+    assert (
+        sent["Subject"] == f"Ihre Bestellung {order.channel_order_number}"
+        or order.channel_order_number in sent["Subject"]
+    )
+
+
+def test_a_mail_is_undone_while_it_is_held(order: Order, mia: Actor, postbox: Postbox) -> None:
+    switch(order, hold=60)
+    message = write(order, mia)
+    send_mail()
+    with unit_of_work():
+        services.undo_message(locked(order), message.id, actor=mia)
+    with time_machine.travel(now() + timedelta(minutes=5)):
+        send_mail()
+    assert (postbox.mails, state_of(message)) == ([], MailState.UNDONE)
+    with pytest.raises(services.NoMessageWaits), unit_of_work():
+        services.undo_message(locked(order), message.id, actor=mia)
+
+
+def test_undoing_by_versions_takes_back_that_mail_alone(order: Order, mia: Actor, postbox: Postbox) -> None:
+    switch(order, hold=60)
+    since = order.version
+    first, second = write(order, mia), write(order, mia, "Another")
+    with unit_of_work():
+        services.undo_message(locked(order), since=since, until=since + 1, actor=mia)
+    assert (state_of(first), state_of(second)) == (MailState.UNDONE, MailState.QUEUED)
+
+
+def test_an_erased_buyer_gets_no_mail(order: Order, mia: Actor, postbox: Postbox) -> None:
+    message = write(order, mia)
+    with unit_of_work():
+        vault.erase([order.id])
+    send_mail()
+    assert (postbox.mails, state_of(message)) == ([], MailState.REFUSED)
+    with pytest.raises(BuyerIsErased):
+        write(order, mia)
+    [shown] = thread_of(order, mia) or []
+    assert shown.said is None
+
+
+@pytest.mark.parametrize("state", ["refused", "unknown"])
+def test_what_did_not_arrive_for_certain_is_decided_by_a_person(
+    order: Order, mia: Actor, postbox: Postbox, state: str
+) -> None:
+    if state == "refused":
+        postbox.refused["RCPT"] = "550 5.1.1 no such mailbox"
+    else:
+        postbox.dies = True
+    message = write(order, mia)
+    send_mail()
+    send_mail()
+    assert state_of(message) == state
+    assert [mark["kind"] for mark in order.attention] == [
+        "message_not_sent" if state == "refused" else "message_fate_unknown"
+    ]
+    assert services.mails_undecided(order) == {message.id: state}
+    postbox.refused.clear()
+    postbox.dies = False
+    before = len(postbox.mails)
+    with unit_of_work():
+        services.send_mail_again(locked(order), message.id, actor=mia)
+    send_mail()
+    assert (len(postbox.mails), state_of(message)) == (before + 1, MailState.SENT)
+    assert (order.attention, services.mails_undecided(order)) == ([], {})
+    with pytest.raises(services.NothingUndecided), unit_of_work():
+        services.mail_arrived(locked(order), message.id, actor=mia)
+
+
+def test_a_mail_of_which_nobody_knows_is_said_to_have_arrived(order: Order, mia: Actor, postbox: Postbox) -> None:
+    postbox.dies = True
+    message = write(order, mia)
+    send_mail()
+    with unit_of_work():
+        services.mail_arrived(locked(order), message.id, actor=mia)
+    assert (state_of(message), order.attention) == (MailState.SENT, [])
+    assert codes(order) == ["message_written", "message_unknown", "message_arrived"]
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (lambda order: switch(order, by_mail=False), MailSwitchedOff),
+        (lambda order: _store_mail(to_buyers=False), NoMailToBuyers),
+        (lambda order: _store_mail(host=""), server.MailNotSetUp),
+    ],
+)
+def test_where_no_mail_goes_it_says_why(
+    order: Order, mia: Actor, change: Callable[[Order], None], error: type[DeskError]
+) -> None:
+    message = write(order, mia)
+    change(order)
+    assert "mail" not in [kind.code for kind in messages_offered(order)[0]]
+    with pytest.raises(error):
+        write(order, mia)
+    if error is not server.MailNotSetUp:
+        send_mail()
+        assert state_of(message) == MailState.REFUSED  # what was switched off meanwhile does not leave
+
+
+def _store_mail(**values: Any) -> None:
+    with unit_of_work():
+        store_all(server.MAIL, server.MAIL.read() | values)
+
+
+def test_a_relayed_mail_has_no_links_and_another_may(
+    order: Order, mia: Actor, channel: FakeChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert write(order, mia, "See https://shop.example/mug")
+    monkeypatch.setattr(FakeChannel, "mail", MailRoute(relayed=True, documents=frozenset()))
+    with pytest.raises(Invalid):
+        write(order, mia, "See https://shop.example/mug")
+    assert documents_offered(order) == []
+
+
+def test_an_order_without_an_address_says_so(order: Order, mia: Actor) -> None:
+    with unit_of_work():
+        vault.put(order.id, vault.BUYER, {"name": "Mia"})
+    with pytest.raises(NoBuyerAddress):
+        write(order, mia)
+
+
+def test_a_channel_message_has_no_subject_and_no_documents(order: Order, mia: Actor) -> None:
+    with pytest.raises(services.OnlyByMail), unit_of_work():
+        services.write_message(locked(order), "problem", TEXT, subject="A subject", actor=mia)

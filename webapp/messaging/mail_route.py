@@ -1,0 +1,190 @@
+"""Writing to the buyer of an order by e-mail.
+
+The address is that of the order, perhaps one under which the channel relays mail. What a mail says stays sealed under
+the order's key: it is opened as the mail leaves, and documents that go with it are drawn then. Until it leaves it can
+be undone; one of which nobody knows whether it left is sent again only if a person says so.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from webapp.audit.actor import Actor
+from webapp.billing.models import CreditMemo, Invoice
+from webapp.channels.described import mail_route, marketplace_of
+from webapp.channels.legal_face import sender_of
+from webapp.channels.messages import MAIL, MessageKind
+from webapp.channels.services import channel_name
+from webapp.clock import now
+from webapp.db import db
+from webapp.documents.formats import language_of, locale_for
+from webapp.errors import Invalid, Refusal
+from webapp.i18n import gettext as _, lazy_gettext as _l, spoken
+from webapp.mail import queue
+from webapp.mail.composing import Letter
+from webapp.mail.contract import MailKind, mail_kind
+from webapp.mail.models import Mail, MailState
+from webapp.mail.server import TO_BUYERS, MailNotSetUp, Sender, is_set_up
+from webapp.messaging.documents import attach, chosen, files_of
+from webapp.messaging.message_settings import route_of
+from webapp.messaging.message_words import REFUSED, REFUSED_EVENT, SENT, UNKNOWN, UNKNOWN_EVENT
+from webapp.messaging.models import Message, Route, Said
+from webapp.messaging.sealing import BuyerIsErased, said_in, sealed
+from webapp.messaging.text_rules import checked_words
+from webapp.orders.events import record
+from webapp.orders.models import Order
+from webapp.orders.queries import locked
+from webapp.orders.services import raise_attention, settle_attention
+from webapp.vault import services as vault
+
+BY_MAIL = MessageKind(
+    MAIL, _l("E-mail"), 10_000, _l("To the buyer's e-mail address, with a subject and, if you like, documents.")
+)
+LONGEST_SUBJECT = 150
+_WORKER = Actor.job("messages")
+
+
+class NoMailThere(Refusal):
+    code = "no_mail_there"
+    sentence = _l("%(channel)s takes no e-mail to its buyers.")
+
+
+class MailSwitchedOff(Refusal):
+    code = "buyer_mail_off"
+    sentence = _l("By this store's settings, its buyers are not written to by e-mail.")
+
+
+class NoMailToBuyers(Refusal):
+    """A switch for the whole desk."""
+
+    code = "no_mail_to_buyers"
+    sentence = _l("By the settings of the desk, nothing goes to buyers by e-mail.")
+
+
+class NoBuyerAddress(Refusal):
+    code = "no_buyer_address"
+    sentence = _l("The order has no e-mail address of its buyer.")
+
+
+def mail_refusal(order: Order) -> Refusal | None:
+    """Why the buyer of an order can't be written to by e-mail, as far as settings tell."""
+    if mail_route(order.store.channel) is None:
+        return NoMailThere(channel=channel_name(order.store.channel))
+    if route_of(order.store) is None:
+        return MailSwitchedOff()
+    if not TO_BUYERS.of():
+        return NoMailToBuyers()
+    return None if is_set_up() else MailNotSetUp()
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A mail as it would be sent."""
+
+    subject: str
+    text: str
+    documents: Sequence[Invoice | CreditMemo]
+
+
+def checked_mail(order: Order, text: str, subject: str, names: Sequence[str]) -> Checked:
+    """A mail as it would be sent, with the usual subject if it has none. Raises what `mail_refusal` gives,
+    `BuyerIsErased`, `NoBuyerAddress`, `NoSuchDocument`, or `Invalid` for its words.
+    """
+    route = route_of(order.store)
+    refusal = mail_refusal(order)
+    if route is None or refusal is not None:
+        raise refusal or MailSwitchedOff
+    if vault.erased([order.id]):
+        raise BuyerIsErased
+    if not _address(order):
+        raise NoBuyerAddress
+    subject = " ".join(subject.split()) or usual_subject(order)
+    if len(subject) > LONGEST_SUBJECT:
+        problem = _l("has %(length)s characters, of at most %(longest)s.", length=len(subject), longest=LONGEST_SUBJECT)
+        raise Invalid(field="subject", problem=problem)
+    text = checked_words(text, BY_MAIL.longest, forbids=route.relayed)
+    return Checked(subject, text, chosen(order, route.documents, names))
+
+
+def usual_subject(order: Order) -> str:
+    """The subject of a mail for which nobody wrote one, in the buyer's language."""
+    with spoken(buyer_language(order)):
+        return str(_("Your order %(number)s", number=order.channel_order_number))
+
+
+def buyer_language(order: Order) -> str:
+    """The language of the desk's own words in a mail to the buyer."""
+    return language_of(locale_for(marketplace_of(order.store.channel, order.marketplace), order.shop))
+
+
+def write_mail(
+    order: Order, text: str, *, subject: str = "", names: Sequence[str] = (), hold: int = 0, actor: Actor
+) -> Message:
+    """Queue a mail to the buyer, which leaves after these seconds at the earliest; the caller holds the order's lock
+    and records the event. Raises what `checked_mail` raises.
+    """
+    checked = checked_mail(order, text, subject, names)
+    message = Message(
+        order_id=order.id,
+        route=Route.MAIL,
+        kind=MAIL,
+        sealed=sealed(order.id, Said(subject=checked.subject, text=checked.text)),
+        written_at=now(),
+        actor_kind=actor.kind,
+        actor_id=actor.id,
+    )
+    db.session.add(message)
+    db.session.flush()
+    attach(message, checked.documents)
+    message.mail_id = queue.put_made(BuyerMail.code, message.id, now() + timedelta(seconds=hold)).id
+    return message
+
+
+def _address(order: Order) -> str:
+    buyer = vault.reveal(_WORKER, [order.id], purpose="mail to the buyer").get(order.id) or {}
+    return str(buyer.get("email") or "").strip()
+
+
+def _order_of(mail: Mail) -> Order:
+    return db.session.get_one(Order, db.session.get_one(Message, mail.source_id).order_id)
+
+
+@mail_kind
+class BuyerMail(MailKind):
+    """A mail to the buyer of an order, made of a message."""
+
+    code, label, kept = "message", _l("Mail to a buyer"), True
+
+    def letter(self, mail: Mail) -> Letter:
+        message, order = db.session.get_one(Message, mail.source_id), _order_of(mail)
+        if refusal := mail_refusal(order):
+            raise refusal
+        said = said_in(message, _WORKER, purpose="mail to the buyer")
+        if said is None or vault.erased([order.id]):
+            raise BuyerIsErased
+        if not (to := _address(order)):
+            raise NoBuyerAddress
+        own = sender_of(order.shop)
+        return Letter(
+            to=to,
+            subject=said["subject"],
+            text=said["text"] + "\n",
+            sender=Sender(own.address, own.name) if own.address else None,
+            reply_to=own.reply_to,
+            copies=own.copies,
+            files=files_of(message, _WORKER),
+            automatic=message.actor_kind != "person",
+        )
+
+    def lock(self, mail: Mail) -> None:
+        locked(_order_of(mail))
+
+    def ended(self, mail: Mail) -> None:
+        message, order = db.session.get_one(Message, mail.source_id), _order_of(mail)
+        if mail.state == MailState.SENT:
+            settle_attention(order, REFUSED.code, of=message.id)
+            record(order, SENT.code, actor=_WORKER, values={"id": message.id})
+            return
+        kind, event = (REFUSED, REFUSED_EVENT) if mail.state == MailState.REFUSED else (UNKNOWN, UNKNOWN_EVENT)
+        raise_attention(order, kind.code, of=message.id, problem=mail.problem)
+        record(order, event.code, actor=_WORKER, values={"id": message.id})
