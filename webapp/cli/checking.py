@@ -19,7 +19,9 @@ from webapp.audit.actor import Actor
 from webapp.audit.models import AuditEntry
 from webapp.audit.services import audit
 from webapp.channels.ages import warnings_of
+from webapp.channels.legal_face import SENDER_ADDRESS
 from webapp.channels.services import stores
+from webapp.channels.shops import shops
 from webapp.cli.door import Door, desk_command, desk_context, sentences
 from webapp.cli.main import Code, Failed
 from webapp.cli.presenting import Document, store_rows
@@ -31,6 +33,8 @@ from webapp.errors import DeskError, Unavailable
 from webapp.hooks.registered import faults_of
 from webapp.jobs.backlog import backlogs, workers
 from webapp.live import connection
+from webapp.mail.sender_records import hints
+from webapp.mail.server import HOST, SENDER
 from webapp.sync import streams
 from webapp.sync.models import QuarantinedOrder
 from webapp.updates.models import ChannelUpdate, UpdateState
@@ -184,6 +188,7 @@ def _warnings(config: Configuration, *, reads: bool) -> list[str]:
         )
     if reads:
         found += [f"{store.name}: {age.warning}" for store in stores() for age in warnings_of(store)]
+        found += hints(_senders())
     if not config.secret.get_secret_value():
         found.append(f"WAYBILL_SECRET is not set: without {config.secret_file} the key file does not open.")
     found += _queue_warnings()
@@ -193,6 +198,13 @@ def _warnings(config: Configuration, *, reads: bool) -> list[str]:
             f"“chmod -R go= {config.data_dir} {config.keys}” closes them."
         )
     return found
+
+
+def _senders() -> list[str]:
+    """The addresses from which the desk sends mail; none if it has no mail server of its own."""
+    if not HOST.of():
+        return []
+    return [address for address in (SENDER.of(), *(SENDER_ADDRESS.of(shop) for shop in shops())) if address]
 
 
 def _queue_warnings() -> list[str]:
