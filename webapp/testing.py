@@ -28,7 +28,7 @@ from webapp.channels.incoming import (
     OrdersWindow,
     UnreadableOrder,
 )
-from webapp.channels.messages import MESSAGE, MailRoute, MessageKind
+from webapp.channels.messages import MESSAGE, MailRoute, MessageKind, MessagesAnswer
 from webapp.channels.models import Store
 from webapp.channels.outgoing import (
     Accepted,
@@ -167,8 +167,8 @@ class FakeChannel(Channel):
         UpdateKind("message", _l("Message"), repeatable=False),
     )
     message_kinds = (
-        MessageKind("problem", _l("Unexpected problem"), 2000),
-        MessageKind("details", _l("Question about the order"), 800),
+        MessageKind("problem", _l("Unexpected problem"), 2000, situations=("delay",)),
+        MessageKind("details", _l("Question about the order"), 800, situations=("question", "address")),
     )
     mail: ClassVar[MailRoute | None] = MailRoute()
     operations: ClassVar[Mapping[str, LazyString | str]] = {
@@ -200,6 +200,7 @@ class FakeChannel(Channel):
         self.found: list[Outcome] = []  # returned one by one by look_up instead of Sent
         self.marketplaces: tuple[Marketplace, ...] = (GERMANY, JAPAN)
         self.messages = [kind.code for kind in self.message_kinds]  # those that it allows
+        self.buyer_language = ""  # empty: it does not say
 
     def offer(self, *orders: IncomingOrder | UnreadableOrder) -> None:
         self.orders |= {order.number: order for order in orders}
@@ -267,10 +268,10 @@ class FakeChannel(Channel):
             pass
         return {update.id: self.found.pop(0) if self.found else Sent() for update in updates}
 
-    def messages_allowed(self, store: StoreAccess, order_number: str, marketplace: str) -> Sequence[str]:
+    def messages_allowed(self, store: StoreAccess, order_number: str, marketplace: str) -> MessagesAnswer:
         with self._called(store, "messages", orders=[order_number]):
             self._fail()
-        return self.messages
+        return MessagesAnswer(self.messages, self.buyer_language)
 
     def carriers(self, marketplace: str) -> Sequence[Carrier]:
         return (Carrier("DHL", "DHL"), Carrier("UPS", "UPS"), Carrier("Other", "Other", needs_name=True))
@@ -553,7 +554,8 @@ class ChannelContract:
         assert len(codes) == len(set(codes))
         assert all(str(kind.label) and kind.longest > 0 for kind in channel.message_kinds)
         for order in channel.fetch_orders(access, OrdersWindow(now() - timedelta(days=30))).orders[:3]:
-            assert set(channel.messages_allowed(access, order.number, order.marketplace)) <= set(codes)
+            answer = channel.messages_allowed(access, order.number, order.marketplace)
+            assert set(answer.kinds) <= set(codes)
 
     # --- What goes out ---
 

@@ -22,6 +22,7 @@ from plugins.amazon.client import (
     CREATE_FEED,
     CREATE_INVOICE_FEED,
     DOWNLOAD,
+    GET_ATTRIBUTES,
     GET_DOCUMENT,
     GET_FEED,
     GET_FEEDS,
@@ -77,6 +78,7 @@ from webapp.api import (
     MailRoute,
     Marketplace,
     MessageKind,
+    MessagesAnswer,
     OrdersPage,
     OrdersWindow,
     Outcome,
@@ -160,6 +162,7 @@ OPERATIONS: Mapping[str, LazyString] = {
     GET_DOCUMENT.name: _l("Asking for a feed's report"),
     DOWNLOAD: _l("Reading a feed's report"),
     GET_MESSAGES.name: _l("Asking which messages are allowed"),
+    GET_ATTRIBUTES.name: _l("Asking for the buyer's language"),
     SEND_MESSAGE.name: _l("Sending a message to the buyer"),
     SIGN_IN: _l("Signing in"),
 }
@@ -461,8 +464,8 @@ class AmazonChannel(Channel):
 
     # --- Messages ----------------------------------------------------------------------------------------------------
 
-    def messages_allowed(self, store: StoreAccess, order_number: str, marketplace: str) -> Sequence[str]:
-        return messaging.allowed(self._client, store, order_number, marketplace)
+    def messages_allowed(self, store: StoreAccess, order_number: str, marketplace: str) -> MessagesAnswer:
+        return messaging.asked(self._client, store, order_number, marketplace)
 
     # --- Updates out -------------------------------------------------------------------------------------------------
 

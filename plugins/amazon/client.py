@@ -84,6 +84,7 @@ GET_FEED = Operation("getFeed", "GET", "/feeds/2021-06-30/feeds/{feed}", Plan(2,
 GET_FEEDS = Operation("getFeeds", "GET", "/feeds/2021-06-30/feeds", Plan(0.0222, 10), tries=2)
 GET_DOCUMENT = Operation("getFeedDocument", "GET", "/feeds/2021-06-30/documents/{document}", Plan(0.0222, 10), tries=2)
 GET_MESSAGES = Operation("getMessagingActionsForOrder", "GET", "/messaging/v1/orders/{order}", Plan(1, 5), tries=2)
+GET_ATTRIBUTES = Operation("GetAttributes", "GET", "/messaging/v1/orders/{order}/attributes", Plan(1, 5), tries=2)
 SEND_MESSAGE = Operation(  # all kinds in one bucket, while Amazon has one for each
     "sendMessage", "POST", "/messaging/v1/orders/{order}/messages/{message}", Plan(1, 5), bodiless=True
 )

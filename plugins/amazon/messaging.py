@@ -7,11 +7,12 @@ logged, and no error has it.
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from difflib import SequenceMatcher
 from typing import Any, Final
 
 from plugins.amazon.accounts import Account
-from plugins.amazon.client import GET_MESSAGES, SEND_MESSAGE, Client
+from plugins.amazon.client import GET_ATTRIBUTES, GET_MESSAGES, SEND_MESSAGE, Client
 from plugins.amazon.errors import AccessDenied, AnswerLost, RequestRefused, Unintelligible
 from plugins.amazon.shipping import LATER, ForeignUpdate
 from webapp.api import (
@@ -20,6 +21,7 @@ from webapp.api import (
     Effective,
     MailRoute,
     MessageKind,
+    MessagesAnswer,
     NotYet,
     Outcome,
     Refused,
@@ -37,12 +39,14 @@ MESSAGES: Final = (
         _l("Question about the order"),
         2000,
         _l("Before you ship: ask what you have to know to fulfill the order."),
+        situations=("question", "address"),
     ),
     MessageKind(
         "confirmDeliveryDetails",
         _l("Arranging the delivery"),
         2000,
         _l("To agree on a delivery, or to ask how the buyer can be reached for it."),
+        situations=("address",),
     ),
     MessageKind(
         "confirmCustomizationDetails",
@@ -61,6 +65,7 @@ MESSAGES: Final = (
         _l("Unexpected problem"),
         2000,
         _l("Only if something unforeseen keeps you from completing the order. Amazon treats it as a critical message."),
+        situations=("delay",),
     ),
     MessageKind(
         "digitalAccessKey",
@@ -78,19 +83,29 @@ BY_MAIL: Final = MailRoute(
     ),
 )
 CODES: Final = frozenset(kind.code for kind in MESSAGES)
+_LOCALE: Final = re.compile(r"[a-z]{2,3}([-_]\w{2,8})*", re.ASCII)
 REPEATED: Final = 12  # characters of the text that Amazon's sentence may have by chance
 _OF_BUYERS: Final = re.compile(r"[^\s@]+@[^\s@]+|\+?\d(?:[ ()/.-]{0,2}\d){4,}")  # addresses, telephone numbers
 
 
-def allowed(client: Client, store: StoreAccess, order_number: str, marketplace: str) -> list[str]:
-    """The kinds that Amazon allows for an order now. Raises `ChannelError`."""
+def asked(client: Client, store: StoreAccess, order_number: str, marketplace: str) -> MessagesAnswer:
+    """The kinds that Amazon allows for an order now, and the buyer's language. Raises `ChannelError`, but not if only
+    the language is not said.
+    """
     path, params = {"order": order_number}, {"marketplaceIds": marketplace}
     answer = client.request(Account.of(store), GET_MESSAGES, path=path, params=params, orders=[order_number])
     try:
         actions = {_action(link) for link in answer.body["_links"]["actions"]}
     except (KeyError, TypeError, AttributeError):
         raise Unintelligible(problem="no actions") from None
-    return [kind.code for kind in MESSAGES if kind.code in actions]
+    kinds = [kind.code for kind in MESSAGES if kind.code in actions]
+    if not kinds:
+        return MessagesAnswer()
+    with suppress(ChannelError, KeyError, TypeError):  # the kinds count
+        answer = client.request(Account.of(store), GET_ATTRIBUTES, path=path, params=params, orders=[order_number])
+        if _LOCALE.fullmatch(locale := answer.body["buyer"]["locale"]):
+            return MessagesAnswer(kinds, locale.replace("-", "_"))
+    return MessagesAnswer(kinds)
 
 
 def _action(link: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from webapp.channels.connecting import ChannelError, Check, Connection, Denial, Marketplace, StoreAccess
 from webapp.channels.contract import Channel
 from webapp.channels.incoming import IncomingOrder, OrdersPage, OrdersWindow, UnreadableOrder
+from webapp.channels.messages import MessagesAnswer
 from webapp.channels.transactions import (
     IncomingTransaction,
     TransactionPart,
@@ -69,18 +70,19 @@ def fetch_transactions(channel: Channel, store: StoreAccess, window: Transaction
     return ask(channel, "stream", _transactions, channel, store, window, raises=ChannelError)
 
 
-def messages_allowed(channel: Channel, store: StoreAccess, number: str, marketplace: str) -> list[str]:
-    """The codes of the kinds of messages that may be sent about an order now. Raises `ChannelError` and
-    `PluginFailed`.
+def messages_allowed(channel: Channel, store: StoreAccess, number: str, marketplace: str) -> MessagesAnswer:
+    """The known kinds of messages that may be sent about an order now, and the buyer's language. Raises `ChannelError`
+    and `PluginFailed`.
     """
     return ask(channel, "order", _messages, channel, store, number, marketplace, raises=ChannelError)
 
 
-def _messages(channel: Channel, store: StoreAccess, number: str, marketplace: str) -> list[str]:
-    found = list(channel.messages_allowed(store, number, marketplace))
-    _check(found, str)
+def _messages(channel: Channel, store: StoreAccess, number: str, marketplace: str) -> MessagesAnswer:
+    answer = channel.messages_allowed(store, number, marketplace)
+    _check([answer], MessagesAnswer)
+    _check([*answer.kinds, answer.language], str)
     known = {kind.code for kind in channel.message_kinds}
-    return [code for code in found if code in known]
+    return MessagesAnswer([code for code in answer.kinds if code in known], answer.language)
 
 
 def _connection(function: Callable[[StoreAccess], Connection], store: StoreAccess) -> Connection:

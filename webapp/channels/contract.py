@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from webapp.channels.connecting import Connection, Denial, GuideStep, Marketplace, StoreAccess
 from webapp.channels.incoming import IncomingOrder, OrdersPage, OrdersWindow, UnreadableOrder
-from webapp.channels.messages import MailRoute, MessageKind
+from webapp.channels.messages import MailRoute, MessageKind, MessagesAnswer
 from webapp.channels.outgoing import Batch, CancelReason, Carrier, Outcome, Update, UpdateKind
 from webapp.channels.refunds import RefundPlan, RefundReason, RefundRequest
 from webapp.channels.transactions import TransactionsPage, TransactionsWindow
@@ -157,12 +157,12 @@ class Channel(ABC):
         """
         raise NotImplementedError
 
-    def messages_allowed(self, store: StoreAccess, order_number: str, marketplace: str) -> Sequence[str]:
-        """The codes of the kinds of messages that may be sent about an order now. Calls the channel; raises
-        `ChannelError`. Asked only of a channel with `message_kinds`. An update of the kind `message` has its kind's
-        code as `payload["message"]`, and its text as `private["text"]`.
+    def messages_allowed(self, store: StoreAccess, order_number: str, marketplace: str) -> MessagesAnswer:
+        """The kinds of messages that may be sent about an order now, and the buyer's language. Calls the channel;
+        raises `ChannelError`. Asked only of a channel with `message_kinds`. An update of the kind `message` has its
+        kind's code as `payload["message"]`, and its text as `private["text"]`.
         """
-        return ()
+        return MessagesAnswer()
 
     def takes_documents(self, marketplace: str) -> bool:
         """Whether sellers upload their invoices and credit memos to this marketplace, for a channel that carries the

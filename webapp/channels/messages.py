@@ -4,6 +4,7 @@ A channel that carries them has the kind of update `message`; which kinds it all
 asked (`Channel.messages_allowed`). Nothing here uses the database or the network.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,13 +20,25 @@ class MessageKind:
     """A kind of message to a buyer.
 
     `longest` is the number of characters that its text may have; `help` says when it is meant to be used. The payload
-    of an update has its code under `message`.
+    of an update has its code under `message`. `situations` are those of the desk's templates that it is meant for
+    (`webapp.messaging.situations`): choosing such a template chooses the kind.
     """
 
     code: str
     label: LazyString | str
     longest: int
     help: LazyString | str = ""
+    situations: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesAnswer:
+    """What a channel says of messages about an order: the codes of the kinds that it allows now, and the buyer's
+    language, such as "fr_FR"; empty if the channel does not say.
+    """
+
+    kinds: Sequence[str] = ()
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypedDict
 
-from sqlalchemy import ForeignKey, Index, LargeBinary
+from sqlalchemy import ForeignKey, Index, LargeBinary, text as sql
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp.accounts.models import User
+from webapp.channels.models import Shop
 from webapp.db import Model
 from webapp.orders.models import Order
 
@@ -29,6 +30,11 @@ class Route(StrEnum):
 
     CHANNEL = "channel"  # the channel's own messages: an update carries it
     MAIL = "mail"
+
+
+def _unique_template(name: str, where: str, *columns: str) -> Index:
+    unique = (*columns, "language", "situation", "name")
+    return Index(name, *unique, unique=True, sqlite_where=sql(where), postgresql_where=sql(where))
 
 
 class Message(Model):
@@ -78,6 +84,29 @@ class MessagesAllowed(Model):
     __tablename__ = "messages_allowed"
 
     order_id: Mapped[int] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"), primary_key=True)
+    language: Mapped[str] = mapped_column(server_default="")  # the buyer's, such as "fr_FR"; empty: not said
     kinds: Mapped[list[str]]  # codes; of the latest answer, also while `problem` says why a later question failed
     asked_at: Mapped[datetime]  # of the latest answer, or of the first question while there is none
     problem: Mapped[dict[str, Any] | None]  # a stored DeskError
+
+
+class MessageTemplate(Model):
+    """A text that a merchant wrote for messages to buyers, for one shop or, without one, for every shop. With a
+    situation other than `custom` it takes the place of the text that came along; `name` is only for custom ones.
+    """
+
+    __tablename__ = "message_templates"
+    __table_args__ = (
+        _unique_template("ix_message_templates_of_all", "shop_id IS NULL"),
+        _unique_template("ix_message_templates_of_shop", "shop_id IS NOT NULL", "shop_id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    shop_id: Mapped[int | None] = mapped_column(ForeignKey("shops.id"))
+    language: Mapped[str]  # such as "fr"
+    situation: Mapped[str]
+    name: Mapped[str] = mapped_column(default="")
+    text: Mapped[str]
+    changed_at: Mapped[datetime]
+
+    shop: Mapped[Shop | None] = relationship(lazy="joined")

@@ -7,7 +7,7 @@ from typing import Any
 from webapp.channels.messages import MAIL, MESSAGE, MessageKind
 from webapp.channels.services import channel_name
 from webapp.clock import now
-from webapp.i18n import LazyString, lazy_gettext as _l
+from webapp.i18n import LazyString, lazy_gettext as _l, reader_zone
 from webapp.messaging.documents import documents_of, label_of
 from webapp.messaging.mail_route import BY_MAIL, checked_mail, mail_refusal
 from webapp.messaging.message_settings import MESSAGE_HOLD, route_of
@@ -40,7 +40,8 @@ def messages_offered(order: Order) -> tuple[Sequence[MessageKind], LazyString | 
         return kinds, problem
     if unsaid(order) is not None:
         return kinds, _l("%(channel)s is being asked what it allows; this takes a few seconds.", channel=channel)
-    return kinds, ""
+    at = f"{answer.asked_at.astimezone(reader_zone()):%H:%M}" if answer else ""
+    return kinds, _l("%(channel)s allows these as of %(time)s.", channel=channel, time=at)
 
 
 def documents_offered(order: Order) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ from sqlalchemy import exists, literal, select
 
 from webapp.audit.actor import Actor
 from webapp.channels.described import message_kinds
-from webapp.channels.messages import MAIL, MESSAGE, MessageKind
+from webapp.channels.messages import MAIL, MESSAGE, MessageKind, MessagesAnswer
 from webapp.channels.services import channel_name
 from webapp.clock import now
 from webapp.db import db, insert_into, once_a_transaction
@@ -176,14 +176,15 @@ def kinds_allowed(order: Order) -> list[MessageKind]:
     return [one for one in message_kinds(order.store.channel) if answer is not None and one.code in answer.kinds]
 
 
-def note_allowed(order_id: int, kinds: Sequence[str]) -> None:
+def note_allowed(order_id: int, answer: MessagesAnswer) -> None:
     """Keep the channel's answer."""
-    _keep(order_id, {"kinds": list(kinds), "asked_at": now(), "problem": None}, {"kinds", "asked_at", "problem"})
+    values = {"kinds": list(answer.kinds), "language": answer.language, "asked_at": now(), "problem": None}
+    _keep(order_id, values, values.keys())
 
 
 def note_unanswered(order_id: int, problem: DeskError) -> None:
     """Keep why the channel gave no answer; what it answered before holds as long as it would have."""
-    _keep(order_id, {"kinds": [], "asked_at": now(), "problem": problem.stored()}, {"problem"})
+    _keep(order_id, {"kinds": [], "language": "", "asked_at": now(), "problem": problem.stored()}, {"problem"})
 
 
 def _keep(order_id: int, values: Mapping[str, Any], changed: Set[str]) -> None:

@@ -1,4 +1,4 @@
-"""What channels forbid in messages to buyers: links, e-mail addresses and telephone numbers."""
+"""What no message to a buyer may have: what channels forbid, such as links, and variables that were not filled."""
 
 import re
 
@@ -8,6 +8,7 @@ from webapp.i18n import lazy_gettext as _l
 _LINK = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
 _SITE = re.compile(r"(?<![\w@.-])(?:[a-z0-9-]+\.)+[a-z]{2,}/\S*", re.IGNORECASE)
 _MAIL = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]{2,}")
+PLACEHOLDER = re.compile(r"\{\s*([A-Za-z][A-Za-z_]*)\s*\}")  # a variable of a template
 _PHONE = re.compile(r"(?<![\w-])(?:\+|00|0)\d[\d ()/.-]{6,}\d(?![\w-])")
 
 
@@ -21,6 +22,8 @@ def checked_words(text: str, longest: int, *, forbids: bool) -> str:
     if len(text) > longest:
         problem = _l("has %(length)s characters, of at most %(longest)s.", length=len(text), longest=longest)
         raise Invalid(field="text", problem=problem)
+    if left := placeholder_in(text):
+        raise Invalid(field="text", problem=_l("still has %(found)s: write something in its place.", found=left))
     if forbids and (link := link_in(text)):
         raise Invalid(field="text", problem=_l("has a link, which is not allowed: %(found)s", found=link))
     if forbids and (address := address_in(text)):
@@ -46,6 +49,11 @@ def address_in(text: str) -> str:
 def phone_in(text: str) -> str:
     """The first thing that looks like a telephone number; empty if there is none."""
     return _first(_PHONE, text)
+
+
+def placeholder_in(text: str) -> str:
+    """The first variable that was left in a text, as it stands there; empty if there is none."""
+    return _first(PLACEHOLDER, text)
 
 
 def _first(pattern: re.Pattern[str], text: str) -> str:

@@ -391,6 +391,22 @@ class Submission(Model):
     result: Mapped[dict[str, Any]]
 
 
+class OrderDraft(Model):
+    """What a person typed into the form of an act on an order and has not done yet; only that person reads it. `sealed`
+    is under the order's key: it is erased with the buyer.
+    """
+
+    __tablename__ = "order_drafts"
+    __table_args__ = (UniqueConstraint("order_id", "user_id", "action"), Index("ix_order_drafts_saved_at", "saved_at"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"))
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    action: Mapped[str]
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    saved_at: Mapped[datetime]
+
+
 class OrderStatus(Model):
     """The merchant's own label within a state. A status is retired and never deleted, so that old orders keep their
     label.

@@ -5,7 +5,7 @@ from redis import RedisError
 from webapp import live
 from webapp.channels import calls
 from webapp.channels.connecting import ChannelError
-from webapp.channels.messages import MESSAGE
+from webapp.channels.messages import MESSAGE, MessagesAnswer
 from webapp.channels.services import access, get_channel, is_refused
 from webapp.db import db, unit_of_work
 from webapp.hooks.fence import PluginFailed
@@ -65,15 +65,15 @@ def _ask(order_id: int) -> bool:
         credentials, channel = access(order.store), get_channel(order.store.channel)
         number, marketplace = order.channel_order_number, order.marketplace
     problem: ChannelError | PluginFailed | None = None
-    kinds: list[str] = []
+    answer = MessagesAnswer()
     with call_log.logged(credentials) as credentials:
         try:
-            kinds = calls.messages_allowed(channel, credentials, number, marketplace)
+            answer = calls.messages_allowed(channel, credentials, number, marketplace)
         except (ChannelError, PluginFailed) as error:
             problem = error
     with unit_of_work():
         if problem is None:
-            note_allowed(order_id, kinds)
+            note_allowed(order_id, answer)
         else:
             note_unanswered(order_id, problem)
         live.publish("orders", [order_id])

@@ -45,7 +45,7 @@ DENIED: Final = {
     "dataset_denied_unnamed": "",
 }
 OF_OTHER_ROLES: Final = frozenset(
-    {"getMarketplaceParticipations", "listTransactions", "getMessagingActionsForOrder", "sendMessage"}
+    {"getMarketplaceParticipations", "listTransactions", "GetAttributes", "getMessagingActionsForOrder", "sendMessage"}
 )
 Answer = tuple[dict[str, Any] | None, int]
 

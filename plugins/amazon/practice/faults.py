@@ -32,7 +32,7 @@ KINDS: Final = (
 OPERATIONS: Final = (
     "*", "token", "searchOrders", "getOrder", "confirmShipment", "getMarketplaceParticipations", "createFeedDocument",
     "upload", "createFeed", "getFeed", "getFeeds", "cancelFeed", "getFeedDocument", "download", "listTransactions",
-    "getMessagingActionsForOrder", "sendMessage",
+    "GetAttributes", "getMessagingActionsForOrder", "sendMessage",
 )  # fmt: skip
 
 

@@ -20,6 +20,10 @@ def blueprint(region: str | None) -> Blueprint:
     def get_messaging_actions(order_id: str) -> Response:
         return met("getMessagingActionsForOrder", region, lambda call: _actions(call, order_id), orderId=order_id)
 
+    @paths.get(f"{PATH}/attributes")
+    def get_attributes(order_id: str) -> Response:
+        return met("GetAttributes", region, lambda call: _attributes(call, order_id), orderId=order_id)
+
     @paths.post(f"{PATH}/messages/<any({', '.join((*LONGEST, *OF_FILES))}):kind>")
     def send_message(order_id: str, kind: str) -> Response:
         return met("sendMessage", region, lambda call: _send(call, order_id, kind), orderId=order_id, kind=kind)
@@ -36,6 +40,11 @@ def _actions(call: Call, order_id: str) -> Answer:
         "_links": {"self": {"href": path + query}, "actions": [*found, attributes]},
         "_embedded": {"actions": [_embedded(link) for link in found]},
     }, 200
+
+
+def _attributes(call: Call, order_id: str) -> Answer:
+    fate = _order(call, order_id, call.now_ms - call.stale_ms)
+    return {"buyer": {"locale": fate.order.market.language.replace("_", "-")}}, 200
 
 
 def _embedded(link: dict[str, str]) -> dict[str, Any]:

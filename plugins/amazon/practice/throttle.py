@@ -20,6 +20,7 @@ PLAN: Final = {  # requests per second, burst
     "getFeedDocument": (0.0222, 10),
     "cancelFeed": (2.0, 15),
     "listTransactions": (0.5, 10),
+    "GetAttributes": (1.0, 5),
     "getMessagingActionsForOrder": (1.0, 5),
     "sendMessage": (1.0, 5),  # one bucket for all kinds; Amazon has one for each
 }

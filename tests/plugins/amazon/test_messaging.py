@@ -59,7 +59,7 @@ def received(amazon: PracticeClient, placed: Json) -> list[str]:
 
 
 def asked(channel: AmazonChannel, store: StoreAccess, placed: Json) -> list[str]:
-    return list(channel.messages_allowed(store, placed["order_id"], placed["marketplace_id"]))
+    return list(channel.messages_allowed(store, placed["order_id"], placed["marketplace_id"]).kinds)
 
 
 # --- Which are allowed ------------------------------------------------------------------------------------------------
@@ -105,6 +105,20 @@ def test_what_amazon_refuses_to_say(
     with pytest.raises(AccessDenied) as denied:
         asked(channel, store, placed)
     assert str(channel.denied_label(denied.value.denial)) == "Asking which messages are allowed"
+
+
+def test_amazon_says_how_the_buyer_reads(
+    channel: AmazonChannel, store: StoreAccess, amazon: PracticeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "sleep", lambda seconds: None)
+    placed = amazon.place(marketplace="CA", status="UNSHIPPED")
+    about = store, placed["order_id"], placed["marketplace_id"]
+    assert channel.messages_allowed(*about).language == "en_CA"
+    for kind in ("429", "500", "garbage"):  # the kinds count
+        amazon.fault("GetAttributes", kind, times=2)
+        answer = channel.messages_allowed(*about)
+        assert ("unexpectedProblem" in answer.kinds, answer.language) == (True, "")
+        amazon.mend()
 
 
 # --- Sending ----------------------------------------------------------------------------------------------------------
