@@ -68,7 +68,7 @@ from webapp.channels.incoming import (
     TaxScheme,
     UnreadableOrder,
 )
-from webapp.channels.messages import MAIL, MailRoute, MessageKind
+from webapp.channels.messages import MAIL, MailRoute, MessageKind, MessagesAnswer
 from webapp.channels.models import ChannelOrder
 from webapp.channels.outgoing import (
     Accepted,
@@ -133,6 +133,7 @@ from webapp.jobs.schedule import Schedule
 from webapp.lists.contract import Expansion, ListWords, PlainRow, StatusCard, Subject
 from webapp.lists.saved_views import View
 from webapp.live import connection as redis, key as redis_key
+from webapp.messaging.composing import composed_message, fill_from_template, message_addressee, templates_offered
 from webapp.messaging.previewing import documents_offered, messages_offered, preview_message
 from webapp.messaging.services import (
     NoMessageWaits,
@@ -155,6 +156,7 @@ from webapp.orders.contract import (
     AmountChange,
     Badge,
     DraftRow,
+    Filling,
     Move,
     OrderAction,
     OrdersChange,
@@ -295,6 +297,7 @@ __all__ = [
     "EventGroup",
     "EventWords",
     "Expansion",
+    "Filling",
     "Flag",
     "FormField",
     "Found",
@@ -325,6 +328,7 @@ __all__ = [
     "Marketplace",
     "MenuEntry",
     "MessageKind",
+    "MessagesAnswer",
     "Model",
     "Money",
     "Move",
@@ -439,6 +443,7 @@ __all__ = [
     "close_refusals",
     "close_return",
     "comment",
+    "composed_message",
     "configuration",
     "correct_invoice",
     "correct_shipment",
@@ -452,6 +457,7 @@ __all__ = [
     "decline_refund",
     "deny_return",
     "documents_offered",
+    "fill_from_template",
     "find_package",
     "find_person",
     "get_channel",
@@ -471,6 +477,7 @@ __all__ = [
     "load_orders",
     "mail_arrived",
     "mails_undecided",
+    "message_addressee",
     "message_refusal",
     "messages_offered",
     "needs",
@@ -529,6 +536,7 @@ __all__ = [
     "take_back",
     "taking_back_refusals",
     "tell",
+    "templates_offered",
     "undo_cancel",
     "undo_cancel_refusal",
     "undo_message",

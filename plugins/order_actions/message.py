@@ -10,8 +10,10 @@ from webapp.api import (
     MAIL,
     ActionInput,
     Actor,
+    Filling,
     FormField,
     Kind,
+    LazyString,
     NoMessageWaits,
     NothingUndecided,
     Offered,
@@ -21,14 +23,18 @@ from webapp.api import (
     Place,
     Preview,
     Refusal,
+    composed_message,
     documents_offered,
+    fill_from_template,
     lazy_gettext as _l,
     mail_arrived,
     mails_undecided,
+    message_addressee,
     message_refusal,
     messages_offered,
     preview_message,
     send_mail_again,
+    templates_offered,
     undo_message,
     undo_message_refusals,
     write_message,
@@ -36,10 +42,11 @@ from webapp.api import (
 
 
 class MessageInput(ActionInput):
-    """What the buyer gets: a kind of message that the channel allows, or e-mail, and its text; an e-mail may have a
-    subject of its own and documents, by their names, such as `invoice:1001`.
+    """What the buyer gets: a kind of message that the channel allows, or e-mail, and its text, or a template instead of
+    it; an e-mail may have a subject of its own and documents, by their names, such as `invoice:1001`.
     """
 
+    template: Annotated[str, Field(max_length=100), FormField(_l("Start from a template"), Kind.FILLING)] = ""
     kind: Annotated[str, Field(max_length=100), FormField(_l("Kind of message"), Kind.CHOICE, needed=True)] = ""
     subject: Annotated[
         str,
@@ -67,17 +74,25 @@ class WriteToBuyer(OrderAction):
     """Write to the buyer; the message waits a moment before it leaves."""
 
     code, label, right, icon = "message", _l("Write to buyer"), "messages.send", "message"
-    previews = asks_messages = True
+    previews = asks_messages = drafts = True
     Input = MessageInput
 
     def refusal(self, order: Order, actor: Actor) -> Refusal | None:
         return message_refusal(order, actor)
 
     def perform(self, order: Order, data: MessageInput, actor: Actor) -> None:
-        write_message(order, data.kind, data.text, subject=data.subject, attach=data.attach, actor=actor)
+        kind, text = composed_message(order, data.kind, data.text, data.template, actor)
+        write_message(order, kind, text, subject=data.subject, attach=data.attach, actor=actor)
 
     def dry_run(self, order: Order, data: MessageInput, actor: Actor) -> Preview:
-        return preview_message(order, data.kind, data.text, data.subject, data.attach)
+        kind, text = composed_message(order, data.kind, data.text, data.template, actor)
+        return preview_message(order, kind, text, data.subject, data.attach)
+
+    def filling(self, order: Order, field: str, choice: str, data: Mapping[str, Any], actor: Actor) -> Filling:
+        return fill_from_template(order, choice, str(data.get("kind", "")), actor)
+
+    def addressee(self, order: Order) -> LazyString | str:
+        return message_addressee(order)
 
     def offered(self, order: Order | None, actor: Actor) -> Mapping[str, Offered]:
         if order is None:
@@ -86,6 +101,7 @@ class WriteToBuyer(OrderAction):
         documents = documents_offered(order)
         by_mail = any(one.code == MAIL for one in kinds)
         return {
+            "template": templates_offered(order),
             "kind": Offered(choices=[(one.code, one.label) for one in kinds], help=help_),
             "subject": Offered() if by_mail else HIDDEN,
             "attach": Offered(choices=documents) if documents else HIDDEN,

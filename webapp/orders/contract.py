@@ -72,6 +72,18 @@ class Preview:
     sentences: Sequence[tuple[LazyString | str, Mapping[str, Any]]] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """What a choice puts into a form: the `text` for the field `into`, where the cursor is; values of other fields, in
+    the place of theirs; and sentences with their values that say what was done.
+    """
+
+    into: str
+    text: str
+    values: Mapping[str, str] = field(default_factory=dict)
+    sentences: Sequence[tuple[LazyString | str, Mapping[str, Any]]] = ()
+
+
 class OrderAction(ABC):
     """Something a merchant can do to an order."""
 
@@ -87,6 +99,7 @@ class OrderAction(ABC):
     lets_leave: ClassVar[bool] = False  # its orders leave: they are read again first if their facts are too old
     reads_accounts: ClassVar[bool] = False  # opening its form has the channel's transactions of the order read
     asks_messages: ClassVar[bool] = False  # opening its form has the channel asked which messages it allows
+    drafts: ClassVar[bool] = False  # what a person types into its form is kept for that person until it is done
     answers_cancel_request: ClassVar[LazyString | str] = ""  # its button beside a buyer's request to cancel
     previews: ClassVar[bool] = False  # whether its `dry_run` is shown below the form while it is filled in
     Input: ClassVar[type[ActionInput]] = ActionInput
@@ -124,6 +137,16 @@ class OrderAction(ABC):
     def dry_run(self, order: Order, data: Any, actor: Actor) -> Preview:
         """What the act would do with this input; it changes nothing, and raises what `perform` would raise."""
         return Preview()
+
+    def filling(self, order: Order, field: str, choice: str, data: Mapping[str, Any], actor: Actor) -> Filling:
+        """What a choice of a field of the kind `filling` puts into the form in which `data` is typed so far. It changes
+        nothing, and raises a `DeskError` if there is no such choice.
+        """
+        raise NotImplementedError
+
+    def addressee(self, order: Order) -> LazyString | str:
+        """Whom what is typed in its form reaches outside the desk, as the heading of the form; empty for nobody."""
+        return ""
 
     def undo(self, order: Order, data: Any) -> tuple[str, Mapping[str, Any]] | None:
         """The act that undoes this one: its code and its input; None if there is none. It is asked before `perform`,

@@ -8,6 +8,7 @@ from webapp.lists.contract import Subject
 from webapp.orders.archiving import SETTINGS
 from webapp.orders.attention import KINDS, AttentionKind
 from webapp.orders.contract import AmountChange, Badge, OrdersChange, UnitsMoved
+from webapp.orders.drafts import any_old_draft
 from webapp.orders.erasing import any_to_erase, erase_by_date
 from webapp.orders.events import WORDS, EventWords
 from webapp.orders.holds import any_due, release_over
@@ -18,6 +19,7 @@ from webapp.orders.jobs import (
     archive_by_rule,
     archives_by_rule,
     clear_leaving_tags,
+    forget_drafts,
     forget_submissions,
     release_due,
 )
@@ -57,6 +59,7 @@ def register_schedules() -> list[Schedule]:
         Schedule(clear_leaving_tags, every=60, due=any_tag_leaves),
         Schedule(archive_by_rule, every=3600, due=archives_by_rule),
         Schedule(forget_submissions, every=3600, due=any_submission_to_forget),
+        Schedule(forget_drafts, every=3600, due=any_old_draft),
         Schedule(erase_by_date, every=3600, due=any_to_erase),
     ]
 

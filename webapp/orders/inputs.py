@@ -40,6 +40,9 @@ class Kind(StrEnum):
     TICK = "tick"
     QUANTITIES = "quantities"  # {order line id: units}; left out for all open units, empty for none if that is offered
     AMOUNTS = "amounts"  # {order line id: {"units": …, "amounts": {component: text}, "restock": …}}
+    FILLING = (
+        "filling"  # one of the offered choices, each a button: `OrderAction.filling` says what it puts into the form
+    )
     FIXED = "fixed"  # not drawn: the form is about this value, such as the number of a package
     GROUPS = "groups"  # the same fields several times, such as parcels: a list of models whose fields are shown
 
@@ -100,6 +103,7 @@ class Offered:
     """
 
     choices: Sequence[tuple[str, Words]] = ()
+    further: Sequence[tuple[Words, Sequence[tuple[str, Words]]]] = ()  # for filling: choices folded away under words
     default: Any = None
     suggestions: Sequence[str] = ()
     lines: Sequence[UnitsOfLine] = ()  # for quantities

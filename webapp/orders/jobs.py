@@ -1,4 +1,5 @@
-"""Background work on orders: releasing holds, the archive's rule, removing tags, deleting the keys of old forms.
+"""Background work on orders: releasing holds, the archive's rule, removing tags, deleting the keys of old forms and
+old drafts.
 
 Each job does one chunk and sends the next one; the schedule starts again what was lost in between.
 """
@@ -11,7 +12,7 @@ from webapp.clock import iso, now, parse_instant
 from webapp.db import among, db, unit_of_work
 from webapp.jobs import a_moment, job
 from webapp.jobs.models import Run
-from webapp.orders import archiving, holds, tags
+from webapp.orders import archiving, drafts, holds, tags
 from webapp.orders.models import BulkAct, Submission
 
 CHUNK = 50  # orders in one transaction: few, so that nobody's work waits for it
@@ -99,6 +100,17 @@ def forget_submissions() -> None:
             break
     else:
         forget_submissions.enqueue()
+
+
+@job("clock")
+def forget_drafts() -> None:
+    """Delete drafts that nobody has changed for long."""
+    for _ in a_moment():
+        with unit_of_work():
+            if not drafts.forget_old_drafts():
+                break
+    else:
+        forget_drafts.enqueue()
 
 
 def _runs_ended(before: datetime) -> Select[int]:

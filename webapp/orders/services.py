@@ -19,6 +19,7 @@ from webapp.hooks.fence import PluginFailed, ask, failed, label_of
 from webapp.hooks.registered import by_code
 from webapp.i18n import lazy_gettext as _l
 from webapp.jobs.runs import passes
+from webapp.orders import drafts
 from webapp.orders.contract import ActionInput, OrderAction, PackageAction, PartAction, Place
 from webapp.orders.events import record
 from webapp.orders.input_errors import invalid_of
@@ -299,6 +300,8 @@ def _perform(
     before = [one.order.version for one in wanted]
     orders = [one.order for one in wanted]
     ask(action, "action", action.perform_many, orders, wanted[0].data, actor, raises=raises)
+    if action.drafts:
+        drafts.discard_drafts([order.id for order in orders], action.code, actor)
     done = [Done(order.id, since, order.version) for order, since in zip(orders, before, strict=True)]
     for one, result in zip(wanted, done, strict=True):
         if one.key:

@@ -25,10 +25,12 @@ from webapp.orders.queries import reference
 from webapp.orders.services import find_action, read_input, refusal_of
 from webapp.ui import forms
 from webapp.ui.forms.amounts import AmountsField
+from webapp.ui.forms.filling import FillingField
 from webapp.ui.forms.quantities import QuantitiesField
 
 KEY, VERSION = "submission_key", "order_version"
 MOST_GROUPS = 20  # on one form
+_FILLS = re.compile(r"(\w+)-fill")
 _ADDS, _REMOVES = re.compile(r"(\w+)-add"), re.compile(r"(\w+)-remove-(\d{1,2})")
 
 
@@ -193,6 +195,14 @@ def asks_for_groups(given: Mapping[str, Any]) -> bool:
     return any(_ADDS.fullmatch(name) or _REMOVES.fullmatch(name) for name in given)
 
 
+def asks_to_fill(given: Mapping[str, str]) -> tuple[str, str] | None:
+    """The field and the choice of the button that was pressed, if it fills other fields, so that the act is not
+    done.
+    """
+    pressed = ((found[1], value) for name, value in given.items() if (found := _FILLS.fullmatch(name)))
+    return next(pressed, None)
+
+
 def _count(name: str) -> str:
     return f"{name}-count"
 
@@ -252,6 +262,12 @@ def action_form(
     for name, field in form._fields.items():  # a page may have the forms of two actions
         field.id = field.label.field_id = f"{action.code}-{name}"
     return form
+
+
+def drafted_form(action: OrderAction, order: Order, typed: Mapping[str, Any], *, actor: Actor) -> ActionForm:
+    """The action's form with a draft, as far as its fields are still there."""
+    fields = _posted(action, {name: one for name, one in typed.items() if name in action.Input.model_fields})
+    return action_form(action, order, MultiDict(fields or ()), actor=actor)
 
 
 def _form(action: OrderAction, order: Order | None, given: Any, actor: Actor, number: int | None) -> ActionForm:
@@ -352,6 +368,8 @@ def _field(one: InputField) -> Field:
             return AmountsField(label, offered.amounts, description=one.help)
         case Kind.FIXED:
             return forms.hidden("" if offered.default is None else offered.default)
+        case Kind.FILLING:
+            return FillingField(label, offered, description=one.help)
         case Kind.SEVERAL:
             return forms.choices(label, list(offered.choices), help=one.help)
         case Kind.CHOICE:

@@ -11,18 +11,27 @@ from webapp.audit.actor import Actor
 from webapp.channels.services import channel_name
 from webapp.clock import parse_instant
 from webapp.db import db, unit_of_work
-from webapp.errors import DeskError, NotFound, Refusal, SeveralFit, Stale
+from webapp.errors import DeskError, Invalid, NotFound, Refusal, SeveralFit, Stale
 from webapp.hooks.fence import PluginFailed, ask
 from webapp.i18n import gettext as _
+from webapp.orders import drafts
 from webapp.orders.asof import as_of
-from webapp.orders.contract import ActionInput, OrderAction, Place, Preview
+from webapp.orders.contract import ActionInput, Filling, OrderAction, Place, Preview
 from webapp.orders.events import events_of
 from webapp.orders.models import Order
 from webapp.orders.of_buyer import other_orders
 from webapp.orders.queries import find_order
-from webapp.orders.services import Done, act, find_action, pin, read_input, refusal_of, unpin
+from webapp.orders.services import Done, UnknownAction, act, find_action, pin, read_input, refusal_of, unpin
 from webapp.sync import allowed_messages, finances, fresh_facts
-from webapp.ui.forms.actions import action_form, again, asks_for_groups, in_words, undo_form
+from webapp.ui.forms.actions import (
+    action_form,
+    again,
+    asks_for_groups,
+    asks_to_fill,
+    drafted_form,
+    in_words,
+    undo_form,
+)
 from webapp.ui.frame import htmx
 from webapp.ui.frame.access import current_actor, needs
 from webapp.ui.frame.failures import shown_again
@@ -198,11 +207,16 @@ def choose(number: str, code: str) -> str | AnyResponse:
     tab = TAB_OF.get(action.place, OVERVIEW)
     context = facts(order, actor, tab=tab, reveals=_reveals(action.place))
     context |= _of_tab(context["view"], tab)
+    draft = drafts.draft_of(order, action.code, actor) if action.drafts else None
     try:
-        form = action_form(action, order, actor=actor, about=request.args.get(action.about, ""))
+        if draft is not None:
+            form = drafted_form(action, order, draft.typed, actor=actor)
+        else:
+            form = action_form(action, order, actor=actor, about=request.args.get(action.about, ""))
     except PluginFailed as problem:
         return _refused(action, order, actor, problem)
-    return page("orders/show.html", part=PLACES[action.place][0], **context | {"action": action, "form": form})
+    context |= {"action": action, "form": form, "kept_at": draft.saved_at if draft else None}
+    return page("orders/show.html", part=PLACES[action.place][0], **context)
 
 
 @bp.post("/orders/<number>/actions/<code>")
@@ -214,6 +228,8 @@ def perform(number: str, code: str) -> AnyResponse:
     actor.needs(action.right)
     if asks_for_groups(request.form):
         return _with_other_groups(action, open_order(number, actor), actor)
+    if pressed := asks_to_fill(request.form):
+        return _with_filling(action, open_order(number, actor), actor, *pressed)
     answered = not action.lets_leave or _read_again(action, find_order(number, actor), actor)
     try:
         with unit_of_work():
@@ -269,7 +285,55 @@ def preview(number: str, code: str) -> AnyResponse | str:
         return page("orders/_preview.html", **context)
     usual = facts(order, actor, reveals=True)
     usual |= _of_tab(usual["view"], OVERVIEW) | {"action": action, "form": form}
-    return page("orders/show.html", **usual | context)
+    return page("orders/show.html", **usual | context | _kept_at(action, order, actor))
+
+
+@bp.post("/orders/<number>/actions/<code>/draft")
+@needs("orders.view")
+def save_draft(number: str, code: str) -> str:
+    """Keep what is typed in the form of an action for the person who typed it; a form with nothing typed has no
+    draft.
+    """
+    actor, action = current_actor(), _with_drafts(code)
+    actor.needs(action.right)
+    at = None
+    with unit_of_work():
+        order = find_order(number, actor, lock=True)
+        form = action_form(action, order, request.form, actor=actor)
+        typed = form.so_far
+        drafts.discard_drafts([order.id], code, actor)
+        if typed != action_form(action, order, actor=actor).so_far:
+            with suppress(Invalid):  # too long, for one: sending it says so
+                read_input(action, typed)
+                at = drafts.save_draft(order, code, typed, key=form.key, actor=actor)
+    return page("orders/_kept_draft.html", **facts(order, actor) | {"action": action, "kept_at": at})
+
+
+@bp.post("/orders/<number>/actions/<code>/draft/discard")
+@needs("orders.view")
+def discard_draft(number: str, code: str) -> str | AnyResponse:
+    """Delete the person's draft, and show the form as it is at first."""
+    actor, action = current_actor(), _with_drafts(code)
+    actor.needs(action.right)
+    with unit_of_work():
+        drafts.discard_drafts([find_order(number, actor).id], code, actor)
+    tell(_("The draft is discarded."), "good")
+    if not htmx.is_htmx():
+        return redirect(url_for(".choose", number=number, code=code))
+    return choose(number, code)
+
+
+def _with_drafts(code: str) -> OrderAction:
+    action = find_action(code)
+    if not action.drafts:
+        raise UnknownAction(name=code)
+    return action
+
+
+def _kept_at(action: OrderAction, order: Order, actor: Actor) -> dict[str, Any]:
+    """When the person's draft was kept, for the form of an action with what was sent."""
+    draft = drafts.draft_of(order, action.code, actor) if action.drafts else None
+    return {"kept_at": draft.saved_at if draft else None}
 
 
 @bp.post("/orders/<number>/actions/<code>/renew")
@@ -293,6 +357,7 @@ def renew(number: str, code: str) -> AnyResponse:
     meanwhile = _since(order, form.version or 0)
     context = facts(order, actor, tab=tab, reveals=_reveals(action.place))
     context |= {"action": action, "form": form.renewed(order.version), "stopped": refusal, "meanwhile": meanwhile}
+    context |= _kept_at(action, order, actor)
     return parts(PLACES[action.place][0], **context)
 
 
@@ -377,6 +442,31 @@ def _with_other_groups(action: OrderAction, order: Order, actor: Actor) -> AnyRe
     return _at(place, make_response(page("orders/show.html", part=part, **context)))
 
 
+def _with_filling(action: OrderAction, order: Order, actor: Actor, field: str, choice: str) -> AnyResponse:
+    """What a choice puts into the form: for htmx, what the page puts where the cursor is; else the form with it behind
+    what was typed. The act is not done.
+    """
+    try:
+        form = action_form(action, order, request.form, actor=actor)
+        about = action.filling, order, field, choice, form.so_far, actor
+        found = ask(action, "form", *about, gives=Filling, raises=DeskError)
+    except Refusal as problem:
+        return _refused(action, order, actor, problem)
+    said = shown.sentences(found.sentences)
+    if htmx.is_htmx():
+        values = {form[name].id: value for name, value in found.values.items()} | {form[field].id: choice}
+        filled = {"said": said, "into": form[found.into].id, "text": found.text, "values": values}
+        answer = make_response(page("orders/_filled.html", **filled))
+        return htmx.retarget(answer, f"#{form[field].id}-filled", "innerHTML")
+    typed = form.text_of(found.into).rstrip()
+    for name, value in {**found.values, field: choice, found.into: f"{typed}\n\n{found.text}".strip()}.items():
+        form[name].data = value
+    form[field].said = said
+    context = facts(order, actor, tab=tab_of(action.place), reveals=_reveals(action.place))
+    context |= _of_tab(context["view"], OVERVIEW) | {"action": action, "form": form} | _kept_at(action, order, actor)
+    return make_response(page("orders/show.html", **context))
+
+
 def _form_again(action: OrderAction, order: Order, actor: Actor, error: DeskError) -> Response:
     """The form with its input and the errors; if the order changed meanwhile, with the changes."""
     if action.asks_messages:
@@ -384,7 +474,7 @@ def _form_again(action: OrderAction, order: Order, actor: Actor, error: DeskErro
     form = again(action, order, request.form, error, actor=actor)
     tab = tab_of(action.place)
     context = facts(order, actor, tab=tab, reveals=_reveals(action.place))
-    context |= _of_tab(context["view"], OVERVIEW) | {"action": action, "form": form}
+    context |= _of_tab(context["view"], OVERVIEW) | {"action": action, "form": form} | _kept_at(action, order, actor)
     part, place = PLACES[action.place]
     if not isinstance(error, Stale):
         return _at(place, make_response(page("orders/show.html", part=part, **context), error.status))

@@ -35,7 +35,7 @@ from webapp.errors import Refusal, sentence_of
 from webapp.fulfillment.canceling import asked
 from webapp.fulfillment.confirmations import SHIPMENT, confirmations_of, held_shipments
 from webapp.fulfillment.services import shipments_of, shipping_refusal
-from webapp.hooks.fence import PluginFailed
+from webapp.hooks.fence import PluginFailed, ask
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
 from webapp.jobs.telling import missed_of
 from webapp.messaging.queries import thread_of
@@ -167,7 +167,7 @@ def facts(order: Order, actor: Actor, *, tab: str = OVERVIEW, reveals: bool = Fa
     g.zone, g.has_practice, g.order_reference = order.shop.zone, order.store.practice, reference(order)
     view = OrderView(order, actor, reveals=reveals)
     usual: dict[str, Any] = {"action": None, "form": None, "meanwhile": [], "stopped": None, "loaded": False}
-    usual |= {"preview": None, "why_not": ""}
+    usual |= {"preview": None, "why_not": "", "kept_at": None}
     return usual | {"order": shown.ShownOrder(order), "view": view, "tab": tab, "tabs_shown": TABS}
 
 
@@ -241,6 +241,13 @@ class OrderView:
             "waits": why_it_waits(update) or sentence_of(update.problem),
             "can_undo": may and deciding.undo_refusal(update) is None,
         }
+
+    def addressee_of(self, action: OrderAction) -> str:
+        """Whom what is typed in the action's form reaches outside the desk."""
+        try:
+            return str(ask(action, "form", action.addressee, self.order, gives=(str, LazyString)))
+        except PluginFailed:
+            return ""
 
     def place_of(self, action: OrderAction) -> str:
         """The element of the page that holds the action's form."""

@@ -1,6 +1,6 @@
 """What pages show of an order: rows read by the domains, in words. Nothing here changes or reveals anything."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -267,11 +267,16 @@ def _rate(item: Amount | None) -> str:
 
 def preview(found: Preview) -> dict[str, Any]:
     """What an act would do, with its sentences in the reader's language."""
-    sentences = [
+    said = sentences(found.sentences)
+    return {"text": found.text, "draft": drafted(found.rows), "amounts": found.amounts, "sentences": said}
+
+
+def sentences(found: Iterable[tuple[LazyString | str, Mapping[str, Any]]]) -> list[str]:
+    """Sentences with their values, by the reader's locale."""
+    return [
         str(text) % {name: _written(value) for name, value in values.items()} if values else str(text)
-        for text, values in found.sentences
+        for text, values in found
     ]
-    return {"text": found.text, "draft": drafted(found.rows), "amounts": found.amounts, "sentences": sentences}
 
 
 def _written(value: Any) -> Any:

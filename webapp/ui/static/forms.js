@@ -10,7 +10,7 @@ function storageKey(form) {
   return `kept:${form.getAttribute("action") || location.pathname}?${query}`;
 }
 const neverKept = "[type=hidden], [type=password], [type=file]";
-const mayKeep = "form[data-keep] :is(input, select, textarea), textarea[data-keep]";
+const mayKeep = "form[data-keep] :is(input, select, textarea), form:not([data-drafts]) textarea[data-keep]";
 const keptFields = (form) => [...form.elements].filter((field) => field.matches(mayKeep) && !field.matches(neverKept));
 const keptIn = (form) => JSON.parse(sessionStorage.getItem(storageKey(form)) ?? "{}");
 const forgetInput = (key) => sessionStorage.removeItem(key);

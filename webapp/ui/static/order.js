@@ -57,7 +57,27 @@ document.addEventListener("input", ({ target }) => {
   list.selectedIndex = list.options.length - 1 - target.value;
 });
 
+// A choice that fills the form, such as a template: its text goes where the cursor was, or behind what is there if it was nowhere yet;
+// the first thing that is left to be written is selected.
+const visited = new WeakSet();
+document.addEventListener("focusin", ({ target }) => target.matches("textarea") && visited.add(target));
+function fill({ dataset }) {
+  const field = document.getElementById(dataset.sets ?? dataset.fills);
+  if (dataset.sets) return (field.value = dataset.text);
+  const at = visited.has(field) ? field.selectionEnd : field.value.length;
+  const gap = !visited.has(field) && field.value.trim() ? "\n\n" : "";
+  field.setRangeText(gap + dataset.text, at, at, "end");
+  const left = field.value.slice(at).match(/\{[a-z_]+\}/i);
+  if (left) field.setSelectionRange(at + left.index, at + left.index + left[0].length);
+  field.focus();
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+}
+
 whenReady((root) => {
+  for (const given of $$("[data-fills], [data-sets]", root.parentElement ?? root)) {
+    given.remove();
+    fill(given);
+  }
   $$("[data-scripted]", root).forEach((element) => (element.hidden = false));
   $$("[data-scriptless]", root).forEach((element) => (element.hidden = true));
   $$("[data-quantities]", root).forEach(showChosen);

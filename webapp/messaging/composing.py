@@ -1,0 +1,73 @@
+"""Writing a message from a template: what the form offers, and what a template puts into it."""
+
+from itertools import groupby
+
+from webapp.audit.actor import Actor
+from webapp.channels.services import channel_name
+from webapp.i18n import LazyString, lazy_gettext as _l
+from webapp.messaging.services import allowed, kind_name, nothing_allowed
+from webapp.messaging.templates import buyer_locale, filled_for, language_name, templates_for
+from webapp.orders.contract import Filling
+from webapp.orders.inputs import HIDDEN, Offered
+from webapp.orders.models import Order
+from webapp.orders.queries import reference
+
+
+def templates_offered(order: Order) -> Offered:
+    """The templates that fit the order, as a form offers them: at first those in the buyer's language, or in the next
+    best, and the others folded away.
+    """
+    if nothing_allowed(order) is not None:
+        return HIDDEN
+    found = groupby(templates_for(order), key=lambda one: one.language)
+    groups = [(language, [(one.code, one.name) for one in of_language]) for language, of_language in found]
+    (first, choices), *others = groups
+    further = [(language_name(language), of_language) for language, of_language in others]
+    return Offered(choices=choices, further=further, help=_why_first(order, first))
+
+
+def _why_first(order: Order, language: str) -> LazyString:
+    """Why the templates in this language come first."""
+    reads, answer = buyer_locale(order).partition("_")[0], allowed(order)
+    if reads != language:
+        return _l("There is no template in the buyer's language: %(language)s.", language=language_name(reads))
+    if answer is not None and answer.language:
+        channel = channel_name(order.store.channel)
+        named = {"channel": channel, "language": language_name(reads)}
+        return _l("The buyer's language, as %(channel)s says: %(language)s.", **named)
+    return _l("The marketplace's language: %(language)s.", language=language_name(reads))
+
+
+def fill_from_template(order: Order, named: str, kind: str, actor: Actor) -> Filling:
+    """What a template puts into the form of a message, in which this kind is chosen so far. Raises
+    `UnknownTemplate`.
+    """
+    found = filled_for(order, named, actor, kind=kind)
+    sentences: list[tuple[LazyString | str, dict[str, object]]] = [
+        (_l("“%(name)s” was put into the text."), {"name": found.template.name})
+    ]
+    values = {}
+    if found.kind != kind:
+        values["kind"] = found.kind
+        kind_chosen = _l("The kind of message is now “%(kind)s”.")
+        sentences.append((kind_chosen, {"kind": kind_name(order.store.channel, found.kind)}))
+    if found.without:
+        variables = ", ".join(f"{{{name}}}" for name in found.without)
+        sentences.append((_l("Still to be written by you: %(variables)s."), {"variables": variables}))
+    return Filling("text", found.text, values, sentences)
+
+
+def composed_message(order: Order, kind: str, text: str, template: str, actor: Actor) -> tuple[str, str]:
+    """The kind and the text of a message: without a text, that of the template, and without a kind, that for which the
+    template is meant. Raises `UnknownTemplate`.
+    """
+    if text or not template:
+        return kind, text
+    found = filled_for(order, template, actor, kind=kind)
+    return kind or found.kind, found.text
+
+
+def message_addressee(order: Order) -> LazyString:
+    """To whom a message goes, and by which way."""
+    channel = channel_name(order.store.channel)
+    return _l("To the buyer of %(number)s, through %(channel)s", number=reference(order), channel=channel)
