@@ -29,3 +29,21 @@ def test_a_message_is_written_listed_and_shown(
     ask_allowed(order.id)
     refused = cli("orders", "act", order.number, "message", "--data", wish)
     assert (refused.code, "allows no message" in refused.err) == (1, True)
+
+
+def test_a_message_is_written_from_a_template(
+    cli: Command, make_order: Callable[..., Order], channel: FakeChannel
+) -> None:
+    order = make_order()
+
+    def write(**wish: str) -> Command:
+        return cli("orders", "act", order.number, "message", "--data", json.dumps(wish))
+
+    assert write(template="delay-en").code == 0  # the kind that is meant for delays
+    assert f"your order {order.channel_order_number}" in cli("messages", "show", "1").out
+    assert write(kind="details", template="Question", text="Which color?").code == 0
+    assert "Which color?" in cli("messages", "show", "2").out
+    unknown = write(kind="details", template="holiday")
+    assert (unknown.code, "No template for this order's shop goes by “holiday”." in unknown.err) == (1, True)
+    left = write(kind="details", template="question-en")
+    assert (left.code, "still has {write_here}" in left.err) == (1, True)

@@ -92,7 +92,7 @@ class MessagesAllowed(Model):
 
 class MessageTemplate(Model):
     """A text that a merchant wrote for messages to buyers, for one shop or, without one, for every shop. With a
-    situation other than `custom` it takes the place of the text that came along; `name` is only for custom ones.
+    situation other than `custom` it takes the place of the standard text; `name` is only for custom ones.
     """
 
     __tablename__ = "message_templates"

@@ -1,4 +1,4 @@
-"""The situations of message templates, and the texts that come along for them.
+"""The situations of message templates, and their standard texts.
 
 The texts are written in each language for its readers, not translated: they are data, and change for everybody with an
 update of the desk. A merchant's own text for a situation takes the place of the one here: see

@@ -1,7 +1,7 @@
-"""Templates of messages to buyers: those that come along, and the merchant's own.
+"""Templates of messages to buyers: the standard ones, and the merchant's own.
 
 For each situation and language, an order gets the text of its shop; without one, that for every shop; without that, the
-one that came along. Custom templates stand beside them. A template has a name that stays when its text is replaced:
+standard one. Custom templates stand beside them. A template has a name that stays when its text is replaced:
 `delay-fr` for a situation in a language, the number of its row for a custom one.
 """
 
@@ -26,6 +26,7 @@ from webapp.messaging.services import allowed, kinds_allowed
 from webapp.messaging.situations import CUSTOM, SITUATIONS, TEXTS
 from webapp.messaging.variables import VARIABLES, filled, variables_in
 from webapp.orders.models import Order
+from webapp.orders.queries import find_order, reference, visible
 
 LONGEST_NAME: Final = 60
 LONGEST_TEXT: Final = 4000
@@ -55,7 +56,7 @@ class NoSuchTemplate(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A template as orders get it. `row` is None for a text that came along."""
+    """A template as orders get it. `row` is None for a standard one."""
 
     code: str
     situation: str
@@ -97,7 +98,7 @@ def templates_for(order: Order) -> list[Template]:
 
 def _fitting(rows: Iterable[MessageTemplate]) -> list[Template]:
     """The templates of one shop, of which these are the rows, with those for every shop."""
-    found = {one.code: one for one in came_along()}
+    found = {one.code: one for one in standard_templates()}
     for row in sorted(rows, key=lambda row: row.shop_id is not None):  # a shop's own replace those of every shop
         if row.situation in SITUATIONS:  # else it is from a newer version
             one = of_row(row)
@@ -105,8 +106,8 @@ def _fitting(rows: Iterable[MessageTemplate]) -> list[Template]:
     return list(found.values())
 
 
-def came_along() -> list[Template]:
-    """The templates that came along, in every language."""
+def standard_templates() -> list[Template]:
+    """The standard templates, in every language."""
     return [
         Template(f"{situation}-{language}", situation, language, text)
         for language, texts in TEXTS.items()
@@ -152,6 +153,30 @@ def filled_for(order: Order, named: str, actor: Actor, *, kind: str = "") -> Fil
     return FilledTemplate(template, text, without, kind if kind in suiting or not suiting else suiting[0])
 
 
+@dataclass(frozen=True, slots=True)
+class Previewed:
+    """A text as an order gets it, the variables that have no value for it, and the order's number."""
+
+    text: str
+    without: Sequence[str]
+    order: str
+
+
+def preview_on(text: str, language: str, number: str, actor: Actor) -> Previewed | None:
+    """A template's text as this order would get it, or the latest that the actor may see; None if there is none.
+    Raises `Invalid` for a text that can't be kept, and what `find_order` raises.
+    """
+    text = checked_text(text)
+    if number.strip():
+        order: Order | None = find_order(number, actor)
+    else:
+        order = db.session.scalar(visible(actor).order_by(Order.placed_at.desc(), Order.id.desc()).limit(1))
+    if order is None:
+        return None
+    found, without = filled(text, language if _is_locale(language) else "en", buyer_locale(order), order, actor)
+    return Previewed(found, without, reference(order))
+
+
 def language_name(code: str) -> str:
     """The name of a language in the reader's language, as it begins a line."""
     try:
@@ -183,6 +208,16 @@ def own_templates(actor: Actor) -> list[MessageTemplate]:
     return list(db.session.scalars(query))
 
 
+def has_another(row: MessageTemplate) -> bool:
+    """Whether another template comes in the place of this one if it is deleted."""
+    if row.situation == CUSTOM:
+        return False
+    same = MessageTemplate.situation == row.situation, MessageTemplate.language == row.language
+    of_all = select(MessageTemplate.id).where(*same, MessageTemplate.shop_id.is_(None), MessageTemplate.id != row.id)
+    is_standard = row.situation in TEXTS.get(row.language, {})
+    return is_standard or (row.shop_id is not None and db.session.scalar(of_all.limit(1)) is not None)
+
+
 def find_template(template_id: int, actor: Actor) -> MessageTemplate:
     """The merchant's own template with this number; raises `NoSuchTemplate`."""
     row = db.session.get(MessageTemplate, template_id)
@@ -194,7 +229,7 @@ def find_template(template_id: int, actor: Actor) -> MessageTemplate:
 def add_template(
     *, situation: str, language: str, shop: Shop | None, name: str = "", text: str, actor: Actor
 ) -> MessageTemplate:
-    """Add a template; one with a situation takes the place of the text that came along. Raises `Invalid`, or
+    """Add a template; one with a situation takes the place of the standard text. Raises `Invalid`, or
     `TemplateThere`.
     """
     if situation not in SITUATIONS:
@@ -216,7 +251,7 @@ def change_template(row: MessageTemplate, *, name: str = "", text: str, actor: A
 
 
 def remove_template(row: MessageTemplate, *, actor: Actor) -> None:
-    """Delete a template; in the place of one with a situation is again that for every shop, or what came along."""
+    """Delete a template; in the place of one with a situation is again that for every shop, or the standard one."""
     _check_shop(row.shop_id, actor)
     audit("template_removed", actor=actor, template=row.id, situation=row.situation, language=row.language)
     db.session.delete(row)

@@ -19,6 +19,7 @@ from webapp.billing.models import Invoice
 from webapp.billing.refundable import Wish
 from webapp.billing.services import issue_invoices
 from webapp.channels.incoming import ChannelStage, IncomingPackage
+from webapp.channels.messages import MessagesAnswer
 from webapp.channels.returns import ReturnReason
 from webapp.clock import iso, now
 from webapp.db import db, unit_of_work
@@ -200,7 +201,7 @@ def test_axe_finds_nothing_on_any_page_and_none_scrolls_sideways(
         db.session.query(ChannelUpdate).update({"state": UpdateState.REFUSED})
         for row in (locked(order), locked(told)):
             issue_invoices([row], {row.lines[0].id: 1}, actor=olga)
-        note_allowed(order.id, ["problem"])
+        note_allowed(order.id, MessagesAnswer(["problem"]))
         write_message(locked(order), "problem", "Your mug is late.\nWe are sorry.", actor=olga)
         put(TEST, trial_letter("olga@example.com"))
         issue_memos([record_refund(locked(shipped), Wish(whole=True), "CustomerReturn", actor=olga)], actor=olga)

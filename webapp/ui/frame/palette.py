@@ -178,6 +178,8 @@ def _settings() -> Iterator[Way | None]:
     yield _way(_("Statuses"), "labels.all_statuses", about)
     yield _way(_("Add a status"), "labels.new_status", about)
     yield _way(_("Tags"), "labels.all_tags", about)
+    yield _way(_("Message templates"), "message_templates.index", about)
+    yield _way(_("Add a template"), "message_templates.new", about)
     yield _way(_("People"), "people.index", about)
     yield _way(_("Invite somebody"), "people.add", about)
     yield _way(_("Roles"), "roles.index", about)

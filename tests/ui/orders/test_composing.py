@@ -1,0 +1,88 @@
+"""Writing to the buyer from a template, and drafts, without and with scripts."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+import time_machine
+
+from tests.ui.conftest import Browser
+from webapp.audit.actor import Actor
+from webapp.clock import now
+from webapp.messaging.queries import list_messages, thread_of
+from webapp.orders.drafts import draft_of
+from webapp.orders.models import Order
+from webapp.sync.allowed_messages import ask_allowed
+from webapp.testing import FakeChannel
+
+
+@pytest.fixture
+def order(make_order: Callable[..., Order], channel: FakeChannel) -> Order:
+    channel.buyer_language = "fr_FR"
+    order = make_order()
+    ask_allowed(order.id)
+    return order
+
+
+@pytest.fixture
+def url(order: Order) -> str:
+    return f"/orders/{order.number}/actions/message"
+
+
+def test_a_template_is_put_into_the_form_and_sent(browser: Browser, order: Order, url: str, operator: Actor) -> None:
+    form = browser.get(url).text
+    assert f"To the buyer of {order.number}, through Fake channel" in form
+    assert "Fake channel allows these as of " in form
+    assert form.index('value="delay-fr"') < form.index("<summary>English</summary>") < form.index('value="delay-en"')
+    filled = browser.post(url, {"template-fill": "delay-fr", "kind": "", "text": "Bonjour Jeanne !"}).text
+    assert "Bonjour Jeanne !\n\nBonjour,\n\nNous sommes désolés" in filled.replace("\r", "")
+    assert '<option selected value="problem">' in filled  # the kind that is meant for delays
+    assert "“Delay” was put into the text. The kind of message is now “Unexpected problem”." in filled
+    assert list_messages(operator) == []
+    sent = browser.post(url, {"kind": "problem", "text": "Bonjour", "template": "delay-fr"})
+    assert sent.status_code == 302
+    assert [one.text for one in thread_of(order, operator) or []] == ["Bonjour"]
+
+
+def test_with_scripts_the_page_puts_it_in(browser: Browser, url: str) -> None:
+    answer = browser.post(url, {"template-fill": "question-en", "text": "Typed"}, htmx=True)
+    assert (answer.headers["HX-Retarget"], answer.headers["HX-Reswap"]) == ("#message-template-filled", "innerHTML")
+    assert 'data-fills="message-text" data-text="Hello,' in answer.text
+    assert 'data-sets="message-kind" data-text="details"' in answer.text
+    assert "Still to be written by you: {write_here}." in answer.text
+    unknown = browser.post(url, {"template-fill": "holiday"}, htmx=True)
+    assert (unknown.status_code, "goes by “holiday”" in unknown.text) == (409, True)
+    left = browser.post(url, {"kind": "details", "text": "Hello {write_here}"}, htmx=True)
+    assert (left.status_code, "still has {write_here}: write something in its place" in left.text) == (422, True)
+
+
+def test_a_draft_comes_back_until_it_is_sent_or_discarded(
+    make_browser: Callable[..., Browser], mia: Actor, make_user: Callable[..., Actor], order: Order, url: str
+) -> None:
+    browser, other = make_browser(mia), make_browser(make_user(name="Ben"))
+    typed = {"kind": "details", "text": "Which color?", "template": "question-en"}
+    assert "Your draft of" in browser.post(f"{url}/draft", typed, htmx=True).text
+    form = browser.get(url).text
+    assert "Which color?" in form
+    assert '<option selected value="details">' in form
+    assert 'name="template" value="question-en"' in form
+    assert "Your draft of" in form
+    assert "Which color?" not in other.get(url).text
+    assert "Your draft of" not in browser.post(f"{url}/draft", {"kind": "", "text": ""}, htmx=True).text
+    assert draft_of(order, "message", mia) is None
+
+    browser.post(f"{url}/draft", typed, htmx=True)
+    assert browser.post(f"{url}/draft/discard").status_code == 302
+    assert "Which color?" not in browser.get(url).text
+
+    browser.post(f"{url}/draft", typed | {"submission_key": "a-key"}, htmx=True)
+    assert browser.post(url, typed | {"submission_key": "a-key"}).status_code == 302
+    browser.post(f"{url}/draft", typed | {"submission_key": "a-key"}, htmx=True)  # it comes late
+    assert "Which color?" not in browser.get(url).text
+    assert browser.post(f"/orders/{order.number}/actions/ship/draft", {}).status_code == 404
+
+
+def test_the_age_of_the_answer_is_told(browser: Browser, order: Order, url: str) -> None:
+    with time_machine.travel(now() + timedelta(minutes=30)):
+        at = now() - timedelta(minutes=30)
+        assert f"Fake channel allows these as of {at:%H:%M}." in browser.get(url).text
