@@ -8,6 +8,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from plugins.amazon.practice.mail_servers import MailServers
+from plugins.amazon.practice.marketplaces import IMAP_PORT, SMTP_PORT
 from plugins.amazon.practice.practice import CHOICES, OtherWorld, Practice, Settings
 from plugins.amazon.practice.server import application, bind
 
@@ -19,6 +21,8 @@ def parser() -> argparse.ArgumentParser:
     add = serve.add_argument
     add("--port", type=int, default=9400, help="0 takes a free one (default 9400)")
     add("--port-file", type=Path, help="write the port here once it answers")
+    add("--smtp-port", type=int, default=SMTP_PORT, help=f"of the mail server (default {SMTP_PORT})")
+    add("--imap-port", type=int, default=IMAP_PORT, help=f"of the mailbox (default {IMAP_PORT})")
     add("--data-dir", type=Path, required=True, help="holds what changed")
     add("--seed", type=int, help="which world (default 1)")
     add("--orders", type=int, help="orders of the past (default 200; a million cost nothing)")
@@ -39,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
     add("--refund-after", type=float, help="seconds from a feed to its refunds, divided by --rates (default 600)")
     add("--transactions-late", type=float, help="by so much a transaction shows, divided by --rates (default 172800)")
     add("--deferred", type=float, help="seconds for which money is deferred, divided by --rates (default 0)")
+    add("--answers-after", type=float, help="seconds after which buyers answer by themselves (default 0: never)")
     add("--feed-queue", type=float, help="seconds that a feed waits, divided by --rates (default 30)")
     add("--feed-processing", type=float, help="seconds for which it is processed, divided by --rates (default 60)")
     for name, words in CHOICES.items():
@@ -65,6 +70,11 @@ def main() -> None:
     except OtherWorld as error:
         sys.exit(str(error))
     server = bind(application(practice), options.port, talks=not options.quiet)
+    mail_servers = MailServers(practice)
+    try:
+        mail_servers.start(options.smtp_port, options.imap_port)
+    except OSError as error:
+        sys.exit(f"The servers of mail can't listen: {error}")
     if options.port_file:
         fresh = options.port_file.with_suffix(".new")
         fresh.write_text(str(server.server_port))
@@ -76,6 +86,7 @@ def main() -> None:
         pass
     finally:
         server.server_close()
+        mail_servers.stop()
         practice.close()
 
 

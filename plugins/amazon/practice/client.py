@@ -187,6 +187,49 @@ class PracticeClient:
         """Remove all faults, and the marks that wait for a feed."""
         self._ask("DELETE", "/faults")
 
+    def mail_servers(self) -> Json:
+        """Where the mail server and the mailbox are: smtp (host, port) and imap (host, port, user, password)."""
+        servers: Json = self._ask("GET", "/mail/servers")
+        return servers
+
+    def mails(self) -> list[Json]:
+        """The caught mails, newest first: id, at_ms, sender, recipients, author, subject, size."""
+        mails: list[Json] = self._ask("GET", "/mails")["mails"]
+        return mails
+
+    def mail(self, mail_id: int) -> Json:
+        """A caught mail, also with headers, text, is_html, attachments and raw."""
+        mail: Json = self._ask("GET", f"/mails/{mail_id}")
+        return mail
+
+    def mailbox(self) -> list[Json]:
+        """What is in the mailbox: uid, at_ms, flags, size."""
+        mails: list[Json] = self._ask("GET", "/mailbox")["mails"]
+        return mails
+
+    def answer(
+        self, *, mail_id: int | None = None, order_id: str = "", how: str = "plain", subject: str = "", text: str = ""
+    ) -> int:
+        """The buyer answers a caught mail, or a message about an order; what is answered is quoted below the text. The
+        ways are those of `buyer_mails.HOWS`. Returns the UID of the answer in the mailbox.
+        """
+        body = {"mail_id": mail_id, "order_id": order_id, "how": how, "subject": subject, "text": text}
+        return int(self._ask("POST", "/answers", json=body)["uid"])
+
+    def mail_fault(self, kind: str, *, times: int = 1, seconds: float = 0) -> Json:
+        """Give the next mails, or readings of the mailbox, a fault; the kinds are those of `mail_faults.KINDS`."""
+        queued: Json = self._ask("POST", "/mail/faults", json={"kind": kind, "times": times, "seconds": seconds})
+        return queued
+
+    def mail_faults(self) -> list[Json]:
+        """The current faults of mail."""
+        faults: list[Json] = self._ask("GET", "/mail/faults")["faults"]
+        return faults
+
+    def mend_mail(self) -> None:
+        """Remove all faults of mail."""
+        self._ask("DELETE", "/mail/faults")
+
     def settings(self, **changes: Any) -> Json:
         """Change settings, those of `practice.Settings` and `arrivals`; returns all of them."""
         answer: Json = self._ask("POST", "/settings", json=changes)

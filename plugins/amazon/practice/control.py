@@ -99,7 +99,8 @@ def _refund(refund: Refund) -> dict[str, Any]:
     return asdict(refund) | {"total": refund.total, "at": iso(refund.at_ms)}
 
 
-def _body() -> dict[str, Any]:
+def posted_json() -> dict[str, Any]:
+    """The JSON object of a request; empty without one. Raises BadRequest."""
     body = request.get_json(silent=True)
     if body is None and not request.data:
         return {}
@@ -111,7 +112,7 @@ def _body() -> dict[str, Any]:
 @bp.post("/orders")
 def place() -> tuple[Response, int]:
     """Place an order, or `count` of them; the fields are those of `Wish`."""
-    body = _body()
+    body = posted_json()
     count = body.pop("count", 1)
     if unknown := set(body) - WISHES:
         raise BadRequest(f"An order has no {', '.join(sorted(unknown))}.")
@@ -135,7 +136,7 @@ def show(order_id: str) -> Response:
 @bp.post("/fill")
 def fill() -> Response:
     """Fill the past with `orders` in `regions`, over the last `days`; returns the stretches that contain them."""
-    body = _body()
+    body = posted_json()
     try:
         orders, days = int(body.get("orders", 0)), float(body.get("days", 730))
         regions = [str(region) for region in body.get("regions", ())]
@@ -149,7 +150,7 @@ def fill() -> Response:
 @bp.post("/orders/<order_id>/<act>")
 def act(order_id: str, act: str) -> Response:
     """Something happens to an order, now or `after` seconds from now; the names are those of `fates.KINDS`."""
-    body = _body()
+    body = posted_json()
     after = float(body.pop("after", 0))
     if "items" in body and not _are_units(body["items"]):
         raise BadRequest("Items are an object of order item ids and numbers of units.")
@@ -170,7 +171,7 @@ def refund(order_id: str) -> tuple[Response, int]:
     """Money goes back by another way than a feed: `kind` is one of `refunds.KINDS`; `items` has minor units by order
     item id and component, without them a `share` of what is left.
     """
-    body, practice = _body(), the_practice()
+    body, practice = posted_json(), the_practice()
     kind, share, items = body.get("kind", "elsewhere"), body.get("share", 1), body.get("items")
     if kind not in KINDS or not isinstance(share, int | float) or not 0 < share <= 1:
         raise BadRequest(f"A refund has a kind ({', '.join(KINDS)}) and a share above 0 and up to 1, or items.")
@@ -226,7 +227,7 @@ def _feed(feed: Feed) -> dict[str, Any]:
 @bp.post("/feeds")
 def foreign_feed() -> tuple[Response, int]:
     """Another application of the seller of `region` creates a feed of `feedType` with so many `messages`."""
-    body = _body()
+    body = posted_json()
     region, feed_type, messages = body.get("region", "na"), body.get("feedType"), body.get("messages", 1)
     everywhere = [market.id for market in MARKETPLACES.values() if market.region == region and market.weight]
     marketplaces = body.get("marketplaceIds", everywhere)
@@ -238,7 +239,7 @@ def foreign_feed() -> tuple[Response, int]:
 @bp.post("/feeds/next")
 def mark_next_feed() -> tuple[Response, int]:
     """Mark the next feed of `feedType`: `mark` is one of `marks.MARKS`, some of them need `seconds`."""
-    body, practice = _body(), the_practice()
+    body, practice = posted_json(), the_practice()
     feed_type, mark, seconds = body.get("feedType", ""), body.get("mark", ""), body.get("seconds", 0)
     if not isinstance(seconds, int | float):
         raise BadRequest("Seconds are a number.")
@@ -267,7 +268,7 @@ def faults() -> Response:
 def break_something() -> tuple[Response, int]:
     """Queue a fault: operation, kind, times, when, seconds, dataset, order_id, marketplace."""
     try:
-        fault = the_practice().faults.add(**_body())
+        fault = the_practice().faults.add(**posted_json())
     except TypeError:
         raise BadRequest(
             "A fault has operation, kind, times, when, seconds, dataset, order_id and marketplace."
@@ -294,7 +295,7 @@ def settings() -> Response:
 @bp.post("/settings")
 def change_settings() -> Response:
     """Change some of them."""
-    body, practice = _body(), the_practice()
+    body, practice = posted_json(), the_practice()
     arrivals = body.pop("arrivals", None)
     if unknown := set(body) - set(SETTINGS):
         raise BadRequest(f"No such setting: {', '.join(sorted(unknown))}.")
@@ -316,7 +317,7 @@ def change_settings() -> Response:
 def advance() -> Response:
     """Let `seconds` pass at once."""
     practice = the_practice()
-    practice.set(clock=practice.settings.clock + float(_body().get("seconds", 0)))
+    practice.set(clock=practice.settings.clock + float(posted_json().get("seconds", 0)))
     return settings()
 
 
@@ -327,7 +328,7 @@ def buckets(state: str) -> tuple[str, int]:
     if state == "full":
         throttle.refill()
     elif state == "empty":
-        asked = _body().get("operation")
+        asked = posted_json().get("operation")
         for operation in [asked] if asked else PLAN:
             throttle.empty(operation)
     else:
@@ -338,7 +339,7 @@ def buckets(state: str) -> tuple[str, int]:
 @bp.post("/tokens/revoke")
 def revoke() -> tuple[str, int]:
     """The seller of `region` withdraws the authorization; without one, only the access tokens end."""
-    region = _body().get("region")
+    region = posted_json().get("region")
     if region is None:
         revoke_access_tokens(the_practice())
     else:
@@ -349,7 +350,7 @@ def revoke() -> tuple[str, int]:
 @bp.post("/tokens/restore")
 def restore() -> tuple[str, int]:
     """The seller of `region` authorizes again."""
-    the_practice().store.restore(_refresh_token(_body().get("region")))
+    the_practice().store.restore(_refresh_token(posted_json().get("region")))
     return "", 204
 
 

@@ -1,4 +1,4 @@
-"""The practice seller: one account per region, its marketplaces, and the credentials that open them.
+"""The practice seller: one account per region, its marketplaces, and the credentials that open them and its mailbox.
 
 Marketplace ids are Amazon's own; sellers, names and secrets are made up. How an order is drawn from a marketplace is
 `composing.py`.
@@ -14,6 +14,10 @@ SELLERS: Final = {"na": "A1PRACTICENA", "eu": "A2PRACTICEEU", "fe": "A3PRACTICEF
 REGION_OF: Final = {seller: region for region, seller in SELLERS.items()}
 AUTHORIZATION_CODES: Final = {region: f"practice-code-{region}" for region in REFRESH_TOKENS}
 STORE_NAME: Final = "Practice Store"
+MAILBOX: Final = "desk@practice.example"  # the seller's address, and the user of the mailbox
+MAILBOX_PASSWORD: Final = "practice-mailbox"
+SMTP_PORT: Final = 9525  # of the mail server, and of the mailbox, where nothing else is said
+IMAP_PORT: Final = 9643
 
 
 @dataclass(frozen=True)

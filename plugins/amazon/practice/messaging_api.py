@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from flask import Blueprint, Response, request
 
+from plugins.amazon.practice.answering import answer_later
 from plugins.amazon.practice.api import Answer, ApiError, Call, met
 from plugins.amazon.practice.fates import Fate
 from plugins.amazon.practice.messaging import LONGEST, OF_FILES, BadText, allowed, read_text
@@ -74,6 +75,7 @@ def _send(call: Call, order_id: str, kind: str) -> Answer:
         else:
             if kind in allowed(fate, now):
                 practice.store.tell(now, order_id, "sendMessage", 201, "messaged", "", said | {"text": text})
+                answer_later(practice, now, order_id=order_id)
                 return {}, 201
             error = ApiError(403, NOT_FOR_ORDER)
         practice.store.tell(now, order_id, "sendMessage", error.status, "refused", str(error), said)

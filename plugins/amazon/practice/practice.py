@@ -12,11 +12,13 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any, Final
 
-from plugins.amazon.practice import refunds
+from plugins.amazon.practice import mail_store, refunds
+from plugins.amazon.practice.answering import answer_due
 from plugins.amazon.practice.composing import Order, Wish, check, compose
 from plugins.amazon.practice.fates import KINDS, Act, Fate, fate
 from plugins.amazon.practice.faults import Faults
 from plugins.amazon.practice.feed_processing import process_due
+from plugins.amazon.practice.mail_faults import MailFaults
 from plugins.amazon.practice.state import Store
 from plugins.amazon.practice.throttle import Throttle
 from plugins.amazon.practice.world import (
@@ -69,6 +71,7 @@ class Settings:
     refund_after: float = 600.0  # seconds after its feed at which a refund is posted, divided by `rates`
     transactions_late: float = 172_800.0  # seconds after which a transaction shows at the latest, divided by `rates`
     deferred: float = 0.0  # seconds for which payments and refunds are deferred, divided by `rates`
+    answers_after: float = 0.0  # seconds after which buyers answer mails and messages by themselves; 0: they don't
     included_tax: str = "split"  # transactions show the tax that prices include by itself, or hide it in the price
 
 
@@ -88,6 +91,9 @@ class Practice:
     ) -> None:
         self._now = now
         self.store = Store(Path(data_dir) / FILE)
+        self.mail = mail_store.MailStore(Path(data_dir) / mail_store.FILE)
+        self.mail_faults = MailFaults()
+        self.smtp_port = self.imap_port = 0  # of its mail servers, while they run (`mail_servers.py`)
         self.settings = Settings(**(self.store.read("settings") or {}) | (settings or {}))
         self.store.keep("settings", asdict(self.settings))
         self._found({"seed": seed, "orders": orders, "days": days})
@@ -120,8 +126,9 @@ class Practice:
         self.world = World(int(known["seed"]), int(known["started_ms"]), every)
 
     def close(self) -> None:
-        """Close its file."""
+        """Close its files."""
         self.store.close()
+        self.mail.close()
 
     def now_ms(self) -> int:
         """This Amazon's time."""
@@ -186,6 +193,7 @@ class Practice:
         if self.store.due_feed(now) is not None:
             with self.alone() as now:
                 pass
+        answer_due(self, now)
         return now
 
     def wait(self, seconds: float) -> None:
@@ -201,7 +209,9 @@ class Practice:
         """Undo everything that was done here, delete the record, remove all faults; settings stay."""
         self._resets += 1
         self.store.clear()
+        self.mail.clear()
         self.faults.clear()
+        self.mail_faults.clear()
         self.throttle.refill()
 
     # orders

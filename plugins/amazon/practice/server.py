@@ -16,8 +16,19 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.http import http_date
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from plugins.amazon.practice import api, consent, control, feeds_api, finances_api, messaging_api, pages
+from plugins.amazon.practice import (
+    api,
+    consent,
+    control,
+    feeds_api,
+    finances_api,
+    mail_control,
+    mail_pages,
+    messaging_api,
+    pages,
+)
 from plugins.amazon.practice.client import PracticeClient
+from plugins.amazon.practice.mail_servers import MailServers
 from plugins.amazon.practice.marketplaces import REGIONS
 from plugins.amazon.practice.practice import Practice
 
@@ -44,7 +55,9 @@ def application(practice: Practice) -> Flask:
         app.register_blueprint(messaging_api.blueprint(region))
     app.register_blueprint(feeds_api.documents)
     app.register_blueprint(control.bp)
+    app.register_blueprint(mail_control.bp)
     app.register_blueprint(pages.bp)
+    app.register_blueprint(mail_pages.bp)
     app.register_blueprint(consent.bp)
     Babel(app, default_translation_directories=str(TRANSLATIONS), locale_selector=pages.language)
 
@@ -114,6 +127,8 @@ class PracticeServer:
         self._thread: Thread | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._client: PracticeClient | None = None
+        self._mail_servers: MailServers | None = None
+        self.smtp_port = self.imap_port = 0
 
     @property
     def url(self) -> str:
@@ -140,8 +155,12 @@ class PracticeServer:
             self.practice = Practice(self.data_dir, **self.options)
             self._server = bind(application(self.practice), self.port)
             self.port = self._server.server_port
+            self._mail_servers = MailServers(self.practice)
+            self._mail_servers.start(self.smtp_port, self.imap_port)
             self._thread = Thread(target=self._server.serve_forever, args=(0.05,), daemon=True, name="practice-amazon")
             self._thread.start()
+        servers = self.client.mail_servers()
+        self.smtp_port, self.imap_port = servers["smtp"]["port"], servers["imap"]["port"]
         return self
 
     def _start_process(self) -> None:
@@ -150,6 +169,7 @@ class PracticeServer:
         said.unlink(missing_ok=True)
         words = [sys.executable, "-m", "plugins.amazon.practice", "serve", "--quiet"]
         words += ["--port", str(self.port), "--data-dir", str(self.data_dir), "--port-file", str(said)]
+        words += ["--smtp-port", str(self.smtp_port), "--imap-port", str(self.imap_port)]
         settings = {key: value for key, value in self.options.items() if key != "settings"}
         for name, value in (settings | self.options.get("settings", {})).items():
             words += [f"--{name.replace('_', '-')}"] if value is True else [f"--{name.replace('_', '-')}", str(value)]
@@ -184,6 +204,9 @@ class PracticeServer:
             self._server.shutdown()
             self._server.server_close()
             self._server = None
+        if self._mail_servers:
+            self._mail_servers.stop()
+            self._mail_servers = None
         if self._thread:
             self._thread.join(5)
             self._thread = None

@@ -1,4 +1,4 @@
-"""Stored changes: the one SQLite file in the data directory.
+"""Stored changes: the SQLite file of the world (mail has its own, `mail_store.py`).
 
 It contains the world's parameters, orders placed by hand, acts on orders, refunds, feeds with their documents, and the
 record of calls and of what this Amazon was told. An act is committed before the answer is sent, so a kill -9 loses
@@ -6,19 +6,17 @@ nothing that was answered.
 """
 
 import json
-import sqlite3
 from collections import defaultdict
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import asdict, replace
 from pathlib import Path
-from threading import RLock
 from typing import Any, Final
 
 from plugins.amazon.practice.composing import Wish
 from plugins.amazon.practice.fates import Act
 from plugins.amazon.practice.feed_life import Document, Feed
 from plugins.amazon.practice.refunds import Refund
+from plugins.amazon.practice.sqlite_file import SqliteFile
 from plugins.amazon.practice.world import PLACED_FROM, Segment
 
 CALLS_KEPT: Final = 20_000
@@ -66,48 +64,16 @@ TOLD_BEFORE_FEEDS: Final = "ALTER TABLE told ADD COLUMN operation TEXT NOT NULL 
 FEEDS_BEFORE_OPTIONS: Final = "ALTER TABLE feeds ADD COLUMN options TEXT NOT NULL DEFAULT '{}'"
 
 
-class Store:
+class Store(SqliteFile):
     """The file and all its queries; safe to use from many threads."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = RLock()
-        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=15)
-        self._db.row_factory = sqlite3.Row
-        self._db.executescript(f"PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; {SCHEMA}")
+        super().__init__(path, SCHEMA)
         if "operation" not in {row["name"] for row in self._all("PRAGMA table_info(told)")}:
             self._do(TOLD_BEFORE_FEEDS)
         if "options" not in {row["name"] for row in self._all("PRAGMA table_info(feeds)")}:
             self._do(FEEDS_BEFORE_OPTIONS)
         self.acted: set[int] = {row["idx"] for row in self._all("SELECT DISTINCT idx FROM acts")}
-
-    def close(self) -> None:
-        """Close the file; nothing can be asked afterwards."""
-        with self._lock:
-            self._db.close()
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """A transaction that excludes all others: what is read inside stays true until the end."""
-        with self._lock:
-            if self._db.in_transaction:
-                yield
-                return
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
-
-    def _all(self, sql: str, *values: Any) -> list[sqlite3.Row]:
-        with self._lock:
-            return self._db.execute(sql, values).fetchall()
-
-    def _do(self, sql: str, *values: Any) -> int:
-        with self._lock:
-            return self._db.execute(sql, values).lastrowid or 0
 
     def read(self, key: str) -> Any:
         """A stored value, or None."""
