@@ -20,7 +20,7 @@ from webapp.cli.users import first_link
 from webapp.config import configuration
 from webapp.db import unit_of_work
 from webapp.hooks.fence import PluginFailed, ask
-from webapp.hooks.processes import PracticeStore
+from webapp.hooks.processes import PracticeStore, Process
 from webapp.settings.services import store_all
 
 
@@ -33,18 +33,19 @@ def prepare(prepared: Path) -> None:
     wanted: list[PracticeStore] = []
     ports = known_ports()
     for process in wanted_processes():
-        port = free_port(ports.get(process.name, process.preferred_port), explicit=False, avoid=[ports["web"]])
+        chosen = _free_ports(process, ports)
+        port, *further = chosen.values()
         url = f"http://127.0.0.1:{port}"
         try:
-            argv = ask(process, "process", process.argv, configuration().data_dir, port, gives=Sequence)
-            variables |= ask(process, "process", process.variables, url, gives=Mapping)
+            argv = ask(process, "process", process.argv, configuration().data_dir, *chosen.values(), gives=Sequence)
+            variables |= ask(process, "process", process.variables, url, *further, gives=Mapping)
         except PluginFailed as error:  # the desk starts without it
             _step(str(error))
             continue
         # without a record of the port, stores were created for the preferred one
         if (had := ports.get(process.name, process.preferred_port)) != port:
             _follow_move(f"http://127.0.0.1:{had}", url)
-        ports[process.name] = port
+        ports |= chosen
         wanted += stores_at(process, url)
         processes.append({"name": process.name, "argv": [sys.executable, *argv], "ready": url + process.ready_path})
     (configuration().data_dir / PORTS_FILE).write_text(json.dumps(ports))
@@ -60,6 +61,18 @@ def prepare(prepared: Path) -> None:
     with open(os.open(fresh, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w") as file:
         json.dump(found, file)
     fresh.replace(prepared)
+
+
+def _free_ports(process: Process, ports: Mapping[str, int]) -> dict[str, int]:
+    """The port of a process and its further ones, by the names under which they are remembered: those of the last run,
+    or the next free ones.
+    """
+    chosen: dict[str, int] = {}
+    for place, preferred in enumerate((process.preferred_port, *process.further_ports)):
+        name = f"{process.name}/{place}" if place else process.name
+        avoid = [ports["web"], *chosen.values()]
+        chosen[name] = free_port(ports.get(name, preferred), explicit=False, avoid=avoid)
+    return chosen
 
 
 def _step(sentence: str) -> None:

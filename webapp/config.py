@@ -57,6 +57,8 @@ class Configuration(BaseSettings):
     worker_processes: int = Field(2, ge=1, le=64)  # of two or more, one never waits for a channel
     practice: bool = True
     practice_url: str = ""
+    practice_smtp: str = ""
+    practice_imap: SecretStr = SecretStr("")  # with a password
     custom_endpoints: bool = False
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"

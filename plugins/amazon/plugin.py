@@ -3,9 +3,19 @@
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from plugins.amazon.channel import AmazonChannel
-from plugins.amazon.practice.marketplaces import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKENS, SELLERS
+from plugins.amazon.practice.marketplaces import (
+    CLIENT_ID,
+    CLIENT_SECRET,
+    IMAP_PORT,
+    MAILBOX,
+    MAILBOX_PASSWORD,
+    REFRESH_TOKENS,
+    SELLERS,
+    SMTP_PORT,
+)
 from plugins.amazon.practice.practice import FILE
 from webapp.api import Channel, PracticeStore, Process, configuration, hookimpl
 
@@ -32,7 +42,8 @@ def register_processes() -> list[Process]:
         argv=practice_argv,
         preferred_port=PORT,
         ready_path="/practice/health",
-        variables=lambda url: {"WAYBILL_PRACTICE_URL": url},
+        further_ports=(SMTP_PORT, IMAP_PORT),
+        variables=practice_variables,
         wanted=lambda: configuration().practice,
         stores=practice_stores,
     )
@@ -46,16 +57,27 @@ def register_commands(cli: "click.Group") -> None:
     cli.add_command(practice)
 
 
-def practice_argv(data_dir: Path, port: int) -> Sequence[str]:
+def practice_argv(data_dir: Path, port: int, smtp_port: int, imap_port: int) -> Sequence[str]:
     """The command that starts the practice Amazon; its world is created once, since later it refuses other
     parameters.
     """
     home = data_dir / "practice"
     words = ["-m", "plugins.amazon.practice", "serve", "--quiet", "--port", str(port), "--data-dir", str(home)]
+    words += ["--smtp-port", str(smtp_port), "--imap-port", str(imap_port)]
     words += ["--rates", str(RATES), "--edge", str(EDGE)]
     if not (home / FILE).exists():
         words += ["--orders", str(ORDERS), "--arrivals", str(ARRIVALS)]
     return words
+
+
+def practice_variables(url: str, smtp_port: int, imap_port: int) -> dict[str, str]:
+    """The addresses at which the desk finds the practice Amazon: its page, its mail server and its mailbox."""
+    user, password = quote(MAILBOX, safe=""), quote(MAILBOX_PASSWORD, safe="")
+    return {
+        "WAYBILL_PRACTICE_URL": url,
+        "WAYBILL_PRACTICE_SMTP": f"smtp://{user}@127.0.0.1:{smtp_port}",
+        "WAYBILL_PRACTICE_IMAP": f"imap://{user}:{password}@127.0.0.1:{imap_port}",
+    }
 
 
 def practice_stores(url: str) -> list[PracticeStore]:

@@ -14,9 +14,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import httpx
+import imapclient
 import pytest
 
 from supervisor.reaper import processes
@@ -138,6 +139,18 @@ def test_an_order_comes_in_is_shipped_and_its_channel_knows(running: Desk) -> No
     assert "JD014600001" in httpx.get(record, timeout=60, trust_env=False).text
 
 
+def test_its_mail_is_caught_by_the_practice_marketplace(running: Desk) -> None:
+    assert running.call("mail", "test", "mia@example.com", "--json").document["from"] == "desk@practice.example"
+    url = f"{running.facts['practice_url']}/practice"
+    [mail] = httpx.get(f"{url}/mails", timeout=60, trust_env=False).json()["mails"]
+    assert mail["recipients"] == ["mia@example.com"]
+    httpx.post(f"{url}/answers", json={"mail_id": mail["id"], "text": "Thank you"}, timeout=60, trust_env=False)
+    address = urlsplit(running.facts["variables"]["WAYBILL_PRACTICE_IMAP"])
+    with imapclient.IMAPClient(address.hostname, port=address.port, ssl=False, timeout=WITHIN) as client:
+        client.login(unquote(address.username or ""), unquote(address.password or ""))
+        assert client.select_folder("INBOX")[b"EXISTS"] == 1
+
+
 def test_nothing_that_a_running_desk_wrote_is_readable_by_others(running: Desk) -> None:
     """Whichever process created it: database and journals, queue, logs, sockets, locks, the practice marketplace."""
     found = {path: path.lstat().st_mode for path in running.data_dir.rglob("*")}
@@ -173,7 +186,7 @@ def test_the_desk_is_back_within_two_seconds_and_nobody_is_left_after_a_kill(tmp
     desk = Desk(tmp_path / "desk")
     first = desk.start()
     wait_until(lambda: "scheduler" in desk.facts["processes"])
-    ports = (desk.facts["url"], desk.facts["practice_url"])
+    ports = (desk.facts["url"], desk.facts["variables"])
     pids = set(desk.facts["processes"].values())
     desk.stop(signal.SIGKILL)
     wait_until(lambda: not processes().keys() & pids)
@@ -182,7 +195,7 @@ def test_the_desk_is_back_within_two_seconds_and_nobody_is_left_after_a_kill(tmp
     again = desk.start()
     took = time.monotonic() - before
     assert again != first  # the earlier link has ended
-    assert (desk.facts["url"], desk.facts["practice_url"]) == ports
+    assert (desk.facts["url"], desk.facts["variables"]) == ports
     assert desk.stop() == 0
     print(f"back after {took:.2f} s")
     assert took < float(os.environ.get("WAYBILL_TEST_START_WITHIN", "10"))  # 2 on a quiet machine
@@ -208,6 +221,7 @@ def test_without_practice_there_is_no_marketplace_and_a_stop_answers_who_has_ask
     desk.start()
     try:
         assert desk.facts["practice_url"] is None
+        assert not [name for name in desk.facts["variables"] if "PRACTICE" in name]
         wait_until(lambda: "scheduler" in desk.facts["processes"])
         assert desk.facts["processes"].keys() == {"valkey", "web", "worker", "scheduler"}
         assert desk.call("store", "list", "--json").document == []

@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
+from typing import Any
 
 from email_validator import EmailNotValidError, validate_email
 
 from webapp.errors import Refusal
 from webapp.i18n import lazy_gettext as _l
+from webapp.mail import caught
 from webapp.settings.declared import Setting, SettingsGroup
 
 STARTTLS, TLS, PLAIN = "starttls", "tls", "plain"
@@ -132,7 +134,23 @@ def ascii_address(address: str) -> str:
 
 def is_set_up() -> bool:
     """Whether the desk can send mail."""
-    return bool(HOST.of() and SENDER.of())
+    return bool((HOST.of() and SENDER.of()) or caught_by())
+
+
+def caught_by() -> caught.PracticeServer | None:
+    """The server of a practice marketplace that catches the desk's mail. None: it leaves by the server that a person
+    entered, or there is none.
+    """
+    return None if HOST.of() else caught.server()
+
+
+def _read_settings() -> dict[str, Any]:
+    """How mail leaves: the settings, or with an empty mail server those of the practice's."""
+    given = MAIL.read()
+    if catching := caught_by():
+        sender = given["sender"] or catching.user
+        given |= {"host": catching.host, "port": catching.port, "security": PLAIN, "user": "", "sender": sender}
+    return given
 
 
 class Conversation:
@@ -180,10 +198,10 @@ class Conversation:
 
 @contextmanager
 def conversation() -> Iterator[Conversation]:
-    """A conversation with the server of the desk's settings. Raises `MailNotSetUp`, `NoSuchAddress` for the sender's,
-    `ServerUnreachable` or `SignInRefused`.
+    """A conversation with the server that takes the desk's mail. Raises `MailNotSetUp`, `NoSuchAddress` for the
+    sender's, `ServerUnreachable` or `SignInRefused`.
     """
-    given = MAIL.read()
+    given = _read_settings()
     host = str(given["host"])
     if not (host and given["sender"]):
         raise MailNotSetUp

@@ -30,8 +30,12 @@ def test_one_channel_and_one_process_are_registered(tmp_path: Path) -> None:
     assert isinstance(channel, AmazonChannel)
     assert channel.practice_settings("http://127.0.0.1:9400") == plugin.practice_settings("http://127.0.0.1:9400")
     assert AmazonChannel().practice_settings("http://127.0.0.1:9400") is None  # by itself it knows of no practice
-    assert process.variables("http://127.0.0.1:9400") == {"WAYBILL_PRACTICE_URL": "http://127.0.0.1:9400"}
-    assert process.argv(tmp_path, 9401)[:3] == ["-m", "plugins.amazon.practice", "serve"]
+    assert process.variables("http://127.0.0.1:9400", 9526, 9644) == {
+        "WAYBILL_PRACTICE_URL": "http://127.0.0.1:9400",
+        "WAYBILL_PRACTICE_SMTP": "smtp://desk%40practice.example@127.0.0.1:9526",
+        "WAYBILL_PRACTICE_IMAP": "imap://desk%40practice.example:practice-mailbox@127.0.0.1:9644",
+    }
+    assert process.argv(tmp_path, 9401, 9526, 9644)[:3] == ["-m", "plugins.amazon.practice", "serve"]
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
@@ -52,19 +56,21 @@ def test_its_product_code_and_its_programs_stand_where_merchants_know_them(app: 
 
 def test_the_practice_amazon_starts_as_registered_and_again(tmp_path: Path) -> None:
     [process] = plugin.register_processes()
-    port = unused_port()
+    port, *mail_ports = unused_port(), unused_port(), unused_port()
     url = f"http://127.0.0.1:{port}"
     for _ in range(2):  # its world is founded at the first start, and stays
-        started = subprocess.Popen([sys.executable, *process.argv(tmp_path, port)], cwd=ROOT)
+        started = subprocess.Popen([sys.executable, *process.argv(tmp_path, port, *mail_ports)], cwd=ROOT)
         try:
             deadline = time.monotonic() + 60
             while not answers(url) and started.poll() is None and time.monotonic() < deadline:
                 time.sleep(0.05)
             assert httpx.get(url + process.ready_path, trust_env=False).status_code == 200
             settings = httpx.get(url + "/practice/settings", trust_env=False).json()
+            servers = httpx.get(url + "/practice/mail/servers", trust_env=False).json()
         finally:
             started.terminate()
             started.wait(60)
+        assert [servers["smtp"]["port"], servers["imap"]["port"]] == mail_ports
         assert (settings["rates"], settings["edge"], settings["arrivals"]) == (60, 2, plugin.ARRIVALS)
 
 

@@ -8,6 +8,7 @@ from flask import Flask
 
 from tests.mail_server import Postbox, mail_server
 from tests.ui.conftest import Browser
+from webapp.config import configuration
 from webapp.mail.jobs import send_mail
 from webapp.mail.server import MAIL
 
@@ -59,3 +60,15 @@ def test_an_invitation_goes_by_mail_and_its_link_lets_in(browser: Browser, postb
     [link] = re.findall(r"http://localhost(/sign-in/link/[\w-]+)", mail.get_content())
     assert mail["To"] == "ada@desk.test"
     assert link in made.text
+
+
+def test_the_page_says_that_mail_is_caught(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "Mail is caught" not in browser.get("/settings/mail/").text
+    monkeypatch.setenv("WAYBILL_PRACTICE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("WAYBILL_PRACTICE_SMTP", "smtp://desk@127.0.0.1:9")
+    configuration.cache_clear()
+    page = browser.get("/settings/mail/").text
+    assert "Mail is caught: as long as no mail server is entered here" in page
+    assert 'href="http://127.0.0.1:9"' in page
+    browser.post("/settings/mail/", TYPED)
+    assert "Mail is caught" not in browser.get("/settings/mail/").text

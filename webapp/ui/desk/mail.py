@@ -12,7 +12,7 @@ from webapp.mail import queue
 from webapp.mail.composing import trial_letter
 from webapp.mail.jobs import send_mail
 from webapp.mail.models import STATE_LABELS, STATE_TONES, UNSENT_STATES, MailState
-from webapp.mail.server import MAIL, MailNotSetUp, is_set_up
+from webapp.mail.server import MAIL, MailNotSetUp, caught_by, is_set_up
 from webapp.settings.declared import DESK
 from webapp.ui.desk.settings import group_form_of, stored_form
 from webapp.ui.forms.settings import SettingsForm
@@ -87,6 +87,7 @@ def _page(typed: SettingsForm | None = None) -> str:
             for row in mails
         ],
         "shown": SHOWN,
+        "caught": caught_by() is not None,
         "states": STATE_LABELS,
         "tones": STATE_TONES,
     }
