@@ -3,6 +3,7 @@
 A mail is shown as text only: HTML of a mail is shown as its source.
 """
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from flask import Blueprint, abort, flash, get_flashed_messages, redirect, render_template, request, url_for
@@ -105,23 +106,15 @@ def answer_order(order_id: str) -> BaseResponse | str:
 def send_answer(mail_id: int) -> BaseResponse:
     """The buyer answers a mail."""
     order_id = request.form.get("order_id", "").strip()
-    back = url_for(".mail", mail_id=mail_id)
-    try:
-        return _answered(answering.of_mail(the_practice(), mail_id, order_id), back)
-    except BadAnswer as error:
-        flash(str(error))
-        return redirect(back, 303)
+    _answer(lambda: answering.of_mail(the_practice(), mail_id, order_id))
+    return redirect(url_for(".mail", mail_id=mail_id), 303)
 
 
 @bp.post("/practice/form/mail/orders/<order_id>/answer")
 def send_answer_of_order(order_id: str) -> BaseResponse:
     """The buyer answers the latest message about an order."""
-    back = url_for(".answer_order", order_id=order_id)
-    try:
-        return _answered(answering.of_order(the_practice(), order_id), back)
-    except BadAnswer as error:
-        flash(str(error))
-        return redirect(back, 303)
+    _answer(lambda: answering.of_order(the_practice(), order_id))
+    return redirect(url_for(".answer_order", order_id=order_id), 303)
 
 
 @bp.post("/practice/form/mail/faults")
@@ -162,15 +155,18 @@ def answers() -> BaseResponse:
     return redirect(url_for(".mails"), 303)
 
 
-def _answered(original: Original | None, back: str) -> BaseResponse:
-    if original is None:
-        abort(404)
+def _answer(find: Callable[[], Original | None]) -> None:
+    """Answer what is found, as the form says, and say what came of it."""
     form = request.form
-    text = form.get("text", "").replace("\r\n", "\n")
-    how = form.get("how", "plain")
-    answering.answer(the_practice(), original, how, form.get("subject", ""), text)
-    flash(gettext("The answer is in the mailbox: %(how)s.", how=WAYS[how]))
-    return redirect(back, 303)
+    text, how = form.get("text", "").replace("\r\n", "\n"), form.get("how", "plain")
+    try:
+        if (original := find()) is None:
+            abort(404)
+        answering.answer(the_practice(), original, how, form.get("subject", ""), text)
+    except BadAnswer as error:
+        flash(str(error))
+    else:
+        flash(gettext("The answer is in the mailbox: %(how)s.", how=WAYS[how]))
 
 
 def _form(original: Original | None, ways: list[str]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from plugins.amazon.practice import MARKETPLACES
+from plugins.amazon.practice.mail_reading import read
 from tests.plugins.amazon.practice.seller import Clock, Seller, valid
 
 DAY = 24 * 3600
@@ -183,3 +184,21 @@ def test_five_at_once_and_one_a_second(seller: Seller, clock: Clock) -> None:
     assert [asked() for _ in range(6)] == [200] * 5 + [429]
     clock.now += 1
     assert [asked() for _ in range(2)] == [200, 429]
+
+
+def test_buyers_answer_messages_by_themselves_where_they_should(seller: Seller, clock: Clock) -> None:
+    order, box = seller.place(), seller.practice.mail
+    sent(seller, order, "unexpectedProblem", {"text": "The mug comes later."})
+    seller.http.post("/practice/settings", json={"answers_after": 60})
+    sent(seller, order, "unexpectedProblem", {"text": "The mug comes even later."})
+    sent(seller, order, "unexpectedProblem", {"text": ""}, valid_form=False)
+    clock.now += 59
+    seller.practice.catch_up()
+    assert box.mailbox() == []
+    clock.now += 2
+    seller.practice.catch_up()
+    [mail] = box.mailbox()
+    said = read(box.text(mail.uid) or b"")
+    assert f"{order['order']['buyer']['buyerName']} - Amazon Marketplace" in said.header("From")
+    assert "> The mug comes even later." in said.text
+    assert mail.at_ms == int(clock.now * 1000) - 1000
