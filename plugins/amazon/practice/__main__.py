@@ -40,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
     add("--lacks-tax", action="store_true", default=None, help="… the role for names of buyers")
     add("--lacks-finance", action="store_true", default=None, help="… the role for transactions")
     add("--lacks-communication", action="store_true", default=None, help="… the role for messages")
+    add("--lacks-solicitation", action="store_true", default=None, help="… the role for review requests")
     add("--refund-after", type=float, help="seconds from a feed to its refunds, divided by --rates (default 600)")
     add("--transactions-late", type=float, help="by so much a transaction shows, divided by --rates (default 172800)")
     add("--deferred", type=float, help="seconds for which money is deferred, divided by --rates (default 0)")

@@ -160,8 +160,15 @@ def _fulfillment(fate: Fate, withheld: bool, unknown_words: bool) -> Json:
         by = order.created_ms + int(order.ship_within_hours * HOUR)
         earliest = min(order.created_ms, by)
         json["shipByWindow"] = {"earliestDateTime": iso(earliest), "latestDateTime": iso(by)}
-        json["deliverByWindow"] = {"earliestDateTime": iso(by + 24 * HOUR), "latestDateTime": iso(by + 96 * HOUR)}
+        earliest, latest = delivery_window(order)
+        json["deliverByWindow"] = {"earliestDateTime": iso(earliest), "latestDateTime": iso(latest)}
     return json
+
+
+def delivery_window(order: Order) -> tuple[int, int]:
+    """The promised days of delivery."""
+    by = order.created_ms + int(order.ship_within_hours * HOUR)
+    return by + 24 * HOUR, by + 96 * HOUR
 
 
 def _item(line: Line, fate: Fate, sets: Collection[str], withheld: bool, canceled_units_in: str) -> Json:

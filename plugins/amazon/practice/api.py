@@ -45,7 +45,15 @@ DENIED: Final = {
     "dataset_denied_unnamed": "",
 }
 OF_OTHER_ROLES: Final = frozenset(
-    {"getMarketplaceParticipations", "listTransactions", "GetAttributes", "getMessagingActionsForOrder", "sendMessage"}
+    {
+        "getMarketplaceParticipations",
+        "listTransactions",
+        "GetAttributes",
+        "getMessagingActionsForOrder",
+        "sendMessage",
+        "getSolicitationActionsForOrder",
+        "createProductReviewAndSellerFeedbackSolicitation",
+    }
 )
 Answer = tuple[dict[str, Any] | None, int]
 
@@ -343,6 +351,18 @@ def moment(name: str) -> int:
         return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
     except (ValueError, OverflowError):
         raise ApiError(400, f"{name} must be in ISO 8601 format.") from None
+
+
+def order_of_call(call: Call, order_id: str, at_ms: int) -> Fate:
+    """The order that a call is about, of the one marketplace that the call must name."""
+    if call.practice.world.index_of(order_id) is None:
+        raise ApiError(400, f"Order id {order_id[:40]} is not valid.")
+    fate = call.practice.find(order_id, at_ms)
+    if fate is None or fate.order.market.region != call.region:
+        raise ApiError(404)
+    if request.args.get("marketplaceIds") != fate.order.market.id:
+        raise ApiError(400, "marketplaceIds: Missing or invalid request parameter: marketplaceId")
+    return fate
 
 
 def _fingerprint() -> str:

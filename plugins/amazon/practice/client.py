@@ -119,18 +119,19 @@ class PracticeClient:
         return refunds
 
     def told(self, order_id: str) -> list[Json]:
-        """The confirmations, feed messages and messages to the buyer for an order: at_ms, operation, status, effect,
-        message, body. An effect is new, edited, same, canceled, acknowledged, refunded, invoiced, messaged or refused.
+        """The confirmations, feed messages, messages to the buyer and review requests for an order: at_ms, operation,
+        status, effect, message, body. An effect is new, edited, same, canceled, acknowledged, refunded, invoiced,
+        messaged, solicited or refused.
         """
         told: list[Json] = self._ask("GET", f"/orders/{order_id}/told")["told"]
         return told
 
     def effects(self, order_id: str) -> int:
-        """The number of confirmations, feed messages and messages to the buyer that changed something."""
+        """The number of what `told` has for an order that changed something."""
         return int(self._ask("GET", f"/orders/{order_id}/told")["effects"])
 
     def all_told(self) -> list[Json]:
-        """The latest confirmations, feed messages and messages to buyers of all orders."""
+        """The latest of what `told` has, of all orders."""
         told: list[Json] = self._ask("GET", "/told")["told"]
         return told
 

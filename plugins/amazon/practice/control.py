@@ -26,7 +26,8 @@ from plugins.amazon.practice.tokens import revoke_access_tokens
 bp = Blueprint("control", __name__, url_prefix="/practice")
 WISHES = {field.name for field in fields(Wish)}
 SETTINGS = {name: type(value) for name, value in asdict(Settings()).items()}
-EFFECTS = frozenset({"new", "edited", "canceled", "refunded", "invoiced", "messaged"})  # the others change nothing
+# The effects that change something.
+EFFECTS = frozenset({"new", "edited", "canceled", "refunded", "invoiced", "messaged", "solicited"})
 LOCAL_HOSTS = {"127.0.0.1", "localhost", "::1"}
 
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 from flask import Blueprint, Response, request
 
 from plugins.amazon.practice.answering import answer_later
-from plugins.amazon.practice.api import Answer, ApiError, Call, met
+from plugins.amazon.practice.api import Answer, ApiError, Call, met, order_of_call
 from plugins.amazon.practice.fates import Fate
 from plugins.amazon.practice.messaging import LONGEST, OF_FILES, BadText, allowed, read_text
 
@@ -83,14 +83,7 @@ def _send(call: Call, order_id: str, kind: str) -> Answer:
 
 
 def _order(call: Call, order_id: str, at_ms: int) -> Fate:
-    """The order of a call that the seller may make, of the one marketplace that it must name."""
+    """The order of a call that the application may make."""
     if call.practice.settings.lacks_communication:
         raise ApiError(403)
-    if call.practice.world.index_of(order_id) is None:
-        raise ApiError(400, f"Order id {order_id[:40]} is not valid.")
-    fate = call.practice.find(order_id, at_ms)
-    if fate is None or fate.order.market.region != call.region:
-        raise ApiError(404)
-    if request.args.get("marketplaceIds") != fate.order.market.id:
-        raise ApiError(400, "marketplaceIds: Missing or invalid request parameter: marketplaceId")
-    return fate
+    return order_of_call(call, order_id, at_ms)

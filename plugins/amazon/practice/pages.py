@@ -160,6 +160,7 @@ def index() -> str:
         feeds=practice.store.feeds(limit=FEEDS_SHOWN),
         feed_types=tuple(TYPES),
         written=practice.store.messages(wanted or None, limit=MESSAGES_SHOWN),
+        requested=practice.store.requested(wanted or None, limit=MESSAGES_SHOWN),
         mark_labels=FEED_MARKS,
         marks=practice.store.marks(),
         settings=practice.settings,
@@ -200,7 +201,7 @@ def _amount(minor: int, fate: Fate) -> str:
 
 def _said(body: dict[str, Any]) -> str:
     """The package that a confirmation names, in whatever form it arrived; the reason or package of a feed's message; or
-    the kind of a message to the buyer.
+    the kind of a message to the buyer or of a request.
     """
     package = body.get("packageDetail")
     if isinstance(package, dict):

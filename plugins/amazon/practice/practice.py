@@ -68,6 +68,7 @@ class Settings:
     lacks_tax: bool = False  # … Tax Invoicing and Tax Remittance: names of buyers are left out
     lacks_finance: bool = False  # … Finance and Accounting: transactions are denied
     lacks_communication: bool = False  # … Buyer Communication: messages are denied
+    lacks_solicitation: bool = False  # … Buyer Solicitation: review requests are denied
     refund_after: float = 600.0  # seconds after its feed at which a refund is posted, divided by `rates`
     transactions_late: float = 172_800.0  # seconds after which a transaction shows at the latest, divided by `rates`
     deferred: float = 0.0  # seconds for which payments and refunds are deferred, divided by `rates`

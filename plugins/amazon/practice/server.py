@@ -26,6 +26,7 @@ from plugins.amazon.practice import (
     mail_pages,
     messaging_api,
     pages,
+    solicitations_api,
 )
 from plugins.amazon.practice.client import PracticeClient
 from plugins.amazon.practice.mail_servers import MailServers
@@ -53,6 +54,7 @@ def application(practice: Practice) -> Flask:
         app.register_blueprint(feeds_api.blueprint(region))
         app.register_blueprint(finances_api.blueprint(region))
         app.register_blueprint(messaging_api.blueprint(region))
+        app.register_blueprint(solicitations_api.blueprint(region))
     app.register_blueprint(feeds_api.documents)
     app.register_blueprint(control.bp)
     app.register_blueprint(mail_control.bp)

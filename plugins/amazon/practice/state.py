@@ -185,7 +185,8 @@ class Store(SqliteFile):
         message: str,
         body: dict[str, Any],
     ) -> None:
-        """Record a confirmation, a feed's message or a message to the buyer as it was received, with its result."""
+        """Record a confirmation, a feed's message, a message to the buyer or a review request as it was received,
+        with its result."""
         self._do(
             "INSERT INTO told (at_ms, order_id, operation, status, effect, message, body) VALUES (?, ?, ?, ?, ?, ?, ?)",
             at_ms, order_id, operation, status, effect, message, json.dumps(body, ensure_ascii=False),
@@ -202,6 +203,12 @@ class Store(SqliteFile):
         which = "WHERE effect = 'messaged' AND order_id = coalesce(?, order_id) ORDER BY id DESC LIMIT ?"
         rows = self._all(f"SELECT at_ms, order_id, body FROM told {which}", order_id, limit)  # noqa: S608
         return [dict(row) | json.loads(row["body"]) for row in rows]
+
+    def requested(self, order_id: str | None = None, limit: int = 1000) -> list[dict[str, Any]]:
+        """The review requests that were made, newest first: of one order, or the latest of all."""
+        which = "WHERE effect = 'solicited' AND order_id = coalesce(?, order_id) ORDER BY id DESC LIMIT ?"
+        rows = self._all(f"SELECT at_ms, order_id FROM told {which}", order_id, limit)  # noqa: S608
+        return [dict(row) for row in rows]
 
     def call(self, at_ms: int, operation: str, seller: str | None, params: dict[str, Any]) -> int:
         """Record a call as it arrives; `answered` adds its result."""
