@@ -47,7 +47,7 @@ READ = {
     "Preview",
     "Process",
     "ProductCode", "QueryKey", "RefundPart", "RefundPlan", "RefundReason", "Refused", "ReturnItem",
-    "Right", "Schedule", "Sent",
+    "ReviewWindow", "Right", "Schedule", "Sent",
     "Setting", "SettingsGroup", "Shown", "StatusCard", "Stream", "StreamPage", "Subject", "TransactionPart",
     "TransactionsPage", "UnitsOfLine", "Unknown", "UnreadableOrder", "UpdateKind", "View", "Waits", "WordSource",
 }  # fmt: skip
@@ -132,6 +132,8 @@ READ_IN = {
     "OutwardKind.label": "webapp/hooks/fence.py",
     "Process.ready_path": "supervisor/preparing.py",
     "Process.variables": "supervisor/preparing.py",
+    "ReviewWindow.closes": "webapp/messaging/reviews.py",
+    "ReviewWindow.opens": "webapp/messaging/reviews.py",
     "StatusCard.label": "webapp/ui/templates/lists/_cards.html",
     "StatusCard.query": "webapp/ui/lists/list_pages.py",
     "StatusCard.sort": "webapp/ui/lists/list_pages.py",

@@ -92,6 +92,7 @@ from webapp.channels.outgoing import (
 )
 from webapp.channels.refunds import Adjustment, RefundAmount, RefundPart, RefundPlan, RefundReason, RefundRequest
 from webapp.channels.returns import REASON_LABELS, ReturnReason
+from webapp.channels.review_requests import ReviewWindow
 from webapp.channels.services import access, add_store, get_channel, remember_marketplaces, stores
 from webapp.channels.transactions import (
     IncomingTransaction,
@@ -381,6 +382,7 @@ __all__ = [
     "ReturnItem",
     "ReturnReason",
     "ReturnResolution",
+    "ReviewWindow",
     "Right",
     "Schedule",
     "Sent",

@@ -56,6 +56,7 @@ from webapp.channels.refunds import (
     RefundRequest,
 )
 from webapp.channels.returns import ReturnReason
+from webapp.channels.review_requests import REVIEW_REQUEST, ReviewWindow
 from webapp.channels.transactions import IncomingTransaction, TransactionsPage, TransactionsWindow
 from webapp.clock import now
 from webapp.db import db, unit_of_work
@@ -165,6 +166,7 @@ class FakeChannel(Channel):
         UpdateKind("cancel", _l("Cancellation"), repeatable=False, batch=10, unseen_after=7200.0),
         UpdateKind("refund", _l("Refund"), repeatable=False, batch=10, unseen_after=7 * 86_400.0),
         UpdateKind("message", _l("Message"), repeatable=False),
+        UpdateKind("review_request", _l("Review request"), repeatable=False),
     )
     message_kinds = (
         MessageKind("problem", _l("Unexpected problem"), 2000, situations=("delay",)),
@@ -179,10 +181,12 @@ class FakeChannel(Channel):
         "cancel": _l("Canceling"),
         "refund": _l("Refunding"),
         "message": _l("Sending a message"),
+        "review_request": _l("Requesting a review"),
         "messages": _l("Asking which messages are allowed"),
         "transactions": _l("Reading transactions"),
         "look_up": _l("Looking up updates"),
     }
+    review_window = ReviewWindow(opens_after=5, closes_after=30)
     cancels_lines = True
     transactions_late = 48 * 3600.0
     poll_every = 60.0
@@ -243,7 +247,7 @@ class FakeChannel(Channel):
     def deliver(self, store: StoreAccess, updates: Batch) -> Mapping[int, Outcome]:
         with self._called(store, updates[0].kind, updates=[one.id for one in updates[:]]):
             self._fail()
-            if updates[0].kind in ("cancel", "refund", "message"):
+            if updates[0].kind in ("cancel", "refund", "message", "review_request"):
                 updates.attempt(updates).call(self._take, updates)
             else:
                 self._take(updates)
@@ -556,6 +560,12 @@ class ChannelContract:
         for order in channel.fetch_orders(access, OrdersWindow(now() - timedelta(days=30))).orders[:3]:
             answer = channel.messages_allowed(access, order.number, order.marketplace)
             assert set(answer.kinds) <= set(codes)
+
+    def test_the_days_of_review_requests_are_said(self, channel: Channel) -> None:
+        carried = any(kind.code == REVIEW_REQUEST for kind in channel.kinds)
+        assert carried == (channel.review_window is not None)
+        if channel.review_window is not None:
+            assert 0 <= channel.review_window.opens_after < channel.review_window.closes_after
 
     # --- What goes out ---
 

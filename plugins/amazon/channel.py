@@ -2,7 +2,7 @@
 
 `client` makes the calls, `mapping` reads orders, `finances` what the accounts say, `shipping` confirms shipments,
 `canceling` writes cancellations, `refunding` refunds, `uploading` uploads documents, and `feeds` carries them;
-`messaging` writes to buyers.
+`messaging` writes to buyers, `solicitations` requests reviews.
 """
 
 import re
@@ -12,7 +12,17 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
-from plugins.amazon import authorizing, canceling, carriers, finances, messaging, refunding, shipping, uploading
+from plugins.amazon import (
+    authorizing,
+    canceling,
+    carriers,
+    finances,
+    messaging,
+    refunding,
+    shipping,
+    solicitations,
+    uploading,
+)
 from plugins.amazon.accounts import Account, account_key, check_endpoint, check_seller_id
 from plugins.amazon.asking import Place, named_in, site_of
 from plugins.amazon.checking import Checking
@@ -28,8 +38,10 @@ from plugins.amazon.client import (
     GET_FEEDS,
     GET_MESSAGES,
     GET_ORDER,
+    GET_SOLICITATIONS,
     LIST_TRANSACTIONS,
     PARTICIPATIONS,
+    REQUEST_REVIEW,
     SEARCH_ORDERS,
     SEND_MESSAGE,
     UPLOAD,
@@ -105,7 +117,8 @@ PAGE = "100"
 NUMBER = re.compile(r"[0-9A-Z]{3}-[0-9]{7}-[0-9]{7}")
 EDGE = timedelta(minutes=2)  # changes become searchable this late
 RESTED = timedelta(hours=1.5)  # after so long without a search, its allowance is full again
-WITHOUT_FEED = frozenset({shipping.KIND.code, messaging.KIND.code})  # kinds that are lanes of their own
+# Kinds that are lanes of their own.
+WITHOUT_FEED = frozenset({shipping.KIND.code, messaging.KIND.code, solicitations.KIND.code})
 STATUSES: Mapping[str, LazyString] = {
     "PENDING_AVAILABILITY": _l("Pre-ordered"),
     "PENDING": _l("Payment pending"),
@@ -164,6 +177,8 @@ OPERATIONS: Mapping[str, LazyString] = {
     GET_MESSAGES.name: _l("Asking which messages are allowed"),
     GET_ATTRIBUTES.name: _l("Asking for the buyer's language"),
     SEND_MESSAGE.name: _l("Sending a message to the buyer"),
+    GET_SOLICITATIONS.name: _l("Asking whether a review can be requested"),
+    REQUEST_REVIEW.name: _l("Requesting a review"),
     SIGN_IN: _l("Signing in"),
 }
 DATA_SETS: Mapping[str, LazyString] = {
@@ -267,6 +282,7 @@ class AmazonChannel(Channel):
         refunding.KIND,
         *uploading.KINDS,
         messaging.KIND,
+        solicitations.KIND,
     )
     product_code = ProductCode("asin", _l("ASIN"))
     flags: ClassVar[Sequence[Flag]] = FLAGS
@@ -277,6 +293,7 @@ class AmazonChannel(Channel):
     transactions_late = finances.LATE
     message_kinds: ClassVar[Sequence[MessageKind]] = messaging.MESSAGES
     mail: ClassVar[MailRoute | None] = messaging.BY_MAIL
+    review_window = solicitations.WINDOW
     unanswered_request = _l(
         "Each hour without an answer counts against your account, and past the ship-by time the order is late, too. "
         "Canceled for the buyer, it does not count as a cancellation of yours."
@@ -472,13 +489,15 @@ class AmazonChannel(Channel):
     def deliver(self, store: StoreAccess, updates: Batch) -> Mapping[int, Outcome]:
         """Confirm shipments, one call each unless very many wait; if the allowance is used up or Amazon can't be
         reached, the rest waits. Cancellations travel together, in a feed, and so do refunds; each document is a feed.
-        Messages are sent one by one.
+        Messages and review requests are sent one by one.
         """
         lane = self._lane_of(updates[0])
         if lane == uploading.LANE:
             return uploading.deliver(self._client, store, updates)
         if lane == messaging.KIND.code:
             return messaging.deliver(self._client, store, updates)
+        if lane == solicitations.KIND.code:
+            return solicitations.deliver(self._client, store, updates)
         if lane != shipping.KIND.code:
             compose = refunding.message if updates[0].kind == refunding.KIND.code else canceling.message
             return submitting.deliver(self._client, store, updates, lane, compose)
@@ -489,11 +508,13 @@ class AmazonChannel(Channel):
 
     def look_up(self, store: StoreAccess, updates: Sequence[Update]) -> Mapping[int, Outcome]:
         """Read each order once and check whether it shows the packages; of what went in a feed, find out what became of
-        the feed. Of messages, nothing can be found out.
+        the feed; of review requests, whether Amazon would still take them. Of messages, nothing can be found out.
         """
         lane = self._lane_of(updates[0])
         if lane == messaging.KIND.code:
             return messaging.look_up(updates)
+        if lane == solicitations.KIND.code:
+            return solicitations.look_up(self._client, store, updates)
         if lane == uploading.LANE:
             return uploading.look_up(self._client, self._shared, store, updates, self.poll_interval(store))
         finder = Finder(self._client, self._shared, Account.of(store), lane, canceling.KIND.batch)
@@ -504,7 +525,7 @@ class AmazonChannel(Channel):
         return outcomes | shipping.look_up(store, rest, self._look)
 
     def lane(self, kind: str, payload: Mapping[str, Any]) -> str:
-        """Feeds of one type share a lane; shipments and messages go without a feed."""
+        """Feeds of one type share a lane; shipments, messages and review requests go without a feed."""
         if kind in uploading.CODES:
             return uploading.LANE
         if kind == refunding.KIND.code:

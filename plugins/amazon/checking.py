@@ -2,8 +2,8 @@
 
 Amazon lists an application's roles nowhere, so they show by what it answers: a denied operation, a denied data set, or
 open orders without a single name or address. The test takes one search of orders, up to four if Amazon denies data, one
-reading of feeds, one of transactions, and one of the messages that an open order allows, and nothing that changes
-anything. It only takes calls that the sync can spare; what there is none for is not asked.
+reading of feeds, one of transactions, and one of the messages and one of the requests that an open order allows,
+and nothing that changes anything. It only takes calls that the sync can spare; what there is none for is not asked.
 """
 
 import re
@@ -18,6 +18,7 @@ from plugins.amazon.client import (
     GET_FEEDS,
     GET_MESSAGES,
     GET_ORDER,
+    GET_SOLICITATIONS,
     LIST_TRANSACTIONS,
     SEARCH_ORDERS,
     Answer,
@@ -43,6 +44,7 @@ SHIPPING = "Direct-to-Consumer Shipping (Restricted)"
 TAX = "Tax Invoicing (Restricted)"
 FINANCE = "Finance and Accounting"
 COMMUNICATION = "Buyer Communication"
+SOLICITATION = "Buyer Solicitation"
 LOOKED_AT = "10"  # orders: one of them will have an address
 RECENT = timedelta(days=30)
 INVENTED = "000-0000000-0000000"  # the number of no order
@@ -58,6 +60,7 @@ LABELS: Mapping[str, LazyString] = {
     "cancellations": _l("Submitting cancellations and refunds"),
     "transactions": _l("Reading transactions"),
     "messages": _l("Messages to buyers"),
+    "reviews": _l("Review requests"),
     "shipments": _l("Confirming shipments"),
 }
 SIGNING_IN = ("application", "authorization", "region", "marketplaces")
@@ -131,7 +134,7 @@ class Checking:
         except AccessDenied as error:
             return [_check("orders", False, self._denied(account, error))]
         read = _check("orders", True, _l("Orders can be read."))
-        return [read, _addresses(found), _buyers(found), self._messages(account, found)]
+        return [read, _addresses(found), _buyers(found), self._messages(account, found), self._reviews(account, found)]
 
     def _personal(self, account: Account) -> dict[str, list[dict[str, Any]] | None]:
         """Open orders with each of the personal data sets; None for a set that Amazon denies. Raises AccessDenied if
@@ -228,13 +231,10 @@ class Checking:
         return _check("transactions", True, _l("Transactions can be read."))
 
     def _messages(self, account: Account, found: Mapping[str, list[dict[str, Any]] | None]) -> Check:
-        order = next((one for orders in found.values() for one in orders or ()), None)
-        if order is None:
+        if (asked := _about_an_order(found)) is None:
             return _check("messages", None, _no_order())
-        path = {"order": str(order.get("orderId"))}
-        params = {"marketplaceIds": str((order.get("salesChannel") or {}).get("marketplaceId"))}
         try:
-            self._spare(account, GET_MESSAGES, path=path, params=params, renew=False)
+            self._spare(account, GET_MESSAGES, **asked, renew=False)
         except AccessDenied:
             return _check(
                 "messages",
@@ -248,6 +248,34 @@ class Checking:
         except ChannelError as error:
             return _check("messages", None, str(error))
         return _check("messages", True, _l("Buyers can be written to."))
+
+    def _reviews(self, account: Account, found: Mapping[str, list[dict[str, Any]] | None]) -> Check:
+        if (asked := _about_an_order(found)) is None:
+            return _check("reviews", None, _no_order())
+        try:
+            self._spare(account, GET_SOLICITATIONS, **asked, renew=False)
+        except AccessDenied:
+            return _check(
+                "reviews",
+                False,
+                _l(
+                    "Amazon denies review requests: the application lacks the role “%(role)s”. Add it to your "
+                    "developer profile and to the application, then authorize the application again.",
+                    role=SOLICITATION,
+                ),
+            )
+        except ChannelError as error:
+            return _check("reviews", None, str(error))
+        return _check("reviews", True, _l("Reviews can be requested."))
+
+
+def _about_an_order(found: Mapping[str, list[dict[str, Any]] | None]) -> dict[str, dict[str, str]] | None:
+    """The path and the parameters of a call about one of the orders that were found; None if there is none."""
+    order = next((one for orders in found.values() for one in orders or ()), None)
+    if order is None:
+        return None
+    marketplace = str((order.get("salesChannel") or {}).get("marketplaceId"))
+    return {"path": {"order": str(order.get("orderId"))}, "params": {"marketplaceIds": marketplace}}
 
 
 def _check(name: str, ok: bool | None, sentence: LazyString | str) -> Check:

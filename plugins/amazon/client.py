@@ -88,6 +88,16 @@ GET_ATTRIBUTES = Operation("GetAttributes", "GET", "/messaging/v1/orders/{order}
 SEND_MESSAGE = Operation(  # all kinds in one bucket, while Amazon has one for each
     "sendMessage", "POST", "/messaging/v1/orders/{order}/messages/{message}", Plan(1, 5), bodiless=True
 )
+GET_SOLICITATIONS = Operation(
+    "getSolicitationActionsForOrder", "GET", "/solicitations/v1/orders/{order}", Plan(1, 5), tries=2
+)
+REQUEST_REVIEW = Operation(
+    "createProductReviewAndSellerFeedbackSolicitation",
+    "POST",
+    "/solicitations/v1/orders/{order}/solicitations/productReviewAndSellerFeedback",
+    Plan(1, 5),
+    bodiless=True,
+)
 
 
 @dataclass(frozen=True, slots=True)

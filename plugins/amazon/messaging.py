@@ -95,7 +95,7 @@ def asked(client: Client, store: StoreAccess, order_number: str, marketplace: st
     path, params = {"order": order_number}, {"marketplaceIds": marketplace}
     answer = client.request(Account.of(store), GET_MESSAGES, path=path, params=params, orders=[order_number])
     try:
-        actions = {_action(link) for link in answer.body["_links"]["actions"]}
+        actions = actions_in(answer.body)
     except (KeyError, TypeError, AttributeError):
         raise Unintelligible(problem="no actions") from None
     kinds = [kind.code for kind in MESSAGES if kind.code in actions]
@@ -108,9 +108,12 @@ def asked(client: Client, store: StoreAccess, order_number: str, marketplace: st
     return MessagesAnswer(kinds)
 
 
-def _action(link: Mapping[str, Any]) -> str:
-    """The action that a link leads to; the model lets links have no name."""
-    return str(link.get("name") or link["href"].partition("?")[0].rpartition("/")[2])
+def actions_in(answer: Mapping[str, Any]) -> set[str]:
+    """The actions that an answer's links lead to; the model lets links have no name. Raises KeyError, TypeError or
+    AttributeError for another answer.
+    """
+    links = answer["_links"]["actions"]
+    return {str(link.get("name") or link["href"].partition("?")[0].rpartition("/")[2]) for link in links}
 
 
 def deliver(client: Client, store: StoreAccess, updates: Batch) -> dict[int, Outcome]:

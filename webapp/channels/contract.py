@@ -17,6 +17,7 @@ from webapp.channels.incoming import IncomingOrder, OrdersPage, OrdersWindow, Un
 from webapp.channels.messages import MailRoute, MessageKind, MessagesAnswer
 from webapp.channels.outgoing import Batch, CancelReason, Carrier, Outcome, Update, UpdateKind
 from webapp.channels.refunds import RefundPlan, RefundReason, RefundRequest
+from webapp.channels.review_requests import ReviewWindow
 from webapp.channels.transactions import TransactionsPage, TransactionsWindow
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.settings.declared import Setting
@@ -73,6 +74,7 @@ class Channel(ABC):
     has_transactions: bool = False  # whether `fetch_transactions` can be asked
     message_kinds: ClassVar[Sequence[MessageKind]] = ()  # all that it knows, for a store that has the kind of update
     mail: ClassVar[MailRoute | None] = None  # None: its buyers are never written to by e-mail
+    review_window: ClassVar[ReviewWindow | None] = None  # for a channel that has the kind of update `review_request`
     transactions_late: ClassVar[float] = 0.0  # seconds by which its accounts show a transaction at the latest
 
     @abstractmethod

@@ -18,6 +18,7 @@ from webapp.channels.outgoing import CancelReason, Carrier
 from webapp.channels.refunds import RefundReason
 from webapp.channels.registered import channels
 from webapp.channels.returns import ReturnReason
+from webapp.channels.review_requests import ReviewWindow
 from webapp.channels.services import access_without_secrets, channel_name
 from webapp.db import db
 from webapp.hooks.failures import WrongType
@@ -55,6 +56,12 @@ def mail_route(code: str) -> MailRoute | None:
     """How buyers of a channel may be written to by e-mail; None if they may not be, or its plugin is gone."""
     channel = channels().get(code)
     return channel.mail if channel else None
+
+
+def review_window(code: str) -> ReviewWindow | None:
+    """The days in which a channel takes review requests; None if it takes none."""
+    channel = channels().get(code)
+    return channel.review_window if channel else None
 
 
 def refund_reasons(code: str, marketplace: str) -> Sequence[RefundReason]:

@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from plugins.amazon.channel import AmazonChannel
 from plugins.amazon.plugin import practice_settings
 from plugins.amazon.practice import MARKETPLACES, PracticeClient, PracticeServer
 from plugins.amazon.shared import Shared
-from webapp.api import StoreAccess, Update, UploadedDocument
+from webapp.api import StoreAccess, Update, UploadedDocument, iso, now
 
 _names = itertools.count(1)
 
@@ -87,7 +88,7 @@ def amazon(amazon_server: PracticeServer) -> Iterator[PracticeClient]:
     amazon_server.client.settings(feed_queue=30, feed_processing=60, document_twice="taken", foreign_feeds="listed")
     amazon_server.client.settings(canceled_units_in="ordered", gzip_reports=False)
     amazon_server.client.settings(lacks_tracking=False, lacks_shipping=False, lacks_tax=False, lacks_finance=False)
-    amazon_server.client.settings(lacks_communication=False)
+    amazon_server.client.settings(lacks_communication=False, lacks_solicitation=False)
     amazon_server.client.settings(transactions_late=0, refund_after=0, deferred=0, included_tax="split")
     for region in ("na", "eu", "fe"):
         amazon_server.client.restore(region)
@@ -181,6 +182,18 @@ def message() -> Callable[..., Update]:
         number, order, marketplace = next(_names), placed["order_id"], placed["marketplace_id"]
         payload = {"version": 1, "message": kind}
         return Update(number, "message", order, marketplace, str(number), payload, private={"text": text})
+
+    return make
+
+
+@pytest.fixture
+def review() -> Callable[..., Update]:
+    """The request of a review of an order, as the practice Amazon has it; Amazon takes requests for so many days."""
+
+    def make(placed: dict[str, Any], *, days: float = 25) -> Update:
+        number, order, marketplace = next(_names), placed["order_id"], placed["marketplace_id"]
+        payload = {"version": 1, "until": iso(now() + timedelta(days=days))}
+        return Update(number, "review_request", order, marketplace, "review", payload)
 
     return make
 

@@ -13,9 +13,10 @@ from webapp.api import Check, OrdersWindow, StoreAccess, now
 TRACKING, SHIPPING = "“Inventory and Order Tracking”", "“Direct-to-Consumer Shipping (Restricted)”"
 TAX, FINANCE = "“Tax Invoicing (Restricted)”", "“Finance and Accounting”"
 COMMUNICATION = "“Buyer Communication”"
+SOLICITATION = "“Buyer Solicitation”"
 READING = (
     "searchOrders", "getOrder", "getFeeds", "getMarketplaceParticipations", "listTransactions",
-    "getMessagingActionsForOrder", "token",
+    "getMessagingActionsForOrder", "getSolicitationActionsForOrder", "token",
 )  # fmt: skip
 
 
@@ -48,6 +49,7 @@ GOOD = {
     "cancellations": True,
     "transactions": True,
     "messages": True,
+    "reviews": True,
     "shipments": None,
 }
 
@@ -63,6 +65,7 @@ def test_a_good_store_needs_one_search_and_changes_nothing(
         "getFeeds",
         "getMarketplaceParticipations",
         "getMessagingActionsForOrder",
+        "getSolicitationActionsForOrder",
         "listTransactions",
         "searchOrders",
         "token",
@@ -83,6 +86,7 @@ def test_connecting_by_itself_makes_no_further_calls(
         ("lacks_tax", ["buyers"], TAX),
         ("lacks_finance", ["transactions"], FINANCE),
         ("lacks_communication", ["messages"], COMMUNICATION),
+        ("lacks_solicitation", ["reviews"], SOLICITATION),
         ("lacks_tracking", ["orders", "cancellations"], TRACKING),
     ],
 )
