@@ -1,6 +1,7 @@
 """A mail as it is kept until it leaves, and as it leaves."""
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +13,8 @@ from email.utils import format_datetime
 from webapp.i18n import gettext as _
 from webapp.mail.server import Sender, ascii_address
 from webapp.vault.key_file import open_secret, seal_secret
+
+_OWN_ID = re.compile(r"<waybill-(\d{1,18})-\d{14}@[^<>\s]+>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,12 @@ def compose(letter: Letter, desk: Sender, number: int, at: datetime) -> EmailMes
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
+
+
+def number_of(message_id: str) -> int | None:
+    """The number in the queue of the mail of ours with this Message-ID; None if it is not one of ours."""
+    found = _OWN_ID.fullmatch(message_id)
+    return int(found[1]) if found else None
 
 
 def trial_letter(to: str) -> Letter:
