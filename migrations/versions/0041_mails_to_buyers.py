@@ -1,7 +1,7 @@
 """Mails that are made of something when they leave, and messages that go as mail
 
 Revision ID: 0041
-Revises: 0039
+Revises: 0040
 Create Date: 2026-11-30 19:40:00.000000
 """
 
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0041"
-down_revision = "0039"
+down_revision = "0040"
 branch_labels = None
 depends_on = None
 

@@ -1,10 +1,10 @@
-"""The queue of outgoing mail."""
+"""The queue of outgoing mail, and the mailboxes whose mail is read."""
 
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Index, text
+from sqlalchemy import BigInteger, CheckConstraint, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from webapp.db import Model
@@ -70,3 +70,29 @@ class Mail(Model):
     claim: Mapped[str | None]  # of the worker that sends it
     sent_at: Mapped[datetime | None]
     problem: Mapped[dict[str, Any] | None]  # why the last try failed: a stored DeskError
+
+
+class Mailbox(Model):
+    """A folder of mails on an IMAP server, which the desk reads and never changes. Mails have rising numbers (UIDs) as
+    long as the folder's `uid_validity` stays the same.
+    """
+
+    __tablename__ = "mailboxes"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    host: Mapped[str]
+    port: Mapped[int]
+    security: Mapped[str]
+    user: Mapped[str]
+    password: Mapped[str]  # sealed
+    folder: Mapped[str]
+    added_at: Mapped[datetime]
+    uid_validity: Mapped[int | None] = mapped_column(BigInteger)  # None until it was read
+    last_uid: Mapped[int] = mapped_column(BigInteger, default=0)
+    next_at: Mapped[datetime]  # when it is read next, or when the worker that reads it counts as dead
+    claim: Mapped[str | None]  # of the worker that reads it
+    failures: Mapped[int] = mapped_column(default=0)  # in a row
+    problem: Mapped[dict[str, Any] | None]  # why it could not be read last time: a stored DeskError
+    read_at: Mapped[datetime | None]
+    loops: Mapped[int] = mapped_column(default=0)  # mails of the desk's own that came back, which are left out

@@ -174,7 +174,7 @@ class Conversation:
             for address in copies:
                 self._smtp.rcpt(address)
         except (OSError, smtplib.SMTPException) as error:
-            raise ServerUnreachable(host=self._host, problem=_reason(error)) from None
+            raise ServerUnreachable(host=self._host, problem=reason_of(error)) from None
         if not leaving():
             self._reset()
             return
@@ -189,7 +189,7 @@ class Conversation:
         if 200 <= code < 300:
             return
         self._reset()
-        raise (refuses or (MailRefused if code >= 500 else MailPutOff))(answer=f"{code} {_said(answer)}")
+        raise (refuses or (MailRefused if code >= 500 else MailPutOff))(answer=f"{code} {answer_of(answer)}")
 
     def _reset(self) -> None:
         with suppress(OSError, smtplib.SMTPException):
@@ -210,17 +210,17 @@ def conversation() -> Iterator[Conversation]:
     try:
         smtp = _open(host, int(given["port"]), str(given["security"]))
     except (OSError, smtplib.SMTPException) as error:
-        raise ServerUnreachable(host=host, problem=_reason(error)) from None
+        raise ServerUnreachable(host=host, problem=reason_of(error)) from None
     try:
         smtp.ehlo_or_helo_if_needed()
         if given["user"]:
             smtp.login(str(given["user"]), str(given["password"]))
     except smtplib.SMTPAuthenticationError as error:
         smtp.close()
-        raise SignInRefused(host=host, answer=f"{error.smtp_code} {_said(error.smtp_error)}") from None
+        raise SignInRefused(host=host, answer=f"{error.smtp_code} {answer_of(error.smtp_error)}") from None
     except (OSError, smtplib.SMTPException) as error:
         smtp.close()
-        raise ServerUnreachable(host=host, problem=_reason(error)) from None
+        raise ServerUnreachable(host=host, problem=reason_of(error)) from None
     try:
         yield Conversation(smtp, host, sender, returns)
     finally:
@@ -242,11 +242,12 @@ def _open(host: str, port: int, security: str) -> smtplib.SMTP:
     return smtp
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """Why a conversation failed, in the words of the error."""
     return str(getattr(error, "strerror", None) or error).strip()[:_LONGEST] or type(error).__name__
 
 
-def _said(answer: bytes | str) -> str:
-    """What the server said, without addresses: it is stored and shown."""
+def answer_of(answer: bytes | str) -> str:
+    """What a server said, without addresses: it is stored and shown."""
     text = answer.decode(errors="replace") if isinstance(answer, bytes) else answer
     return _ADDRESS.sub("…", " ".join(text.split()))[:_LONGEST]

@@ -1,6 +1,10 @@
-"""What messaging registers: messages as updates, words, attention, and the setting of a store."""
+"""What messaging registers: messages as updates, words, attention, the setting of a store, and its scheduled jobs."""
 
 from webapp.hooks import hookimpl
+from webapp.jobs.schedule import Schedule
+from webapp.mail.mailboxes import any_due
+from webapp.messaging import received_words
+from webapp.messaging.jobs import forget_received_mails, read_mailboxes
 from webapp.messaging.message_settings import BUYER_MAIL, MESSAGES
 from webapp.messaging.message_updates import MessageToBuyer
 from webapp.messaging.message_words import (
@@ -14,6 +18,7 @@ from webapp.messaging.message_words import (
     UNKNOWN_EVENT,
     WRITTEN,
 )
+from webapp.messaging.receiving import any_expired
 from webapp.orders.attention import AttentionKind
 from webapp.orders.events import EventWords
 from webapp.settings.declared import SettingsGroup
@@ -22,17 +27,25 @@ from webapp.updates.contract import OutwardKind
 
 @hookimpl
 def register_attention_kinds() -> list[AttentionKind]:
-    return [REFUSED, UNKNOWN]
+    return [REFUSED, UNKNOWN, received_words.BOUNCED]
 
 
 @hookimpl
 def register_event_words() -> list[EventWords]:
-    return [WRITTEN, UNDONE, SENT, REFUSED_EVENT, UNKNOWN_EVENT, SENT_AGAIN, ARRIVED]
+    return [WRITTEN, UNDONE, SENT, REFUSED_EVENT, UNKNOWN_EVENT, SENT_AGAIN, ARRIVED, *received_words.EVENTS]
 
 
 @hookimpl
 def register_outward_kinds() -> list[OutwardKind]:
     return [MessageToBuyer()]
+
+
+@hookimpl
+def register_schedules() -> list[Schedule]:
+    return [
+        Schedule(read_mailboxes, every=60, due=any_due),
+        Schedule(forget_received_mails, every=3600, due=any_expired),
+    ]
 
 
 @hookimpl

@@ -4,13 +4,17 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypedDict
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, text as sql
+from sqlalchemy import ForeignKey, Index, LargeBinary, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp.accounts.models import User
 from webapp.channels.models import Shop
 from webapp.db import Model
+from webapp.mail.models import Mailbox
 from webapp.orders.models import Order
+from webapp.vault.models import PeriodName
+
+OPEN_MAILS = "done_at IS NULL"  # the condition of an index: queries must repeat it literally
 
 
 class Said(TypedDict):
@@ -18,6 +22,26 @@ class Said(TypedDict):
 
     subject: str  # empty by routes that have none
     text: str
+
+
+class SaidFile(TypedDict):
+    """A file that came with a mail. Those that are kept are sealed files of the mail, in the same order."""
+
+    name: str
+    type: str
+    size: int
+    kept: bool
+
+
+class SaidByMail(Said):
+    """What a received mail says."""
+
+    quoted: str  # what it quotes, behind its own text
+    sender: str
+    sender_name: str
+    message_id: str
+    whole: bool  # False: the rest was not kept, since it is too long
+    files: list[SaidFile]
 
 
 class Direction(StrEnum):
@@ -34,7 +58,7 @@ class Route(StrEnum):
 
 def _unique_template(name: str, where: str, *columns: str) -> Index:
     unique = (*columns, "language", "situation", "name")
-    return Index(name, *unique, unique=True, sqlite_where=sql(where), postgresql_where=sql(where))
+    return Index(name, *unique, unique=True, sqlite_where=text(where), postgresql_where=text(where))
 
 
 class Message(Model):
@@ -76,6 +100,62 @@ class MessageDocument(Model):
     message_id: Mapped[int] = mapped_column(ForeignKey("messages.id", ondelete="CASCADE"), primary_key=True)
     kind: Mapped[str] = mapped_column(primary_key=True)  # see `webapp.messaging.documents`
     document_id: Mapped[int] = mapped_column(primary_key=True)
+
+
+class Matched(StrEnum):
+    """How it was found to which order a received mail belongs."""
+
+    REFERENCE = "reference"  # it answers a mail of the order
+    ADDRESS = "address"  # it is from the buyer's address
+    NUMBER = "number"  # it names the order
+    PERSON = "person"  # somebody put it there
+
+
+UNREADABLE = "unreadable"  # beside the sorts of mails: one that could not be read
+
+
+class ReceivedMail(Model):
+    """A mail that was read from a mailbox: the other half of a received message, or a mail of the inbox while
+    `message_id` is None. What it says is in its message, under the order's key; in the inbox, and where the order's
+    buyer was erased, it is here, under the week's key, and goes at `expires_at`.
+    """
+
+    __tablename__ = "received_mails"
+    __table_args__ = (
+        Index(
+            "ix_received_mails_open",
+            "received_at",
+            "id",
+            sqlite_where=text(OPEN_MAILS),
+            postgresql_where=text(OPEN_MAILS),
+        ),
+        Index("ix_received_mails_reference", "reference"),
+        Index("ix_received_mails_expires", "expires_at"),
+        {"sqlite_autoincrement": True},  # sealed files name a mail by its id: ids are never reused
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    mailbox_id: Mapped[int | None] = mapped_column(ForeignKey("mailboxes.id", ondelete="SET NULL"), index=True)
+    fingerprint: Mapped[str] = mapped_column(unique=True)  # the same for each copy of it
+    reference: Mapped[str]  # its Message-ID, hashed; empty if it has none
+    sort: Mapped[str]  # a `webapp.mail.reading.MailSort`, or UNREADABLE
+    received_at: Mapped[datetime]
+    message_id: Mapped[int | None] = mapped_column(ForeignKey("messages.id", ondelete="CASCADE"), unique=True)
+    matched: Mapped[str | None]
+    from_buyer: Mapped[bool] = mapped_column(default=False)  # it came from the address of the order's buyer
+    bounced_id: Mapped[int | None] = mapped_column(ForeignKey("messages.id", ondelete="SET NULL"), index=True)
+    problem: Mapped[dict[str, Any] | None]  # what a server said of a mail of ours, or why it could not be read
+    period: Mapped[str] = mapped_column(PeriodName, default="")
+    sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    expires_at: Mapped[datetime | None]
+    done_at: Mapped[datetime | None]
+    done_by: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    assigned_to: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+
+    message: Mapped[Message | None] = relationship(foreign_keys=[message_id])
+    mailbox: Mapped[Mailbox | None] = relationship()
+    assignee: Mapped[User | None] = relationship(foreign_keys=[assigned_to])
+    finisher: Mapped[User | None] = relationship(foreign_keys=[done_by])
 
 
 class MessagesAllowed(Model):

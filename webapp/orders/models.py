@@ -39,6 +39,7 @@ class NotPositive(DeskError):
 
 OPEN = "state IN ('pending', 'processing')"  # the condition of indexes: queries must use exactly this text
 ON_HOLD, ATTENTION, WANTS_CANCEL = "on_hold", "needs_attention", "buyer_wants_cancel"  # in conditions of indexes, too
+UNREAD = "unread > 0"
 SHOWN, ARCHIVED = "archived_at IS NULL", "archived_at IS NOT NULL"  # every order fulfills one of the two
 SORTED = {"placed": "placed_at", "ship_by": "ship_by", "updated": "updated_at", "total": "total_minor"}
 
@@ -74,6 +75,7 @@ class Order(Model):
         Index("ix_orders_channel_number", "channel_order_number"),
         _partial("ix_orders_on_hold", "placed_at", "id", where=ON_HOLD),
         _partial("ix_orders_attention", "placed_at", "id", where=ATTENTION),
+        _partial("ix_orders_unread", "placed_at", "id", where=UNREAD),
         _partial("ix_orders_buyer_wants_cancel", "placed_at", "id", where=WANTS_CANCEL),
         _partial("ix_orders_open_buyer_wants_cancel", "placed_at", "id", where=f"{OPEN} AND {WANTS_CANCEL}"),
         _partial("ix_orders_unnumbered", "store_id", "placed_at", "id", where="number IS NULL"),
@@ -128,6 +130,7 @@ class Order(Model):
     due_at: Mapped[datetime | None]
     tags: Mapped[list[Any]] = mapped_column(default=list)  # ids; `order_tags` is for finding orders by tag
     comments: Mapped[int] = mapped_column(default=0)
+    unread: Mapped[int] = mapped_column(default=0, server_default="0")  # answers of the buyer that are not done
     archived_at: Mapped[datetime | None]
 
     attention: Mapped[list[Any]]  # [{"kind", "values"}], those of the lines included

@@ -141,6 +141,7 @@ class NewOrders:
             "due_at": None,
             "tags": [],
             "comments": 0,
+            "unread": 0,
             **NEW_ORDER,
             "archived_at": None,
             **order_columns(order, lines, state, attention),

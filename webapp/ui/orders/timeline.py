@@ -70,6 +70,7 @@ _COLUMNS: dict[str, LazyString] = {
     "due_at": _l("Due"),
     "tags": _l("Tags"),
     "archived_at": _l("Archived"),
+    "unread": _l("Unread answers"),
     "currency": _l("Currency"),
     "total_minor": _l("Total"),
     "residual_minor": _l("Difference"),

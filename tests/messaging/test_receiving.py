@@ -1,0 +1,305 @@
+"""Reading mailboxes of a real server, and what becomes of the mails."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import pytest
+import time_machine
+from sqlalchemy import select
+
+from tests.imap_server import ImapServer, Postbox, imap_server
+from tests.ports import unused_port
+from webapp.audit.actor import Actor
+from webapp.clock import now
+from webapp.db import db, unit_of_work
+from webapp.errors import sentence_of
+from webapp.mail import mailboxes
+from webapp.mail.composing import Letter
+from webapp.mail.models import Mail, Mailbox
+from webapp.mail.queue import put as queue_mail
+from webapp.messaging import matching, receiving, services
+from webapp.messaging.jobs import forget_received_mails, read_mailboxes
+from webapp.messaging.models import Message, ReceivedMail
+from webapp.messaging.receiving import Taken
+from webapp.orders.models import Order, OrderEvent
+from webapp.vault import files, services as vault
+
+RELAY = "buyer-1@relay.example"
+BUYER = {"email": RELAY, "name": "Berta"}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ImapServer]:
+    with imap_server() as running:
+        yield running
+
+
+@pytest.fixture
+def box(server: ImapServer) -> Postbox:
+    return server.folder()
+
+
+def mail(text: str = "Where is it?", *, sender: str = RELAY, subject: str = "Hello", **headers: str) -> bytes:
+    given = {"Message_ID": f"<{abs(hash((text, sender, subject)))}@relay.example>", **headers}
+    head = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in given.items() if value)
+    return f"From: {sender}\r\nSubject: {subject}\r\n{head}\r\n{text}\r\n".encode()
+
+
+def read(mailbox: Mailbox | None = None) -> dict[Taken, int]:
+    found = receiving.read_next(mailbox.id if mailbox else None)
+    assert found is not None
+    assert found.problem is None
+    db.session.expire_all()
+    return {taken: count for taken, count in found.taken.items() if count}
+
+
+def received() -> list[ReceivedMail]:
+    return list(db.session.scalars(select(ReceivedMail).order_by(ReceivedMail.id)))
+
+
+def said(message: Message) -> dict[str, object]:
+    [opened] = vault.open_sealed([(message.order_id, services.SEALED, message.sealed)])
+    assert isinstance(opened, dict)
+    return opened
+
+
+def the_message() -> Message:
+    return db.session.scalars(select(Message).order_by(Message.id.desc())).first() or pytest.fail("no message")
+
+
+@pytest.fixture
+def order(make_order: Callable[..., Order]) -> Order:
+    return make_order(buyer=BUYER)
+
+
+def test_an_answer_from_the_buyers_address_comes_to_the_newest_order_once(
+    order: Order, make_order: Callable[..., Order], box: Postbox, operator: Actor
+) -> None:
+    newest = make_order(buyer=BUYER, created_at=now())
+    mailbox = box.connect(operator)
+    box.put(mail())
+    assert read(mailbox) == {Taken.ORDER: 1}
+    assert read(mailbox) == {}
+    message = the_message()
+    assert (message.order_id, message.direction, message.route, message.kind) == (newest.id, "in", "mail", "answer")
+    assert b"Where" not in message.sealed
+    assert (said(message)["text"], said(message)["sender"]) == ("Where is it?", RELAY)
+    [row] = received()
+    assert (row.matched, row.from_buyer, row.sealed, row.done_at) == ("address", True, None, None)
+    assert newest.unread == 1
+    assert "message_received" in db.session.scalars(select(OrderEvent.code)).all()
+    box.put(mail(f"About {order.channel_order_number}."))
+    assert read(mailbox) == {Taken.ORDER: 1}
+    assert the_message().order_id == order.id
+    assert box.flags() == [(), ()]  # nothing is marked as seen
+
+
+def test_a_number_alone_is_not_from_the_buyers_address(order: Order, box: Postbox, operator: Actor) -> None:
+    mailbox = box.connect(operator)
+    box.put(
+        mail(sender="x@example.com", subject=f"Order {order.number}"),
+        mail(f"See {order.channel_order_number}", sender="y@example.com"),
+        mail(f"See {order.number}", sender="z@example.com"),
+    )
+    assert read(mailbox) == {Taken.ORDER: 2, Taken.INBOX: 1}
+    assert [(row.matched, row.from_buyer) for row in received()] == [
+        ("number", False),
+        ("number", False),
+        (None, False),
+    ]
+
+
+def test_an_answer_to_a_received_mail_or_to_one_of_ours_comes_to_its_order(
+    order: Order, box: Postbox, operator: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mailbox = box.connect(operator)
+    box.put(mail(Message_ID="<first@relay.example>"), mail("More", sender="o@x.de", References="<first@relay.example>"))
+    assert read(mailbox) == {Taken.ORDER: 2}
+    assert [(row.matched, row.from_buyer) for row in received()] == [("address", True), ("reference", False)]
+    carried, ours = _ours(order, monkeypatch)
+    box.put(mail("Third", sender="o@x.de", In_Reply_To=ours))
+    box.put(mail("Invented", sender="o@x.de", In_Reply_To=ours.replace("-2", "-1", 1)))
+    assert read(mailbox) == {Taken.ORDER: 1, Taken.INBOX: 1}
+    assert carried.order_id == order.id
+
+
+def _ours(order: Order, monkeypatch: pytest.MonkeyPatch) -> tuple[Message, str]:
+    """A message of ours that a mail carries, and its Message-ID."""
+    carried = the_message()
+    with unit_of_work():
+        row = queue_mail("test", Letter(RELAY, "Hello", "Text"))
+    monkeypatch.setattr(matching, "message_of_mail", lambda one: carried if one.id == row.id else None)
+    return carried, f"<waybill-{row.id}-{db.session.get_one(Mail, row.id).created_at:%Y%m%d%H%M%S}@example.com>"
+
+
+def test_a_mail_that_came_back_marks_its_order(
+    order: Order, box: Postbox, operator: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mailbox = box.connect(operator)
+    box.put(mail())
+    read(mailbox)
+    carried, ours = _ours(order, monkeypatch)
+    box.put(
+        mail(
+            f"550 5.1.1 {RELAY}: unknown\n\nMessage-ID: {ours}",
+            sender="mailer-daemon@relay.example",
+            subject="Undelivered Mail Returned to Sender",
+        )
+    )
+    assert read(mailbox) == {Taken.ORDER: 1}
+    bounce = received()[-1]
+    assert (bounce.sort, bounce.bounced_id) == ("bounce", carried.id)
+    assert order.unread == 1
+    [trouble] = [one for one in order.attention if one["kind"] == "message_bounced"]
+    assert trouble["of"] == carried.id
+    assert RELAY not in str(trouble)
+    assert "550 5.1.1" in (sentence_of(bounce.problem) or "")
+
+
+def test_automatic_answers_are_not_unread_and_loops_are_left_out(order: Order, box: Postbox, operator: Actor) -> None:
+    mailbox = box.connect(operator)
+    box.put(
+        mail("I am away.", Auto_Submitted="auto-replied"),
+        mail(Message_ID="<waybill-1-20261130080000@example.com>"),
+    )
+    assert read(mailbox) == {Taken.ORDER: 1, Taken.LOOP: 1}
+    assert order.unread == 0
+    assert db.session.get_one(Mailbox, mailbox.id).loops == 1
+
+
+def test_a_folder_whose_numbers_begin_again_and_a_second_mailbox_double_nothing(
+    order: Order, box: Postbox, server: ImapServer, operator: Actor
+) -> None:
+    mailbox = box.connect(operator)
+    box.put(mail(), mail("No id", Message_ID=""))
+    assert read(mailbox) == {Taken.ORDER: 2}
+    box.begin_again()
+    box.put(mail(), mail("No id", Message_ID=""), mail("New"))
+    assert read(mailbox) == {Taken.KNOWN: 2, Taken.ORDER: 1}
+    second = server.folder()
+    second.put(mail())
+    assert read(second.connect(operator)) == {Taken.KNOWN: 1}
+    assert order.unread == 3
+
+
+def test_one_mail_that_can_not_be_read_holds_up_no_other(
+    order: Order, box: Postbox, operator: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mailbox = box.connect(operator)
+    box.put(mail("Poison"), mail("Fine"))
+    real = receiving.read_mail
+
+    def reads(raw: bytes, *, headers_only: bool = False) -> object:
+        assert b"Poison" not in raw
+        return real(raw, headers_only=headers_only)
+
+    monkeypatch.setattr(receiving, "read_mail", reads)
+    assert read(mailbox) == {Taken.UNREADABLE: 1, Taken.ORDER: 1}
+    row = received()[0]
+    assert row.sort == "unreadable"
+    assert "Poison" in vault.open_apart(services.SEALED, row.period, row.sealed or b"")["text"]
+
+
+def test_mails_are_read_in_chunks_and_older_ones_are_left(
+    order: Order, box: Postbox, operator: Actor, work: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiving, "CHUNK", 2)
+    mailbox = box.connect(operator)
+    box.put(mail("Old"), at=now() - timedelta(days=31))
+    box.put(*(mail(f"Number {number}") for number in range(5)), at=now() - timedelta(days=29))
+    found = receiving.read_next(mailbox.id, most=2)
+    assert found is not None
+    assert found.more
+    read_mailboxes()
+    work()
+    assert len(received()) == 5
+    assert not mailboxes.any_due()
+    with time_machine.travel(now() + timedelta(minutes=2)):
+        box.put(mail("Later"))
+        read_mailboxes()
+        assert len(received()) == 6
+
+
+def test_what_is_too_large_is_named_and_files_are_sealed(
+    order: Order, box: Postbox, operator: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = (
+        "--f\r\nContent-Type: text/plain\r\n\r\nSee\r\n--f\r\nContent-Type: image/png; name=cup.png\r\n\r\nPNG\r\n--f--"
+    )
+    with_file = mail(body, Content_Type="multipart/mixed; boundary=f")
+    mailbox = box.connect(operator)
+    box.put(with_file)
+    assert read(mailbox) == {Taken.ORDER: 1}
+    assert said(the_message())["files"] == [{"name": "cup.png", "type": "image/png", "size": 3, "kept": True}]
+    [row] = received()
+    [file] = files.files_of(receiving.FILES, row.id)
+    assert files.read(file).readall() == b"PNG"
+    assert file.expires_at > now() + timedelta(days=300)
+    assert list(db.session.scalars(files.orders_of(file))) == [order.id]
+    monkeypatch.setattr("webapp.mail.imap.LARGEST_MAIL", 100)
+    box.put(mail("x" * 200))
+    assert read(mailbox) == {Taken.ORDER: 1}
+    assert (said(the_message())["text"], said(the_message())["whole"]) == ("", False)
+    with unit_of_work():
+        vault.erase([order.id])
+    assert files.files_of(receiving.FILES, row.id) == []
+
+
+def test_mail_to_an_erased_buyer_and_of_the_inbox_goes_after_thirty_days(
+    order: Order, box: Postbox, operator: Actor
+) -> None:
+    with unit_of_work():
+        vault.erase([order.id])
+    mailbox = box.connect(operator)
+    box.put(mail(subject=order.channel_order_number), mail("Nowhere"))
+    assert read(mailbox) == {Taken.ORDER: 1, Taken.INBOX: 1}
+    for row in received():
+        assert vault.open_apart(services.SEALED, row.period, row.sealed or b"")["sender"] == RELAY
+    assert the_message().sealed == b""
+    with time_machine.travel(now() + timedelta(days=31)):
+        forget_received_mails()
+    db.session.expire_all()
+    [row] = received()
+    assert (row.message_id, row.sealed, row.period) == (the_message().id, None, "")
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"password": "wrong"}, "mail_sign_in_refused"),
+        ({"folder": "Elsewhere"}, "mail_folder_unknown"),
+        ({"port": 1}, "mail_server_unreachable"),
+        ({"security": "tls"}, "mail_server_unreachable"),
+        ({"security": "starttls"}, "mail_server_odd"),
+    ],
+)
+def test_a_mailbox_that_can_not_be_read_says_why_and_is_tried_later_and_later(
+    box: Postbox, operator: Actor, change: dict[str, object], code: str, app: object
+) -> None:
+    change = {"port": unused_port()} if change.get("port") == 1 else change
+    mailbox = box.connect(operator, **change)
+    waits = []
+    for _ in range(5):
+        found = receiving.read_next(mailbox.id)
+        assert found is not None
+        assert found.problem is not None
+        assert found.problem.code == code
+        db.session.expire_all()
+        waits.append(round((mailbox.next_at - now()).total_seconds() / 60))
+    assert waits == [1, 5, 15, 60, 60]
+    assert (mailbox.problem or {})["code"] == code
+    with unit_of_work():
+        mailboxes.change(mailbox, box.values(), actor=operator)
+    read(mailbox)
+    assert (mailbox.problem, mailbox.failures) == (None, 0)
+
+
+def test_a_stored_password_goes_to_no_other_server(box: Postbox, operator: Actor, app: object) -> None:
+    mailbox = box.connect(operator)
+    assert "right" not in mailbox.password
+    assert mailboxes.account_of(mailbox).password == "right"
+    with pytest.raises(Exception, match="needed"), unit_of_work():
+        mailboxes.change(mailbox, box.values() | {"host": "evil.example", "password": ""}, actor=operator)
+    with unit_of_work():
+        mailboxes.change(mailbox, box.values() | {"name": "Other", "password": ""}, actor=operator)
+    assert mailboxes.account_of(mailbox).password == "right"
