@@ -99,6 +99,12 @@ def remove(row: Mailbox, *, actor: Actor) -> None:
     db.session.delete(row)
 
 
+def read_soon(row: Mailbox, *, actor: Actor) -> None:
+    """Have a mailbox read now, whatever became of it before."""
+    _may(actor)
+    row.next_at = now()
+
+
 def account_of(row: Mailbox) -> ImapAccount:
     """Where a mailbox is read; raises `KeyProblem`."""
     return ImapAccount(row.host, row.port, row.security, row.user, open_secret(row.password), row.folder)

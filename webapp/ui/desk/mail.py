@@ -1,4 +1,4 @@
-"""Outgoing mail under Settings: the server, a test, and what became of the latest mails."""
+"""Mail under Settings: the server, a test, the mailboxes that are read, and what became of the latest mails."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response
 from webapp.db import unit_of_work
 from webapp.errors import DeskError, sentence_of
 from webapp.i18n import gettext as _
-from webapp.mail import queue
+from webapp.mail import mailboxes, queue
 from webapp.mail.composing import trial_letter
 from webapp.mail.jobs import send_mail
 from webapp.mail.models import STATE_LABELS, STATE_TONES, UNSENT_STATES, MailState
@@ -76,6 +76,14 @@ def _page(typed: SettingsForm | None = None) -> str:
     mails = queue.latest(SHOWN)
     context: dict[str, Any] = {
         "group": group_form_of(MAIL, url_for(".change"), typed=typed),
+        "mailboxes": [
+            {
+                "row": row,
+                "problem": sentence_of(row.problem) or "",
+                "reading": row.claim is not None or (row.read_at is None and not row.problem),
+            }
+            for row in mailboxes.every()
+        ],
         "mails": [
             {
                 "row": row,

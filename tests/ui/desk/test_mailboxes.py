@@ -1,0 +1,43 @@
+"""Mailboxes under Settings › Mail."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+
+from tests.imap_server import ImapServer, imap_server
+from tests.ui.conftest import Browser
+from webapp.db import db
+from webapp.mail import mailboxes
+from webapp.messaging.jobs import read_mailboxes
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ImapServer]:
+    with imap_server() as running:
+        yield running
+
+
+def test_a_mailbox_is_connected_tested_changed_and_removed(browser: Browser, server: ImapServer, app: Flask) -> None:
+    box = server.folder()
+    assert "No mailbox yet" in browser.get("/settings/mail/").text
+    wrong = browser.post("/settings/mail/mailboxes/add", box.values() | {"port": "0x"})
+    assert (wrong.status_code, "is no port" in wrong.text) == (422, True)
+    assert browser.post("/settings/mail/mailboxes/add", box.values() | {"password": "wrong"}).status_code == 302
+    assert "Being read" in browser.get("/settings/mail/").text
+    read_mailboxes()
+    page = browser.get("/settings/mail/").text
+    assert "refuses the user name or the password" in page
+    [address] = re.findall(r'href="(/settings/mail/mailboxes/\d+)"', page)
+    assert "right" not in browser.get(address).text
+    assert "refuses the user name" in browser.get(address).text
+    browser.post(address, box.values())
+    read_mailboxes()
+    assert "Works" in browser.get("/settings/mail/").text
+    assert browser.post(address, box.values() | {"password": "", "host": "other.example"}).status_code == 422
+    browser.post(f"{address}/test")
+    db.session.expire_all()
+    assert mailboxes.any_due()
+    browser.post(f"{address}/remove")
+    assert "No mailbox yet" in browser.get("/settings/mail/").text
