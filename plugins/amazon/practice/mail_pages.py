@@ -150,7 +150,7 @@ def answers() -> BaseResponse:
         flash(
             gettext("Buyers answer after %(seconds)s s.", seconds=f"{seconds:g}")
             if seconds
-            else gettext("Buyers don’t answer by themselves.")
+            else gettext("Buyers don't answer by themselves.")
         )
     return redirect(url_for(".mails"), 303)
 
