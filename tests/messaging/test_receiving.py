@@ -17,7 +17,7 @@ from webapp.mail import mailboxes
 from webapp.mail.composing import Letter
 from webapp.mail.models import Mail, Mailbox
 from webapp.mail.queue import put as queue_mail
-from webapp.messaging import matching, receiving, services
+from webapp.messaging import matching, receiving, sealing
 from webapp.messaging.jobs import forget_received_mails, read_mailboxes
 from webapp.messaging.models import Message, ReceivedMail
 from webapp.messaging.receiving import Taken
@@ -58,7 +58,7 @@ def received() -> list[ReceivedMail]:
 
 
 def said(message: Message) -> dict[str, object]:
-    [opened] = vault.open_sealed([(message.order_id, services.SEALED, message.sealed)])
+    [opened] = vault.open_sealed([(message.order_id, sealing.SEALED, message.sealed)])
     assert isinstance(opened, dict)
     return opened
 
@@ -197,7 +197,7 @@ def test_one_mail_that_can_not_be_read_holds_up_no_other(
     assert read(mailbox) == {Taken.UNREADABLE: 1, Taken.ORDER: 1}
     row = received()[0]
     assert row.sort == "unreadable"
-    assert "Poison" in vault.open_apart(services.SEALED, row.period, row.sealed or b"")["text"]
+    assert "Poison" in vault.open_apart(sealing.SEALED, row.period, row.sealed or b"")["text"]
 
 
 def test_mails_are_read_in_chunks_and_older_ones_are_left(
@@ -254,7 +254,7 @@ def test_mail_to_an_erased_buyer_and_of_the_inbox_goes_after_thirty_days(
     box.put(mail(subject=order.channel_order_number), mail("Nowhere"))
     assert read(mailbox) == {Taken.ORDER: 1, Taken.INBOX: 1}
     for row in received():
-        assert vault.open_apart(services.SEALED, row.period, row.sealed or b"")["sender"] == RELAY
+        assert vault.open_apart(sealing.SEALED, row.period, row.sealed or b"")["sender"] == RELAY
     assert the_message().sealed == b""
     with time_machine.travel(now() + timedelta(days=31)):
         forget_received_mails()
