@@ -6,11 +6,10 @@ from collections.abc import Callable
 import pytest
 
 from webapp.audit.actor import Actor
-from webapp.channels.legal_face import FACE, LANGUAGE
 from webapp.channels.messages import MessagesAnswer
 from webapp.channels.models import Shop, Store
 from webapp.channels.shops import create_shop
-from webapp.db import db, unit_of_work
+from webapp.db import unit_of_work
 from webapp.errors import Forbidden, Invalid
 from webapp.messaging import services, templates
 from webapp.messaging.composing import composed_message, fill_from_template, templates_offered
@@ -19,7 +18,6 @@ from webapp.messaging.situations import CUSTOM, SITUATIONS, TEXTS
 from webapp.messaging.text_rules import address_in, link_in, phone_in, site_in
 from webapp.messaging.variables import VARIABLES, variables_in
 from webapp.orders.models import Order
-from webapp.settings.services import store_all
 from webapp.sync.allowed_messages import ask_allowed
 from webapp.testing import FakeChannel, incoming_line, incoming_order
 
@@ -74,18 +72,17 @@ def test_the_buyers_language_comes_first(order: Order, operator: Actor, channel:
     def languages() -> list[str]:
         return list(dict.fromkeys(one.language for one in templates.templates_for(order)))
 
-    assert (templates.buyer_locale(order), languages()[0]) == ("de", "en")  # the marketplace's, the shop's
+    assert (templates.buyer_locale(order), languages()[0]) == ("de", "en")  # the marketplace's
     with unit_of_work():
         services.note_allowed(order.id, MessagesAnswer(["problem"], "fr_BE"))
     assert (templates.buyer_locale(order), languages()) == ("fr_BE", ["fr", "en"])
     assert str(templates_offered(order).help) == "The buyer's language, as Fake channel says: French."
     with unit_of_work():
         services.note_allowed(order.id, MessagesAnswer(["problem"], "de_DE"))
-        store_all(FACE, {LANGUAGE.name: "fr"}, db.session.get_one(Shop, order.shop_id))
-    assert languages() == ["fr", "en"]  # the shop's, since nothing is in German
+    assert languages() == ["en", "fr"]  # nothing is in German
     assert str(templates_offered(order).help) == "There is no template in the buyer's language: German."
     add(operator, language="de", text="Verspätet.")
-    assert languages() == ["de", "fr", "en"]
+    assert languages() == ["de", "en", "fr"]
 
 
 def test_variables_are_filled_by_the_templates_language(

@@ -12,7 +12,7 @@ from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.orders import drafts, jobs
 from webapp.orders.models import Order, OrderDraft
-from webapp.orders.queries import locked
+from webapp.orders.queries import find_order, locked
 from webapp.orders.services import act, find_action, read_input
 from webapp.sync.allowed_messages import ask_allowed
 from webapp.testing import FakeChannel
@@ -28,7 +28,8 @@ def save(order: Order, actor: Actor, *, key: str = "", text: str = TYPED["text"]
 
 
 def text_of(order: Order, actor: Actor) -> str | None:
-    draft = drafts.draft_of(order, "message", actor)
+    with unit_of_work():
+        draft = drafts.draft_of(find_order(order.number or "", actor, drafts.with_draft("message", actor)))
     return draft.typed["text"] if draft else None
 
 

@@ -7,9 +7,9 @@ whose answer was lost is never sent again by itself.
 
 from collections.abc import Mapping, Sequence, Set
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import exists, literal, select
+from sqlalchemy import exists, literal, or_, select
 
 from webapp.audit.actor import Actor
 from webapp.channels.described import message_kinds
@@ -24,7 +24,7 @@ from webapp.mail.models import Mail, MailState
 from webapp.messaging.mail_route import mail_refusal, write_mail
 from webapp.messaging.message_settings import MESSAGE_HOLD
 from webapp.messaging.message_words import ARRIVED, REFUSED, SENT_AGAIN, UNDONE, UNKNOWN, WRITTEN
-from webapp.messaging.models import Message, MessagesAllowed, Said
+from webapp.messaging.models import Message, MessagesAllowed, MessageTemplate, Said
 from webapp.messaging.sealing import BuyerIsErased, sealed
 from webapp.messaging.text_rules import checked_words
 from webapp.orders.events import record
@@ -139,24 +139,39 @@ def unsaid(order: Order) -> Refusal | None:
 
 def is_erased(order: Order) -> bool:
     """Whether the buyer's data were erased."""
-    return _facts(order)[1]
+    return _facts(order).erased
 
 
 def allowed(order: Order) -> MessagesAllowed | None:
     """The channel's latest answer; None if it was never asked."""
-    return _facts(order)[0]
+    return _facts(order).answer
 
 
-def _facts(order: Order) -> tuple[MessagesAllowed | None, bool]:
-    """The channel's latest answer and whether the buyer's data were erased, by one statement."""
-    this = select(literal(order.id).label("id")).subquery()
-    query = select(MessagesAllowed, exists().where(VaultErasure.order_id == this.c.id)).select_from(this)
-    query = query.outerjoin(MessagesAllowed, MessagesAllowed.order_id == this.c.id)
-    query = query.execution_options(populate_existing=True)
+def own_templates_for(order: Order) -> Sequence[MessageTemplate]:
+    """The merchant's own templates for the order's shop, and those for every shop."""
+    return _facts(order).templates
 
-    def read() -> tuple[MessagesAllowed | None, bool]:
-        answer, is_gone = db.session.execute(query).one()
-        return answer, bool(is_gone)
+
+class _Facts(NamedTuple):
+    answer: MessagesAllowed | None
+    erased: bool
+    templates: Sequence[MessageTemplate]
+
+
+def _facts(order: Order) -> _Facts:
+    """The channel's latest answer, whether the buyer's data were erased, and the templates of the order's shop, by one
+    statement, since the page of an order has few.
+    """
+    this = select(literal(order.id).label("id"), literal(order.shop_id).label("shop")).subquery()
+    query = select(MessagesAllowed, exists().where(VaultErasure.order_id == this.c.id), MessageTemplate)
+    query = query.select_from(this).outerjoin(MessagesAllowed, MessagesAllowed.order_id == this.c.id)
+    of_shop = or_(MessageTemplate.shop_id.is_(None), MessageTemplate.shop_id == this.c.shop)
+    query = query.outerjoin(MessageTemplate, of_shop).execution_options(populate_existing=True)
+
+    def read() -> _Facts:
+        rows: Sequence[Any] = db.session.execute(query).all()
+        answer, is_gone, _first = rows[0]
+        return _Facts(answer, bool(is_gone), [template for _answer, _gone, template in rows if template is not None])
 
     return once_a_transaction(f"messages allowed {order.id}", read)
 

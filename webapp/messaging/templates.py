@@ -20,9 +20,9 @@ from webapp.channels.models import Shop
 from webapp.clock import now
 from webapp.db import db
 from webapp.errors import Invalid, NotFound, Refusal
-from webapp.i18n import LazyString, get_locale, lazy_gettext as _l
+from webapp.i18n import LANGUAGES, LazyString, get_locale, lazy_gettext as _l
 from webapp.messaging.models import MessageTemplate
-from webapp.messaging.services import allowed, kinds_allowed
+from webapp.messaging.services import allowed, kinds_allowed, own_templates_for
 from webapp.messaging.situations import CUSTOM, SITUATIONS, TEXTS
 from webapp.messaging.variables import VARIABLES, filled, variables_in
 from webapp.orders.models import Order
@@ -80,20 +80,18 @@ def buyer_locale(order: Order) -> str:
     answer = allowed(order)
     marketplace = marketplace_of(order.store.channel, order.marketplace)
     said = ((answer.language if answer else ""), marketplace.language if marketplace else "")
-    return next((code for code in said if _is_locale(code)), LANGUAGE.of(order.shop))
+    return next((code for code in said if _is_locale(code)), "") or LANGUAGE.of(order.shop)
 
 
 def templates_for(order: Order) -> list[Template]:
-    """The templates that fit the order's shop: those in the buyer's language first, then those in the shop's."""
-    firsts = [_language(buyer_locale(order)), LANGUAGE.of(order.shop)]
-    own = or_(MessageTemplate.shop_id.is_(None), MessageTemplate.shop_id == order.shop_id)
-    rows = db.session.scalars(select(MessageTemplate).where(own)).all()
+    """The templates that fit the order's shop: those in the buyer's language first, then those in the desk's."""
+    firsts = [_language(buyer_locale(order)), *LANGUAGES]
 
     def place(one: Template) -> tuple[int, str, int, str]:
         at = firsts.index(one.language) if one.language in firsts else len(firsts)
         return at, one.language, list(SITUATIONS).index(one.situation), one.name.casefold()
 
-    return sorted(_fitting(rows), key=place)
+    return sorted(_fitting(own_templates_for(order)), key=place)
 
 
 def _fitting(rows: Iterable[MessageTemplate]) -> list[Template]:

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy import ColumnElement, delete
+from sqlalchemy.orm import joinedload
+from sqlalchemy.sql.base import ExecutableOption
 
 from webapp.audit.actor import Actor, ActorKind
 from webapp.clock import now
@@ -49,14 +51,21 @@ def _was_sent(key: str, actor: Actor) -> bool:
     return bool(key) and any_row(Submission, *mine, Submission.key == key)
 
 
-def draft_of(order: Order, action: str, actor: Actor) -> Draft | None:
-    """The person's own draft; None if there is none, or it was erased."""
-    if actor.kind is not ActorKind.PERSON:
-        return None
-    query = select(OrderDraft.sealed, OrderDraft.saved_at).where(*_of([order.id], action, actor))
-    row = db.session.execute(query).one_or_none()
-    [typed] = vault.open_sealed([(order.id, SEALED, row.sealed)]) if row else [None]
-    return Draft(typed, row.saved_at) if row and isinstance(typed, dict) else None
+def with_draft(action: str, actor: Actor) -> ExecutableOption:
+    """Reads the person's own draft of an act together with an order: its page has few statements."""
+    mine = OrderDraft.action == action, OrderDraft.user_id == (actor.id if actor.kind is ActorKind.PERSON else None)
+    return joinedload(Order.drafts.and_(*mine))
+
+
+def draft_of(order: Order, keys: vault.DataKeys | None = None) -> Draft | None:
+    """The draft of an order that was read by `with_draft`; None if there is none, or it was erased. `keys` that the
+    caller already has save a statement.
+    """
+    for row in order.drafts:
+        [typed] = vault.open_sealed([(order.id, SEALED, row.sealed)], keys)
+        if isinstance(typed, dict):
+            return Draft(typed, row.saved_at)
+    return None
 
 
 def discard_drafts(order_ids: Sequence[int], action: str, actor: Actor) -> None:

@@ -148,6 +148,7 @@ class Order(Model):
         primaryjoin="and_(OrderAmount.order_id == Order.id, OrderAmount.line_id.is_(None))", viewonly=True
     )
     assignee: Mapped[User | None] = relationship(viewonly=True)
+    drafts: Mapped[list["OrderDraft"]] = relationship(viewonly=True, lazy="raise")  # loaded by `webapp.orders.drafts`
     running_hold: Mapped["OrderHold | None"] = relationship(
         primaryjoin="and_(OrderHold.order_id == Order.id, OrderHold.released_at.is_(None))", viewonly=True
     )

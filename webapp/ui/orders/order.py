@@ -196,7 +196,8 @@ def actions(number: str) -> str | AnyResponse:
 def choose(number: str, code: str) -> str | AnyResponse:
     """The form of one action, in the bar or at its place on the page."""
     actor = current_actor()
-    order, action = open_order(number, actor), find_action(code)
+    action = find_action(code)
+    order = open_order(number, actor, action=action)
     actor.needs(action.right)
     if refusal := refusal_of(action, order, actor, request.args.get(action.about, type=int)):
         return _refused(action, order, actor, refusal)
@@ -207,7 +208,7 @@ def choose(number: str, code: str) -> str | AnyResponse:
     tab = TAB_OF.get(action.place, OVERVIEW)
     context = facts(order, actor, tab=tab, reveals=_reveals(action.place))
     context |= _of_tab(context["view"], tab)
-    draft = drafts.draft_of(order, action.code, actor) if action.drafts else None
+    draft = context["view"].draft_of(action)
     try:
         if draft is not None:
             form = drafted_form(action, order, draft.typed, actor=actor)
@@ -227,9 +228,9 @@ def perform(number: str, code: str) -> AnyResponse:
     actor, action = current_actor(), find_action(code)
     actor.needs(action.right)
     if asks_for_groups(request.form):
-        return _with_other_groups(action, open_order(number, actor), actor)
+        return _with_other_groups(action, open_order(number, actor, action=action), actor)
     if pressed := asks_to_fill(request.form):
-        return _with_filling(action, open_order(number, actor), actor, *pressed)
+        return _with_filling(action, open_order(number, actor, action=action), actor, *pressed)
     answered = not action.lets_leave or _read_again(action, find_order(number, actor), actor)
     try:
         with unit_of_work():
@@ -244,7 +245,7 @@ def perform(number: str, code: str) -> AnyResponse:
         typed = not htmx.is_htmx() and any(request.form.get(name) for name in action.Input.model_fields)
         if isinstance(error, Stale) or error.status == 422 or error.field or (isinstance(error, Refusal) and typed):
             with suppress(PluginFailed):
-                return _form_again(action, open_order(number, actor), actor, error)
+                return _form_again(action, open_order(number, actor, action=action), actor, error)
         if isinstance(error, Refusal):
             return _refused(action, open_order(number, actor), actor, error)
         raise
@@ -270,7 +271,7 @@ def preview(number: str, code: str) -> AnyResponse | str:
     """
     actor, action = current_actor(), find_action(code)
     actor.needs(action.right)
-    order = open_order(number, actor)
+    order = open_order(number, actor, action=action)
     context: dict[str, Any] = {"preview": None, "why_not": ""}
     try:
         form = action_form(action, order, request.form, actor=actor)
@@ -285,7 +286,7 @@ def preview(number: str, code: str) -> AnyResponse | str:
         return page("orders/_preview.html", **context)
     usual = facts(order, actor, reveals=True)
     usual |= _of_tab(usual["view"], OVERVIEW) | {"action": action, "form": form}
-    return page("orders/show.html", **usual | context | _kept_at(action, order, actor))
+    return page("orders/show.html", **usual | context | _kept_at(action, usual["view"]))
 
 
 @bp.post("/orders/<number>/actions/<code>/draft")
@@ -330,9 +331,9 @@ def _with_drafts(code: str) -> OrderAction:
     return action
 
 
-def _kept_at(action: OrderAction, order: Order, actor: Actor) -> dict[str, Any]:
+def _kept_at(action: OrderAction, view: OrderView) -> dict[str, Any]:
     """When the person's draft was kept, for the form of an action with what was sent."""
-    draft = drafts.draft_of(order, action.code, actor) if action.drafts else None
+    draft = view.draft_of(action)
     return {"kept_at": draft.saved_at if draft else None}
 
 
@@ -344,7 +345,7 @@ def renew(number: str, code: str) -> AnyResponse:
     """
     actor, action = current_actor(), find_action(code)
     actor.needs(action.right)
-    order, tab = open_order(number, actor), tab_of(action.place)
+    order, tab = open_order(number, actor, action=action), tab_of(action.place)
     if action.asks_messages:
         allowed_messages.ask_soon(order, again=False)  # else a question that fails would be asked for ever
     try:
@@ -357,7 +358,7 @@ def renew(number: str, code: str) -> AnyResponse:
     meanwhile = _since(order, form.version or 0)
     context = facts(order, actor, tab=tab, reveals=_reveals(action.place))
     context |= {"action": action, "form": form.renewed(order.version), "stopped": refusal, "meanwhile": meanwhile}
-    context |= _kept_at(action, order, actor)
+    context |= _kept_at(action, context["view"])
     return parts(PLACES[action.place][0], **context)
 
 
@@ -463,7 +464,7 @@ def _with_filling(action: OrderAction, order: Order, actor: Actor, field: str, c
         form[name].data = value
     form[field].said = said
     context = facts(order, actor, tab=tab_of(action.place), reveals=_reveals(action.place))
-    context |= _of_tab(context["view"], OVERVIEW) | {"action": action, "form": form} | _kept_at(action, order, actor)
+    context |= _of_tab(context["view"], OVERVIEW) | {"action": action, "form": form} | _kept_at(action, context["view"])
     return make_response(page("orders/show.html", **context))
 
 
@@ -474,7 +475,7 @@ def _form_again(action: OrderAction, order: Order, actor: Actor, error: DeskErro
     form = again(action, order, request.form, error, actor=actor)
     tab = tab_of(action.place)
     context = facts(order, actor, tab=tab, reveals=_reveals(action.place))
-    context |= _of_tab(context["view"], OVERVIEW) | {"action": action, "form": form} | _kept_at(action, order, actor)
+    context |= _of_tab(context["view"], OVERVIEW) | {"action": action, "form": form} | _kept_at(action, context["view"])
     part, place = PLACES[action.place]
     if not isinstance(error, Stale):
         return _at(place, make_response(page("orders/show.html", part=part, **context), error.status))

@@ -42,6 +42,7 @@ from webapp.messaging.queries import thread_of
 from webapp.orders import addresses, of_buyer
 from webapp.orders.cancel_requests import is_answered_elsewhere, request_of
 from webapp.orders.contract import OrderAction, Place
+from webapp.orders.drafts import Draft, draft_of, with_draft
 from webapp.orders.models import Order, OrderComment, OrderHold, OrderLine
 from webapp.orders.postal import Address, address_of
 from webapp.orders.queries import find_order, reference
@@ -107,13 +108,14 @@ _AROUND = (
 _FIGURES = (joinedload(Order.own_amounts), selectinload(Order.lines).joinedload(OrderLine.amounts))
 
 
-def open_order(number: str, actor: Actor, tab: str = OVERVIEW) -> Order:
+def open_order(number: str, actor: Actor, tab: str = OVERVIEW, *, action: OrderAction | None = None) -> Order:
     """The order with the data of its head, in one query; for tabs with figures, its lines and all amounts in
-    another.
+    another. With an action that has drafts, the person's draft of it, too.
     """
+    drafts = [with_draft(action.code, actor)] if action and action.drafts else []
     if tab not in (OVERVIEW, CHANNEL):
-        return find_order(number, actor, *_AROUND)
-    order = find_order(number, actor, *_AROUND, *_FIGURES)
+        return find_order(number, actor, *_AROUND, *drafts)
+    order = find_order(number, actor, *_AROUND, *_FIGURES, *drafts)
     amounts = [*order.own_amounts, *(amount for line in order.lines for amount in line.amounts)]
     set_committed_value(order, "amounts", sorted(amounts, key=attrgetter("id")))
     return order
@@ -195,6 +197,10 @@ class OrderView:
         """The act that changes the address, if it is possible now."""
         found = [offer for offer in self._every_offer if offer.action.place is Place.ADDRESSES]
         return found[0].action if found and found[0].refusal is None else None
+
+    def draft_of(self, action: OrderAction) -> Draft | None:
+        """The person's draft of an action, with which the order was opened."""
+        return draft_of(self.order, self.keys) if action.drafts and self.order.drafts else None
 
     @cached_property
     def commenting(self) -> OrderAction | None:
