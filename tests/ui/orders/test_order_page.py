@@ -159,6 +159,7 @@ def test_every_part_of_the_page_costs_few_queries(
     for path in (f"{url}/aside", f"{url}/parts", f"{url}/lines"):
         assert browser.get(path, htmx=True).status_code == 200
         assert len(browser.queries) <= 8, f"{path}\n" + "\n".join(browser.queries)
+    assert "Your draft" in browser.post(f"{url}/actions/message/draft", {"text": "Typed"}, htmx=True).text
     for code in actions():
         for htmx in (False, True):
             assert browser.get(f"{url}/actions/{code}", htmx=htmx).status_code in (200, 409)

@@ -133,7 +133,9 @@ def _form(given: Any, row: MessageTemplate | None, data: dict[str, str], actor: 
         fields["language"] = choice(_l("Language"), _languages())
         offered = [(str(shop.id), shop.name) for shop in shops(actor)]
         every = [("", _EVERY_SHOP)] if actor.shops is None else []
-        fields["shop"] = choice(_l("Shop"), [*every, *offered], required=False, default="" if every else offered[0][0])
+        fields["shop"] = choice(
+            _l("Shop"), [*every, *offered], required=False, default="" if every or not offered else offered[0][0]
+        )
     if row is None or row.situation == CUSTOM:
         help = _l("Of a custom template only; the others are named after their situation.") if row is None else ""
         longest = templates.LONGEST_NAME

@@ -30,7 +30,6 @@ from webapp.ui.forms.quantities import QuantitiesField
 
 KEY, VERSION = "submission_key", "order_version"
 MOST_GROUPS = 20  # on one form
-_FILLS = re.compile(r"(\w+)-fill")
 _ADDS, _REMOVES = re.compile(r"(\w+)-add"), re.compile(r"(\w+)-remove-(\d{1,2})")
 
 
@@ -195,12 +194,15 @@ def asks_for_groups(given: Mapping[str, Any]) -> bool:
     return any(_ADDS.fullmatch(name) or _REMOVES.fullmatch(name) for name in given)
 
 
-def asks_to_fill(given: Mapping[str, str]) -> tuple[str, str] | None:
+def asks_to_fill(action: OrderAction, given: Mapping[str, str]) -> tuple[str, str] | None:
     """The field and the choice of the button that was pressed, if it fills other fields, so that the act is not
     done.
     """
-    pressed = ((found[1], value) for name, value in given.items() if (found := _FILLS.fullmatch(name)))
-    return next(pressed, None)
+    for name, info in action.Input.model_fields.items():
+        shown = shown_of(info)
+        if shown is not None and shown.kind is Kind.FILLING and f"{name}-fill" in given:
+            return name, given[f"{name}-fill"]
+    return None
 
 
 def _count(name: str) -> str:

@@ -229,7 +229,7 @@ def perform(number: str, code: str) -> AnyResponse:
     actor.needs(action.right)
     if asks_for_groups(request.form):
         return _with_other_groups(action, open_order(number, actor, action=action), actor)
-    if pressed := asks_to_fill(request.form):
+    if pressed := asks_to_fill(action, request.form):
         return _with_filling(action, open_order(number, actor, action=action), actor, *pressed)
     answered = not action.lets_leave or _read_again(action, find_order(number, actor), actor)
     try:
