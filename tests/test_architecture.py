@@ -221,6 +221,8 @@ MAY_READ_ORDERS = {
     "webapp/billing/transactions.py:_place": "ids of orders that transactions are of; nobody reads them",
     "webapp/messaging/mail_route.py:_order_of": "a job sends a message; whoever wrote it found the order",
     "webapp/sync/allowed_messages.py:_ask": "a job asks the channel; whoever enqueues it found the order",
+    "webapp/messaging/reviews.py:_known": "of the orders that a page or a run has read",
+    "webapp/messaging/review_rule.py:_consider_some": "ids of orders that a job then locks by `locked_all`",
     "webapp/sync/denials.py:no_longer_owed": "numbers of orders whose updates ended; nobody reads them",
 }
 READS = (

@@ -135,7 +135,20 @@ from webapp.lists.contract import Expansion, ListWords, PlainRow, StatusCard, Su
 from webapp.lists.saved_views import View
 from webapp.live import connection as redis, key as redis_key
 from webapp.messaging.composing import composed_message, fill_from_template, message_addressee, templates_offered
-from webapp.messaging.previewing import documents_offered, messages_offered, preview_message
+from webapp.messaging.previewing import (
+    documents_offered,
+    messages_offered,
+    preview_message,
+    preview_review_request,
+)
+from webapp.messaging.reviews import (
+    NothingToStop,
+    any_review_stoppable,
+    request_review,
+    review_refusal,
+    stop_review,
+    stop_review_refusal,
+)
 from webapp.messaging.services import (
     NoMessageWaits,
     NothingUndecided,
@@ -343,6 +356,7 @@ __all__ = [
     "NothingLearned",
     "NothingProposed",
     "NothingToAdopt",
+    "NothingToStop",
     "NothingUndecided",
     "Offered",
     "OnItsWay",
@@ -428,6 +442,7 @@ __all__ = [
     "adoption_refusals",
     "any_cancel_undoable",
     "any_refund_undoable",
+    "any_review_stoppable",
     "any_shipment_undoable",
     "approve_refund",
     "archive",
@@ -496,6 +511,7 @@ __all__ = [
     "planned_rows",
     "preview_message",
     "preview_refund",
+    "preview_review_request",
     "raise_attention",
     "receive_return",
     "record",
@@ -512,12 +528,14 @@ __all__ = [
     "release_refusal",
     "remember_marketplaces",
     "request_return",
+    "request_review",
     "restore",
     "restore_refusal",
     "return_refusal",
     "returnable_units",
     "reversal_refusals",
     "reverse_memo",
+    "review_refusal",
     "seal_secret",
     "send_mail_again",
     "set_due",
@@ -532,6 +550,8 @@ __all__ = [
     "status_refusal",
     "statuses_of",
     "step_refusals",
+    "stop_review",
+    "stop_review_refusal",
     "stores",
     "tag_refusal",
     "tags_of",

@@ -19,6 +19,7 @@ class DeskError(Exception):
     code: ClassVar[str] = "failed"
     status: ClassVar[int] = 409
     sentence: ClassVar[LazyString | str] = _l("That did not work.")
+    of_many: ClassVar[LazyString | str] = ""  # which counts many with this reason, if `sentence` has values of one
     field: ClassVar[str] = ""  # the input that it is about, if there is one
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -32,6 +33,10 @@ class DeskError(Exception):
 
     def __str__(self) -> str:
         return str(self.sentence) % self.values if self.values else str(self.sentence)
+
+    def counted(self) -> str:
+        """The sentence under which many with this reason are counted."""
+        return str(self.of_many) or str(self)
 
     def stored(self) -> dict[str, Any]:
         """The form in which it is stored in a JSON column."""

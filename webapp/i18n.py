@@ -8,9 +8,11 @@ doors translate them, which is why class-level sentences are lazy. A door that k
 import gettext as catalogs
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from babel.dates import format_date
 from flask import Flask, g
 from flask_babel import (
     Babel,
@@ -71,9 +73,15 @@ def reader_zone() -> ZoneInfo:
     return ZoneInfo(g.get("zone") or "UTC")
 
 
+def day_of(instant: datetime) -> str:
+    """The day of an instant, for sentences: in the reader's language and zone."""
+    return str(format_date(instant.astimezone(reader_zone()), "medium", locale=get_locale()))
+
+
 __all__ = [
     "LANGUAGES",
     "LazyString",
+    "day_of",
     "force_locale",
     "get_locale",
     "gettext",

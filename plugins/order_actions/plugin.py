@@ -23,6 +23,7 @@ from plugins.order_actions.refund import (
     ReverseMemo,
     UndoRefund,
 )
+from plugins.order_actions.request_review import RequestReview, StopReview
 from plugins.order_actions.returns import (
     AcceptReturn,
     AuthorizeReturn,
@@ -50,6 +51,8 @@ ACTIONS: list[OrderAction] = [
     UndoMessage(),
     SendMailAgain(),
     MailArrived(),
+    RequestReview(),
+    StopReview(),
     CommentOnOrder(),
     AssignOrder(),
     TagOrder(),

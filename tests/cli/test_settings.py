@@ -86,6 +86,10 @@ def test_the_desks_own_settings_of_a_store_are_known(cli: Command, store: Store)
         ("buyer_mail", "mail_invoices", False),
         ("buyer_mail", "mail_memos", False),
         ("buyer_mail", "mail_shipments", False),
+        ("reviews", "request_reviews", False),
+        ("reviews", "review_days", 7),
+        ("reviews", "review_leave_out_refunded", True),
+        ("reviews", "review_leave_out_returned", True),
         ("leaving", "reread_after", 10),
     ]
     where = ("settings", "set", "buyers", "--store", store.name)
@@ -267,6 +271,7 @@ def test_a_group_that_fails_is_named_and_the_others_are_listed(
         "invoices",
         "leaving",
         "messages",
+        "reviews",
         "outward",
         "printing",
         "refunds",

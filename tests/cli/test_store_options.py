@@ -64,6 +64,10 @@ def test_every_option_is_listed_with_its_choices(cli: Command, store: Store, tok
         "mail_invoices",
         "mail_memos",
         "mail_shipments",
+        "request_reviews",
+        "review_days",
+        "review_leave_out_refunded",
+        "review_leave_out_returned",
         "reread_after",
     ]
     assert rows["key"] == {

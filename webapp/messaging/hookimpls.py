@@ -1,10 +1,12 @@
-"""What messaging registers: messages as updates, words, attention, the setting of a store, and its scheduled jobs."""
+"""What messaging registers: messages and review requests as updates, words, attention, settings of stores, and its
+scheduled jobs and query keys.
+"""
 
 from webapp.hooks import hookimpl
 from webapp.jobs.schedule import Schedule
-from webapp.mail.mailboxes import any_due
-from webapp.messaging import received_words
-from webapp.messaging.jobs import forget_received_mails, read_mailboxes
+from webapp.mail import mailboxes
+from webapp.messaging import received_words, review_rule, review_words
+from webapp.messaging.jobs import forget_received_mails, read_mailboxes, request_reviews
 from webapp.messaging.message_settings import BUYER_MAIL, MESSAGES
 from webapp.messaging.message_updates import MessageToBuyer
 from webapp.messaging.message_words import (
@@ -19,35 +21,46 @@ from webapp.messaging.message_words import (
     WRITTEN,
 )
 from webapp.messaging.receiving import any_expired
+from webapp.messaging.review_list import KEYS
+from webapp.messaging.review_settings import REVIEWS
+from webapp.messaging.review_updates import ReviewOfOrder
 from webapp.orders.attention import AttentionKind
 from webapp.orders.events import EventWords
+from webapp.search.contract import QueryKey
 from webapp.settings.declared import SettingsGroup
 from webapp.updates.contract import OutwardKind
 
 
 @hookimpl
 def register_attention_kinds() -> list[AttentionKind]:
-    return [REFUSED, UNKNOWN, received_words.BOUNCED]
+    return [REFUSED, UNKNOWN, received_words.BOUNCED, review_words.REFUSED]
 
 
 @hookimpl
 def register_event_words() -> list[EventWords]:
-    return [WRITTEN, UNDONE, SENT, REFUSED_EVENT, UNKNOWN_EVENT, SENT_AGAIN, ARRIVED, *received_words.EVENTS]
+    words = [WRITTEN, UNDONE, SENT, REFUSED_EVENT, UNKNOWN_EVENT, SENT_AGAIN, ARRIVED]
+    return [*words, *received_words.EVENTS, *review_words.EVENTS]
 
 
 @hookimpl
 def register_outward_kinds() -> list[OutwardKind]:
-    return [MessageToBuyer()]
+    return [MessageToBuyer(), ReviewOfOrder()]
 
 
 @hookimpl
 def register_schedules() -> list[Schedule]:
     return [
-        Schedule(read_mailboxes, every=60, due=any_due),
+        Schedule(read_mailboxes, every=60, due=mailboxes.any_due),
         Schedule(forget_received_mails, every=3600, due=any_expired),
+        Schedule(request_reviews, every=60, due=review_rule.any_due),
     ]
 
 
 @hookimpl
 def register_settings() -> list[SettingsGroup]:
-    return [MESSAGES, BUYER_MAIL]
+    return [MESSAGES, BUYER_MAIL, REVIEWS]
+
+
+@hookimpl
+def register_query_keys() -> list[QueryKey]:
+    return list(KEYS)

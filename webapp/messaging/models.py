@@ -1,4 +1,4 @@
-"""Messages to and from buyers, and which kinds of them a channel allows for an order."""
+"""Messages to and from buyers, what a channel allows of them for an order, templates, and review requests."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -190,3 +190,45 @@ class MessageTemplate(Model):
     changed_at: Mapped[datetime]
 
     shop: Mapped[Shop | None] = relationship(lazy="joined")
+
+
+class ReviewState(StrEnum):
+    """Whether the review of an order is to be requested, or was."""
+
+    REQUESTED = "requested"
+    SKIPPED = "skipped"
+
+
+class ReviewRequest(Model):
+    """What was decided about a review request of an order: at most one row for each order, so that nobody is asked
+    twice. A `skipped` one was left out by the rule of its store, stopped or withdrawn, as `problem` says; a person may
+    request the review after all. How far a `requested` one has come is the state of its update.
+    """
+
+    __tablename__ = "review_requests"
+    __table_args__ = ({"sqlite_autoincrement": True},)  # updates name a request by its id: ids are never reused
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"), unique=True)
+    state: Mapped[str]  # a ReviewState
+    at: Mapped[datetime]
+    problem: Mapped[dict[str, Any] | None]  # a stored DeskError
+    actor_kind: Mapped[str]
+    actor_id: Mapped[int | None]
+
+    person: Mapped[User | None] = relationship(
+        primaryjoin="and_(foreign(ReviewRequest.actor_id) == User.id, ReviewRequest.actor_kind == 'person')",
+        viewonly=True,
+    )
+
+
+class ReviewWalk(Model):
+    """How far the rule of a store has come through its orders, by their latest promised day of delivery."""
+
+    __tablename__ = "review_walks"
+
+    store_id: Mapped[int] = mapped_column(ForeignKey("stores.id", ondelete="CASCADE"), primary_key=True)
+    days: Mapped[int]  # of the rule with which it began
+    began_at: Mapped[datetime]
+    deliver_by: Mapped[datetime]  # of the order that was considered last, and its id
+    order_id: Mapped[int]

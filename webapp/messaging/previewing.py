@@ -1,9 +1,10 @@
-"""What the form of a message offers and shows before it is sent."""
+"""What the forms of a message and of a review request offer and show before it is sent."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from webapp.audit.actor import Actor
 from webapp.channels.messages import MAIL, MESSAGE, MessageKind
 from webapp.channels.services import channel_name
 from webapp.clock import now
@@ -11,6 +12,7 @@ from webapp.i18n import LazyString, lazy_gettext as _l, reader_zone
 from webapp.messaging.documents import documents_of, label_of
 from webapp.messaging.mail_route import BY_MAIL, checked_mail, mail_refusal
 from webapp.messaging.message_settings import MESSAGE_HOLD, route_of
+from webapp.messaging.reviews import has_return, is_refunded, review_refusal
 from webapp.messaging.services import (
     allowed,
     checked_text,
@@ -25,6 +27,8 @@ from webapp.orders.contract import Preview
 from webapp.orders.models import Order
 from webapp.updates.kinds import carried
 from webapp.updates.queries import why_nothing_goes
+
+Sentence = tuple[LazyString | str, Mapping[str, Any]]
 
 
 def messages_offered(order: Order) -> tuple[Sequence[MessageKind], LazyString | str]:
@@ -54,7 +58,7 @@ def preview_message(order: Order, kind: str, text: str, subject: str = "", attac
     """The text exactly as it is sent, and when. Raises what `write_message` raises for the text."""
     if kind == MAIL:
         mail, route = checked_mail(order, text, subject, attach), route_of(order.store)
-        sentences: list[_Sentence] = [(_l("Subject: %(subject)s"), {"subject": mail.subject})]
+        sentences: list[Sentence] = [(_l("Subject: %(subject)s"), {"subject": mail.subject})]
         if mail.documents:
             sentences.append((_l("With: %(files)s"), {"files": ", ".join(map(label_of, mail.documents))}))
         held = MESSAGE_HOLD.of(order.store)
@@ -64,14 +68,27 @@ def preview_message(order: Order, kind: str, text: str, subject: str = "", attac
         warned = _warnings(order, mail.text) if route is not None and route.relayed else []
         return Preview(text=mail.text, sentences=[*sentences, *warned])
     checked = checked_text(order, kind, text)
-    return Preview(text=checked, sentences=[_when(order), *_warnings(order, checked)])
+    return Preview(text=checked, sentences=[_when_it_goes(order), *_warnings(order, checked)])
 
 
-_Sentence = tuple[LazyString | str, Mapping[str, Any]]
+def preview_review_request(order: Order, actor: Actor) -> Preview:
+    """When the review request of an order leaves, and what speaks against it. Raises the refusal of
+    `review_refusal`.
+    """
+    if refusal := review_refusal(order, actor):
+        raise refusal
+    channel = {"channel": channel_name(order.store.channel)}
+    asks = _l("%(channel)s asks the buyer for a review, once and in its own words.")
+    sentences: list[Sentence] = [(asks, {**channel}), _when_it_goes(order)]
+    if is_refunded(order):
+        sentences.append((_l("This order was refunded in full: its buyer may not care to be asked."), {}))
+    if has_return(order):
+        sentences.append((_l("This order has a return: its buyer may not care to be asked."), {}))
+    return Preview(sentences=sentences)
 
 
-def _when(order: Order) -> _Sentence:
-    """When the channel gets a message."""
+def _when_it_goes(order: Order) -> Sentence:
+    """When what is held as messages are goes to the channel, and until when it can be undone."""
     channel, held = channel_name(order.store.channel), MESSAGE_HOLD.of(order.store)
     if (stopped := why_nothing_goes(order.store)) is not None:
         return stopped, {}
@@ -81,7 +98,7 @@ def _when(order: Order) -> _Sentence:
     return _l("%(channel)s gets it at once: it can't be undone."), {"channel": channel}
 
 
-def _warnings(order: Order, text: str) -> list[_Sentence]:
+def _warnings(order: Order, text: str) -> list[Sentence]:
     """What in a text looks like something that the channel forbids."""
     channel = channel_name(order.store.channel)
     looks = (

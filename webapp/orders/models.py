@@ -73,6 +73,7 @@ class Order(Model):
             )
         ),
         Index("ix_orders_channel_number", "channel_order_number"),
+        Index("ix_orders_store_deliver_by", "store_id", "deliver_by", "id"),
         _partial("ix_orders_on_hold", "placed_at", "id", where=ON_HOLD),
         _partial("ix_orders_attention", "placed_at", "id", where=ATTENTION),
         _partial("ix_orders_unread", "placed_at", "id", where=UNREAD),

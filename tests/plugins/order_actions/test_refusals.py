@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import update
@@ -17,7 +18,7 @@ from webapp.errors import Refusal
 from webapp.fulfillment import canceling, cancellations, correcting, services as shipping, taking_back, unshipping
 from webapp.hooks import hooks
 from webapp.i18n import force_locale
-from webapp.messaging import services as messaging
+from webapp.messaging import reviews, services as messaging
 from webapp.orders import addresses, archiving, contract as acts, holds, organizing, services as acting
 from webapp.orders.models import Order, OrderLine
 from webapp.orders.queries import find_order
@@ -30,7 +31,7 @@ from webapp.updates.models import ChannelUpdate, UpdateState
 Take = Callable[..., list[Order]]
 MODULES = (
     acts, acting, billing, memos, corrections, transactions, shipping, canceling, cancellations, correcting,
-    taking_back, unshipping, holds, organizing, archiving, addresses, updates, owing, returns, messaging,
+    taking_back, unshipping, holds, organizing, archiving, addresses, updates, owing, returns, messaging, reviews,
 )  # fmt: skip
 NOT_OF_BUTTONS = {
     acting.KeyReused: "of a form that was sent twice",
@@ -66,6 +67,10 @@ NOT_OF_BUTTONS = {
     messaging.NotAllowedNow: "of the form of a message, which says what is allowed",
     messaging.OnlyByMail: "of the form of a message, which says what is allowed",
     messaging.NoKindChosen: "of the form of a message, which says what is allowed",
+    reviews.RefundedInFull: "of the rule of a store, which leaves such orders out",
+    reviews.HasReturn: "of the rule of a store, which leaves such orders out",
+    reviews.NotByItself: "of a request that the rule of a store made before it was switched off",
+    reviews.StoppedByHand: "of a request that was stopped, beside which it stands",
     returns.TooManyToReturn: "of the form of a return, which is offered",
     returns.ReturnDecided: "of one return of several, beside which it stands",
     returns.NotOnItsWay: "of one return of several, beside which it stands",
@@ -109,6 +114,8 @@ def states(take: Take, mia: Actor) -> Iterator[tuple[Order, Actor]]:
         {"flags": ("label_required",)},
         {"lines": (incoming_line(needs_codes=True),)},
         {"total": None},
+        shipped | {"deliver_by": None},
+        shipped | {"deliver_by": now() - timedelta(days=31)},
         {"buyer": {"name": "Jane"}},
     ):
         [order] = take(incoming_order(**told))  # type: ignore[arg-type]
@@ -151,6 +158,10 @@ def states(take: Take, mia: Actor) -> Iterator[tuple[Order, Actor]]:
         shipping.ship_order(row, [shipping.PackageInput("DHL", "JD1", lines={row.lines[0].id: 1})], actor=mia)
         memos.record_refund(row, Wish(whole=True), "CustomerReturn", actor=mia)
     yield partly, mia
+    [asked] = take(incoming_order(**shipped, deliver_by=now() - timedelta(days=10)))  # type: ignore[arg-type]
+    with unit_of_work():
+        reviews.request_review(find_order(f"@{asked.id}", mia, lock=True), actor=mia)
+    yield asked, mia
     for sent in (UpdateState.SENT, UpdateState.REFUSED):
         with unit_of_work():
             db.session.execute(update(ChannelUpdate).values(state=sent))

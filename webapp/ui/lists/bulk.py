@@ -112,7 +112,8 @@ def _form_page(
     previewed: bulk.PreviewOfMany | None = None,
     problem: str = "",
 ) -> str:
-    reasons = Counter(str(refusal) for order in orders if (refusal := refusal_of(action, order, actor)) is not None)
+    refusals = [refusal for order in orders if (refusal := refusal_of(action, order, actor)) is not None]
+    reasons = Counter(refusal.counted() for refusal in refusals)
     form = form or action_form(action, None, actor=actor)
     around = _choice_context(chosen, orders, actor)
     return page(

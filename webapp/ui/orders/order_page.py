@@ -24,7 +24,8 @@ from webapp.billing.queries import invoices_of, memos_of
 from webapp.billing.transactions import transactions_of
 from webapp.channels import described
 from webapp.channels.incoming import BUYER_FIELDS
-from webapp.clock import iso, parse_instant
+from webapp.channels.review_requests import REVIEW_REQUEST
+from webapp.clock import iso, now, parse_instant
 from webapp.db import db
 from webapp.documents.packing import slip_refusal
 from webapp.documents.return_slips import return_refusal
@@ -38,7 +39,9 @@ from webapp.fulfillment.services import shipments_of, shipping_refusal
 from webapp.hooks.fence import PluginFailed, ask
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
 from webapp.jobs.telling import missed_of
+from webapp.messaging import reviews
 from webapp.messaging.queries import thread_of
+from webapp.messaging.review_settings import rule_of, window_of
 from webapp.orders import addresses, of_buyer
 from webapp.orders.cancel_requests import is_answered_elsewhere, request_of
 from webapp.orders.contract import OrderAction, Place
@@ -55,6 +58,7 @@ from webapp.orders.services import (
     package_offers,
     refusal_of,
 )
+from webapp.orders.states import OPEN_STATES
 from webapp.orders.statuses import all_statuses, status_name
 from webapp.orders.tags import tags_of
 from webapp.returns.queries import returns_of
@@ -445,6 +449,37 @@ class OrderView:
         if not found:
             return None if found is None else []
         return shown_thread(self.order, found, self.updates, self.actor)
+
+    @cached_property
+    def review_planned(self) -> datetime | None:
+        """When the store's rule requests a review of the order."""
+        return reviews.planned_for(self.order)
+
+    @cached_property
+    def review_waits(self) -> bool:
+        """Whether it would have requested it, were the order shipped."""
+        return self.review_planned is not None and self.order.state in OPEN_STATES and self.review_planned < now()
+
+    @cached_property
+    def review(self) -> dict[str, Any] | None:
+        """What became of a review request, or will, and the acts about it; None for a channel that takes none."""
+        if window_of(self.order.store.channel) is None:
+            return None
+        row, rule = reviews.request_of(self.order), rule_of(self.order.store)
+        update = next((one for one in self._updates if one.kind == REVIEW_REQUEST), None) if row else None
+        action = actions().get("request_review")
+        offered = action is not None and self.actor.may(action.right)
+        stoppable = reviews.stop_review_refusal(self.order, self.actor) is None
+        why_left_out = reviews.left_out(self.order, rule) if rule and row is None else None
+        return {
+            "state": row.state if row else "",
+            "at": row.at if row else None,
+            "by": shown.author_of(row, self.order.store) if row else "",
+            "why_not": (sentence_of(row.problem) if row else str(why_left_out or "")) or "",
+            "carried": _update(self.order, update, self.actor) if update is not None else None,
+            "offer": Offer(action, refusal_of(action, self.order, self.actor)) if action and offered else None,
+            "acts": document_acts(self.order, ["stop_review"] if stoppable else [], {}, self.actor, version=None),
+        }
 
     @cached_property
     def comment_form(self) -> ActionForm | None:
