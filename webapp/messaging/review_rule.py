@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, and_, or_, select
 from webapp.audit.actor import Actor
 from webapp.channels.models import Store
 from webapp.clock import now
-from webapp.db import any_row, db
+from webapp.db import any_row, db, insert_into
 from webapp.jobs.runs import passes
 from webapp.messaging.models import ReviewRequest, ReviewWalk
 from webapp.messaging.review_settings import ReviewRule, rules
@@ -104,13 +104,11 @@ def _consider_some(store_id: int, rule: ReviewRule, limit: int) -> int:
 
 def _walk(store_id: int, rule: ReviewRule) -> ReviewWalk:
     """The store's walk, locked, so that only one worker goes on with it; from its beginning if it is over."""
-    store = select(Store.id).where(Store.id == store_id).with_for_update()
-    db.session.execute(store)
-    walk = db.session.get(ReviewWalk, store_id, populate_existing=True)
-    if walk is None:
-        walk = ReviewWalk(store_id=store_id, **_beginning(rule))
-        db.session.add(walk)
-    elif _is_over(walk, rule):
+    fresh = insert_into(ReviewWalk).values(store_id=store_id, **_beginning(rule))
+    db.session.execute(fresh.on_conflict_do_nothing())
+    known = select(ReviewWalk).where(ReviewWalk.store_id == store_id).with_for_update()
+    walk = db.session.scalars(known.execution_options(populate_existing=True)).one()
+    if _is_over(walk, rule):
         for name, value in _beginning(rule).items():
             setattr(walk, name, value)
     return walk
