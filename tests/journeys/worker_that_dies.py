@@ -4,8 +4,8 @@
 
 The first call of the step dies by SIGKILL before or after it ran and leaves the mark; later calls work. Without a step
 it is the usual crew, and nothing dies. Leases and the pauses between looks are shortened: a dead worker's leases end,
-and the channel's answer is read, within seconds. A
-plugin of a test, named by the module that creates it, is loaded too.
+and the channel's answer is read, within seconds. A plugin of a test, named by the module that creates it, is loaded
+too.
 """
 
 import importlib
@@ -18,6 +18,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from plugins.amazon import solicitations
 from plugins.amazon.channel import AmazonChannel
 from webapp import create_app
 from webapp.hooks import hooks
@@ -59,6 +60,7 @@ def main() -> None:
     orders = json.loads(sys.argv[1])
     leases.LEASE = timedelta(seconds=orders.get("lease", 4))
     leases.IN_TIME = timedelta(seconds=2)
+    solicitations.SHOWN_AFTER = timedelta(seconds=2)
     AmazonChannel.kinds = tuple(replace(kind, look_after=1.0, look_steps=(1.0,)) for kind in AmazonChannel.kinds)
     app = create_app()
     if orders.get("plugin"):
