@@ -9,7 +9,7 @@ from tests.journeys.conftest import StartProcess, until
 from webapp.channels.models import Store
 from webapp.db import db, unit_of_work
 from webapp.messaging.jobs import request_reviews
-from webapp.messaging.message_updates import MESSAGE_HOLD, SETTINGS
+from webapp.messaging.message_settings import MESSAGE_HOLD, MESSAGES as SETTINGS
 from webapp.messaging.review_settings import REQUEST, REVIEWS
 from webapp.settings.services import store_all
 from webapp.sync import jobs

@@ -21,7 +21,7 @@ from webapp.errors import DeskError, Invalid, sentence_of
 from webapp.lists.listing import matching_ids
 from webapp.messaging import review_rule, reviews
 from webapp.messaging.jobs import request_reviews
-from webapp.messaging.message_updates import SETTINGS
+from webapp.messaging.message_settings import MESSAGES as SETTINGS
 from webapp.messaging.models import ReviewRequest, ReviewWalk
 from webapp.messaging.review_settings import REVIEWS
 from webapp.orders.listing import NEWEST, ORDER_LIST
