@@ -134,6 +134,13 @@ from webapp.jobs.schedule import Schedule
 from webapp.lists.contract import Expansion, ListWords, PlainRow, StatusCard, Subject
 from webapp.lists.saved_views import View
 from webapp.live import connection as redis, key as redis_key
+from webapp.messaging.answers import (
+    NoAnswerOpen,
+    assign_answer,
+    finish_answer,
+    finish_answered,
+    open_answer_refusals,
+)
 from webapp.messaging.composing import composed_message, fill_from_template, message_addressee, templates_offered
 from webapp.messaging.previewing import (
     documents_offered,
@@ -346,6 +353,7 @@ __all__ = [
     "Model",
     "Money",
     "Move",
+    "NoAnswerOpen",
     "NoCreditMemo",
     "NoInvoice",
     "NoMessageWaits",
@@ -448,6 +456,7 @@ __all__ = [
     "archive",
     "archive_refusal",
     "assign",
+    "assign_answer",
     "authorize_return",
     "automatic_refusal",
     "buyers_reason",
@@ -477,6 +486,8 @@ __all__ = [
     "fill_from_template",
     "find_package",
     "find_person",
+    "finish_answer",
+    "finish_answered",
     "get_channel",
     "gettext",
     "hold",
@@ -502,6 +513,7 @@ __all__ = [
     "note_refund",
     "now",
     "offered_tags",
+    "open_answer_refusals",
     "open_secret",
     "owe",
     "page",

@@ -27,6 +27,7 @@ def upgrade() -> None:
         batch.drop_constraint(op.f(NAME), type_="check")
         batch.create_check_constraint(op.f(NAME), "sealed IS NOT NULL OR source_id IS NOT NULL OR state = 'sent'")
     op.add_column("messages", sa.Column("mail_id", sa.Integer(), nullable=True))
+    op.add_column("messages", sa.Column("answers_id", sa.Integer(), nullable=True))
     op.create_index("uq_messages_mail_id", "messages", ["mail_id"], unique=True)
     op.create_table(
         "message_documents",
@@ -44,6 +45,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("message_documents")
     op.drop_index("uq_messages_mail_id", "messages")
+    op.drop_column("messages", "answers_id")
     op.drop_column("messages", "mail_id")
     op.execute("DELETE FROM messages WHERE route = 'mail'")
     op.execute("DELETE FROM mails WHERE sealed IS NULL AND state != 'sent' OR state = 'undone'")

@@ -1,4 +1,6 @@
-"""Write to the buyer, by the channel's own messages, of the kinds that it allows for the order now, or by e-mail."""
+"""Write to the buyer, by the channel's own messages, of the kinds that it allows for the order now, or by e-mail; and
+what is done about the buyer's answers.
+"""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -10,10 +12,13 @@ from webapp.api import (
     MAIL,
     ActionInput,
     Actor,
+    ActorKind,
     Filling,
     FormField,
+    Invalid,
     Kind,
     LazyString,
+    NoAnswerOpen,
     NoMessageWaits,
     NothingUndecided,
     Offered,
@@ -23,15 +28,21 @@ from webapp.api import (
     Place,
     Preview,
     Refusal,
+    assign_answer,
     composed_message,
     documents_offered,
     fill_from_template,
+    find_person,
+    finish_answer,
+    finish_answered,
     lazy_gettext as _l,
     mail_arrived,
     mails_undecided,
     message_addressee,
     message_refusal,
     messages_offered,
+    open_answer_refusals,
+    people,
     preview_message,
     send_mail_again,
     templates_offered,
@@ -40,11 +51,16 @@ from webapp.api import (
     write_message,
 )
 
+ME, NOBODY = "me", "nobody"
+
 
 class MessageInput(ActionInput):
     """What the buyer gets: a kind of message that the channel allows, or e-mail, and its text, or a template instead of
-    it; an e-mail may have a subject of its own and documents, by their names, such as `invoice:1001`.
+    it; an e-mail may have a subject of its own and documents, by their names, such as `invoice:1001`. And the received
+    message that it answers, which is done by that.
     """
+
+    answers: Annotated[int, FormField(_l("Answer of the buyer"), Kind.FIXED)] = 0
 
     template: Annotated[str, Field(max_length=100), FormField(_l("Start from a template"), Kind.FILLING)] = ""
     kind: Annotated[str, Field(max_length=100), FormField(_l("Kind of message"), Kind.CHOICE, needed=True)] = ""
@@ -75,6 +91,7 @@ class WriteToBuyer(OrderAction):
 
     code, label, right, icon = "message", _l("Write to buyer"), "messages.send", "message"
     previews = asks_messages = drafts = True
+    about = "answers"
     Input = MessageInput
 
     def refusal(self, order: Order, actor: Actor) -> Refusal | None:
@@ -82,7 +99,10 @@ class WriteToBuyer(OrderAction):
 
     def perform(self, order: Order, data: MessageInput, actor: Actor) -> None:
         kind, text = composed_message(order, data.kind, data.text, data.template, actor)
-        write_message(order, kind, text, subject=data.subject, attach=data.attach, actor=actor)
+        with_it = data.subject, data.attach, data.answers
+        write_message(order, kind, text, *with_it, actor=actor)
+        if data.answers:
+            finish_answered(order, data.answers, actor=actor)
 
     def dry_run(self, order: Order, data: MessageInput, actor: Actor) -> Preview:
         kind, text = composed_message(order, data.kind, data.text, data.template, actor)
@@ -167,3 +187,54 @@ class MailArrived(PartAction):
 
     def perform(self, order: Order, data: MailInput, actor: Actor) -> None:
         mail_arrived(order, data.message, actor=actor)
+
+
+class AnswerInput(ActionInput):
+    """A received message by its id; without one, the newest that is not done."""
+
+    message: Annotated[int, FormField(_l("Answer of the buyer"), Kind.FIXED)] = 0
+
+
+class FinishAnswer(PartAction):
+    """Mark a received message as done."""
+
+    code, label, right, icon = "message_done", _l("Done"), "messages.send", "check"
+    place, about, Input, nothing = Place.MESSAGES, "message", AnswerInput, NoAnswerOpen
+
+    def refusals(self, order: Order, actor: Actor) -> Mapping[int, Refusal | None]:
+        return open_answer_refusals(order)
+
+    def perform(self, order: Order, data: AnswerInput, actor: Actor) -> None:
+        finish_answer(order, data.message, actor=actor)
+
+    def for_version(self, data: AnswerInput) -> bool:
+        return False  # whatever else changed on the order, the message was read
+
+
+class AssignAnswerInput(AnswerInput):
+    # "me", "nobody", an id or an e-mail address
+    assignee: Annotated[str, Field(max_length=320), FormField(_l("Assignee"), Kind.CHOICE)] = NOBODY
+
+
+class AssignAnswer(PartAction):
+    """Assign a received message to a person."""
+
+    code, label, right, icon = "assign_message", _l("Assign"), "messages.send", "user"
+    place, about, Input, nothing = Place.MESSAGES, "message", AssignAnswerInput, NoAnswerOpen
+
+    def refusals(self, order: Order, actor: Actor) -> Mapping[int, Refusal | None]:
+        return open_answer_refusals(order)
+
+    def perform(self, order: Order, data: AssignAnswerInput, actor: Actor) -> None:
+        assignee = data.assignee or NOBODY
+        if assignee == ME and actor.kind is not ActorKind.PERSON:
+            raise Invalid(field="assignee", problem=_l("means nobody here: name a person."))
+        user_id = None if assignee == NOBODY else actor.id if assignee == ME else find_person(assignee).id
+        assign_answer(order, data.message, user_id, actor=actor)
+
+    def offered(self, order: Order | None, actor: Actor) -> Mapping[str, Offered]:
+        named = [(str(user.id), user.name or user.email) for user in people()]
+        return {"assignee": Offered(choices=[(ME, _l("Me")), (NOBODY, _l("Nobody")), *named])}
+
+    def for_version(self, data: AssignAnswerInput) -> bool:
+        return False

@@ -6,7 +6,14 @@ from plugins.order_actions.comment import CommentOnOrder
 from plugins.order_actions.correct import CorrectShipment
 from plugins.order_actions.hold import HoldOrder, ReleaseOrder
 from plugins.order_actions.invoice import CorrectInvoice, InvoiceOrder
-from plugins.order_actions.message import MailArrived, SendMailAgain, UndoMessage, WriteToBuyer
+from plugins.order_actions.message import (
+    AssignAnswer,
+    FinishAnswer,
+    MailArrived,
+    SendMailAgain,
+    UndoMessage,
+    WriteToBuyer,
+)
 from plugins.order_actions.organize import (
     ArchiveOrder,
     AssignOrder,
@@ -53,6 +60,8 @@ ACTIONS: list[OrderAction] = [
     MailArrived(),
     RequestReview(),
     StopReview(),
+    FinishAnswer(),
+    AssignAnswer(),
     CommentOnOrder(),
     AssignOrder(),
     TagOrder(),

@@ -6,8 +6,7 @@ from webapp.cli.door import Door, desk_command
 from webapp.cli.presenting import Document
 from webapp.cli.text import pairs, table
 from webapp.clock import iso
-from webapp.messaging.queries import Listed, find_message, list_messages
-from webapp.messaging.sealing import said_in
+from webapp.messaging.queries import Listed, find_message, list_messages, said_of
 from webapp.orders.queries import find_order, reference
 
 _HEAD = ("id", "order", "direction", "route", "kind", "state", "written_at")
@@ -35,7 +34,7 @@ def list_(door: Door, number: str | None, limit: int) -> None:
 def show(door: Door, message_id: int) -> None:
     """One message with its text, which is recorded as seen."""
     row = find_message(message_id, door.actor)
-    said = said_in(row.message, door.actor)
+    said = said_of(row, door.actor)
     document = _document(row) | {"text": said["text"] if said else None}
     door.show(document, [*pairs(document, _HEAD), "", document["text"] or "(erased)"])
 

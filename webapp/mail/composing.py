@@ -14,6 +14,7 @@ from webapp.i18n import gettext as _
 from webapp.mail.server import Sender, ascii_address
 from webapp.vault.key_file import open_secret, seal_secret
 
+_ANY_ID = re.compile(r"<[!-;=?-~]{1,250}>")  # as headers can have it
 _OWN_ID = re.compile(r"<waybill-(\d{1,18})-\d{14}@[^<>\s]+>")
 
 
@@ -63,7 +64,7 @@ def compose(letter: Letter, desk: Sender, number: int, at: datetime) -> EmailMes
     message["Subject"] = _one_line(letter.subject)
     message["Date"] = format_datetime(at)
     message["Message-ID"] = f"<waybill-{number}-{at:%Y%m%d%H%M%S}@{message['From'].addresses[0].domain}>"
-    if letter.answers:
+    if _ANY_ID.fullmatch(letter.answers):
         message["In-Reply-To"] = message["References"] = letter.answers
     if letter.automatic:
         message["Auto-Submitted"] = "auto-generated"

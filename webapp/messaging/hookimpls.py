@@ -1,11 +1,11 @@
-"""What messaging registers: messages and review requests as updates, words, attention, settings of stores, and its
-scheduled jobs and query keys.
+"""What messaging registers: messages and review requests as updates, words, attention, what lists show of answers,
+settings of stores, and its scheduled jobs.
 """
 
 from webapp.hooks import hookimpl
 from webapp.jobs.schedule import Schedule
 from webapp.mail import mailboxes
-from webapp.messaging import received_words, review_rule, review_words
+from webapp.messaging import query_keys, received_words, review_list, review_rule, review_words
 from webapp.messaging.jobs import forget_received_mails, read_mailboxes, request_reviews
 from webapp.messaging.message_settings import BUYER_MAIL, MESSAGES
 from webapp.messaging.message_updates import MessageToBuyer
@@ -21,10 +21,10 @@ from webapp.messaging.message_words import (
     WRITTEN,
 )
 from webapp.messaging.receiving import any_expired
-from webapp.messaging.review_list import KEYS
 from webapp.messaging.review_settings import REVIEWS
 from webapp.messaging.review_updates import ReviewOfOrder
 from webapp.orders.attention import AttentionKind
+from webapp.orders.contract import Badge
 from webapp.orders.events import EventWords
 from webapp.search.contract import QueryKey
 from webapp.settings.declared import SettingsGroup
@@ -34,6 +34,11 @@ from webapp.updates.contract import OutwardKind
 @hookimpl
 def register_attention_kinds() -> list[AttentionKind]:
     return [REFUSED, UNKNOWN, received_words.BOUNCED, review_words.REFUSED]
+
+
+@hookimpl
+def register_badges() -> list[Badge]:
+    return list(query_keys.BADGES)
 
 
 @hookimpl
@@ -63,4 +68,4 @@ def register_settings() -> list[SettingsGroup]:
 
 @hookimpl
 def register_query_keys() -> list[QueryKey]:
-    return list(KEYS)
+    return [*query_keys.KEYS, *review_list.KEYS]

@@ -28,7 +28,7 @@ from webapp.mail.server import TO_BUYERS, MailNotSetUp, Sender, is_set_up
 from webapp.messaging.documents import attach, chosen, files_of
 from webapp.messaging.message_settings import route_of
 from webapp.messaging.message_words import REFUSED, REFUSED_EVENT, SENT, UNKNOWN, UNKNOWN_EVENT
-from webapp.messaging.models import Message, Route, Said
+from webapp.messaging.models import Direction, Message, Route, Said
 from webapp.messaging.sealing import BuyerIsErased, said_in, sealed
 from webapp.messaging.text_rules import checked_words
 from webapp.orders.events import record
@@ -118,16 +118,24 @@ def buyer_language(order: Order) -> str:
 
 
 def write_mail(
-    order: Order, text: str, *, subject: str = "", names: Sequence[str] = (), hold: int = 0, actor: Actor
+    order: Order,
+    text: str,
+    *,
+    subject: str = "",
+    names: Sequence[str] = (),
+    answers: int | None = None,
+    hold: int = 0,
+    actor: Actor,
 ) -> Message:
-    """Queue a mail to the buyer, which leaves after these seconds at the earliest; the caller holds the order's lock
-    and records the event. Raises what `checked_mail` raises.
+    """Queue a mail to the buyer, perhaps in reply to a received message; it leaves after these seconds at the earliest.
+    The caller holds the order's lock and records the event. Raises what `checked_mail` raises.
     """
     checked = checked_mail(order, text, subject, names)
     message = Message(
         order_id=order.id,
         route=Route.MAIL,
         kind=MAIL,
+        answers_id=answers,
         sealed=sealed(order.id, Said(subject=checked.subject, text=checked.text)),
         written_at=now(),
         actor_kind=actor.kind,
@@ -147,6 +155,15 @@ def _address(order: Order) -> str:
 
 def _order_of(mail: Mail) -> Order:
     return db.session.get_one(Order, db.session.get_one(Message, mail.source_id).order_id)
+
+
+def _answered(message: Message) -> str:
+    """The Message-ID of the mail to which a message replies."""
+    answered = db.session.get(Message, message.answers_id) if message.answers_id else None
+    if answered is None or answered.order_id != message.order_id or answered.direction != Direction.IN:
+        return ""
+    said = said_in(answered, _WORKER, purpose="mail to the buyer")
+    return str(said.get("message_id", "")) if said else ""
 
 
 @mail_kind
@@ -172,6 +189,7 @@ class BuyerMail(MailKind):
             sender=Sender(own.address, own.name) if own.address else None,
             reply_to=own.reply_to,
             copies=own.copies,
+            answers=_answered(message),
             files=files_of(message, _WORKER),
             automatic=message.actor_kind != "person",
         )

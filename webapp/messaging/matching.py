@@ -69,7 +69,7 @@ def message_of(message_id: str) -> Message | None:
 
 def message_of_mail(mail: Mail) -> Message | None:
     """The message that a mail of the queue carries; None for the desk's own mails, such as sign-in links."""
-    return None
+    return db.session.scalar(select(Message).where(Message.mail_id == mail.id))
 
 
 def _orders_of_address(address: str) -> list[int]:

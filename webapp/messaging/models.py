@@ -79,6 +79,7 @@ class Message(Model):
     route: Mapped[str] = mapped_column(default=Route.CHANNEL)
     kind: Mapped[str]  # by the channel's route its code
     mail_id: Mapped[int | None]  # of one that goes by mail: its mail in the queue, which is kept
+    answers_id: Mapped[int | None]  # the received message that it replies to
     sealed: Mapped[bytes] = mapped_column(LargeBinary)
     written_at: Mapped[datetime]
     actor_kind: Mapped[str]

@@ -1,6 +1,6 @@
-"""Words about received mails: events, attention, and why something can't be done with one."""
+"""Words about received mails: events, attention, and what is wrong with one."""
 
-from webapp.errors import DeskError, NotFound, Refusal
+from webapp.errors import DeskError, NotFound
 from webapp.i18n import lazy_gettext as _l
 from webapp.messaging.message_words import MESSAGES
 from webapp.orders.attention import AttentionKind
@@ -41,13 +41,6 @@ class MailNotGiven(DeskError):
 
     code = "mail_not_given"
     sentence = _l("The mail server lists this mail, but does not give its text.")
-
-
-class NoAnswerOpen(Refusal):
-    """All received messages of the order are done, or it has none."""
-
-    code = "no_message_open"
-    sentence = _l("This order has no answer that is not done.")
 
 
 class UnknownInboxMail(NotFound):

@@ -210,15 +210,22 @@ def _keep(order_id: int, values: Mapping[str, Any], changed: Set[str]) -> None:
 
 
 def write_message(
-    order: Order, kind: str, text: str, *, subject: str = "", attach: Sequence[str] = (), actor: Actor
+    order: Order,
+    kind: str,
+    text: str,
+    subject: str = "",
+    attach: Sequence[str] = (),
+    answers: int = 0,
+    *,
+    actor: Actor,
 ) -> Message:
-    """Write to the buyer, by the channel or by e-mail; the caller holds the order's lock. A subject and documents, by
-    their names, are for e-mail alone. Raises the refusal of `message_refusal`, or what `checked_text` or `checked_mail`
-    raise.
+    """Write to the buyer, by the channel or by e-mail, perhaps in reply to a received message; the caller holds the
+    order's lock. A subject and documents, by their names, are for e-mail alone. Raises the refusal of
+    `message_refusal`, or what `checked_text` or `checked_mail` raise.
     """
     if kind == MAIL:
         hold = MESSAGE_HOLD.of(order.store)
-        row = write_mail(order, text, subject=subject, names=attach, hold=hold, actor=actor)
+        row = write_mail(order, text, subject=subject, names=attach, answers=answers or None, hold=hold, actor=actor)
         record(order, WRITTEN.code, actor=actor, values={"id": row.id})
         return row
     if refusal := message_refusal(order, actor):
@@ -229,6 +236,7 @@ def write_message(
     row = Message(
         order_id=order.id,
         kind=kind,
+        answers_id=answers or None,
         sealed=sealed(order.id, Said(subject="", text=text)),
         written_at=now(),
         actor_kind=actor.kind,

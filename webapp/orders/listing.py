@@ -26,7 +26,7 @@ from webapp.lists.rows import by_id, by_name
 from webapp.money import money
 from webapp.orders.line_rows import LINES
 from webapp.orders.list_words import WORDS
-from webapp.orders.models import ATTENTION, ON_HOLD, OPEN, SORTED, WANTS_CANCEL, Order
+from webapp.orders.models import ATTENTION, ON_HOLD, OPEN, SORTED, UNREAD, WANTS_CANCEL, Order
 from webapp.orders.predefined_views import CARDS, PREDEFINED_VIEWS
 from webapp.orders.queries import reference, visible
 from webapp.orders.states import OPEN_STATES, OrderState
@@ -41,6 +41,7 @@ _RECENT = 30 * 86_400  # seconds: the period that is read first if there are man
 _PARTIAL_INDEXES = {  # conditions that few orders meet, as SQL text, with the partial index of each
     f"orders.{ON_HOLD}": "ix_orders_on_hold",
     f"orders.{ATTENTION}": "ix_orders_attention",
+    f"orders.{UNREAD}": "ix_orders_unread",
     f"orders.{WANTS_CANCEL}": "ix_orders_buyer_wants_cancel",
 }
 _OPEN = f"orders.{OPEN}"

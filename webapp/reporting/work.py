@@ -59,6 +59,8 @@ DECIDING = (
     Task("cancel", _l("Buyer wants to cancel"), TO_DECIDE, "bad"),
     Task("refunds", _l("Refunds to approve"), REFUNDS_TO_APPROVE, "warn"),
     Task("returns", _l("Returns to decide about"), RETURNS_TO_DECIDE, "warn", RETURN_LIST),
+    Task("unread", _l("Unread answers"), "unread:yes", "warn"),
+    Task("unread_mine", _l("Answers assigned to me"), "unread:me", "warn"),
     Task("attention", _l("Attention"), "attention:yes", "warn"),
     Task("hold", lazy_pgettext("orders", "On hold"), "hold:yes", "warn"),
     Task("updates", _l("Updates refused or uncertain"), NEEDS_DECISION, "bad", OUTBOX_LIST),

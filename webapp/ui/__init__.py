@@ -10,6 +10,7 @@ from webapp.ui import forms
 from webapp.ui.desk import (
     account,
     dashboard,
+    inbox,
     mail,
     mailboxes,
     message_templates,
@@ -59,7 +60,7 @@ from webapp.ui.lists import (
     shipment_list,
     transactions,
 )
-from webapp.ui.orders import order, panels, presence, updates
+from webapp.ui.orders import order, panels, presence, received_messages, updates
 
 
 def init_app(app: Flask) -> None:
@@ -86,6 +87,7 @@ def init_app(app: Flask) -> None:
         documents,
         exports,
         health,
+        inbox,
         issued,
         transactions,
         live,
@@ -99,6 +101,7 @@ def init_app(app: Flask) -> None:
         people,
         plugins,
         presence,
+        received_messages,
         reports,
         return_list,
         roles,

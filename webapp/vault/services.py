@@ -218,6 +218,19 @@ def seal_apart(kind: str, body: Any) -> tuple[str, bytes]:
     return period, encrypt(key, pack(kind, body), f"{kind}:{period}")
 
 
+def reveal_apart(actor: Actor, values: Iterable[tuple[str, str, bytes]], *, purpose: str) -> list[Any]:
+    """Open values that `seal_apart` made of buyers (kind, week, sealed), in order: by right, with one access record;
+    None for what is gone.
+    """
+    actor.needs("buyers.see")
+    values = list(values)
+    opened = [open_apart(kind, period, sealed) if period else None for kind, period, sealed in values]
+    if values:
+        kinds = ",".join(sorted({kind for kind, _period, _sealed in values}))
+        audit_reading("buyers_seen", actor=actor, purpose=purpose, kind=kinds, orders=[])
+    return opened
+
+
 def open_apart(kind: str, period: str, sealed: bytes) -> Any:
     """Open what `seal_apart` sealed; None once the week's key is destroyed."""
     try:

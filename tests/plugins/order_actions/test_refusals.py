@@ -18,7 +18,7 @@ from webapp.errors import Refusal
 from webapp.fulfillment import canceling, cancellations, correcting, services as shipping, taking_back, unshipping
 from webapp.hooks import hooks
 from webapp.i18n import force_locale
-from webapp.messaging import reviews, services as messaging
+from webapp.messaging import answers, reviews, services as messaging
 from webapp.orders import addresses, archiving, contract as acts, holds, organizing, services as acting
 from webapp.orders.models import Order, OrderLine
 from webapp.orders.queries import find_order
@@ -32,6 +32,7 @@ Take = Callable[..., list[Order]]
 MODULES = (
     acts, acting, billing, memos, corrections, transactions, shipping, canceling, cancellations, correcting,
     taking_back, unshipping, holds, organizing, archiving, addresses, updates, owing, returns, messaging, reviews,
+    answers,
 )  # fmt: skip
 NOT_OF_BUTTONS = {
     acting.KeyReused: "of a form that was sent twice",

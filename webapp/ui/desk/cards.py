@@ -25,6 +25,8 @@ from webapp.hooks import hookimpl
 from webapp.hooks.registered import by_code
 from webapp.i18n import gettext as _, lazy_gettext as _l, ngettext
 from webapp.lists.listing import list_page
+from webapp.mail import mailboxes
+from webapp.messaging.inbox import CAP, count_inbox, may_see
 from webapp.orders.listing import ORDER_LIST
 from webapp.orders.queries import reference
 from webapp.orders.services import answers_to_request
@@ -80,10 +82,35 @@ def work_card(actor: Actor) -> str:
     return render_template(
         "desk/dashboard/_work.html",
         shipping=[_task(found[task.code]) for task in SHIPPING],
-        deciding=[_task(found[task.code]) for task in DECIDING],
+        deciding=[_task(found[task.code]) for task in DECIDING] + _inbox(actor),
+        broken=_broken_mailboxes(actor),
         requests=[_request(request, actor) for request in requests],
         proposals=[_proposal(memo, actor) for memo in proposals],
     )
+
+
+def _inbox(actor: Actor) -> list[dict[str, Any]]:
+    """How many mails wait in the inbox, like a task; nothing for people for whom it is not."""
+    if not may_see(actor):
+        return []
+    waiting, most = count_inbox(), number(CAP)
+    count = f"{most}+" if waiting >= CAP else number(waiting)
+    tone = "warn" if waiting else ""
+    return [{"label": _l("Mails without an order"), "count": count, "url": url_for("inbox.index"), "tone": tone}]
+
+
+def _broken_mailboxes(actor: Actor) -> list[dict[str, Any]]:
+    """The mailboxes that can't be read, with the reason, for people who can change them."""
+    rows = mailboxes.every() if actor.may("settings.edit") else []
+    return [
+        {
+            "name": row.name,
+            "problem": sentence_of(row.problem),
+            "url": url_for("mailboxes.edit", mailbox_id=row.id),
+        }
+        for row in rows
+        if row.problem
+    ]
 
 
 def _request(request: Request, actor: Actor) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from webapp.orders.contract import PartAction, Place
 from webapp.orders.models import Order
 from webapp.orders.services import actions
 from webapp.ui.forms.actions import document_acts
-from webapp.ui.orders import shown
+from webapp.ui.orders import received_messages, shown
 
 
 def shown_thread(
@@ -24,8 +24,12 @@ def shown_thread(
     """The messages, each with how far it has come and what can be done about it."""
     possible, by_id = _possible(order, actor), {update["id"]: update for update in updates}
     documents = names_of([one for written in found for one in written.documents])
+    bounced = {one.received.bounced_id: one.received.problem for one in found if one.received}
     return [
-        {
+        received_messages.shown(order, one, one.received, actor)
+        if one.received
+        else {
+            "received": False,
             "id": one.message.id,
             "kind": kind_name(order.store.channel, one.message.kind),
             "subject": one.said["subject"] if one.said else "",
@@ -33,6 +37,7 @@ def shown_thread(
             "at": one.message.written_at,
             "by": shown.author_of(one.message, order.store),
             "carried": by_id.get(one.update_id),
+            "bounced": sentence_of(bounced.get(one.message.id)),
             "mail": _mail(one.mail) if one.mail else None,
             "documents": [documents[file.kind, file.document_id] for file in one.documents],
             "acts": document_acts(order, possible[one.message.id], {"message": one.message.id}, actor, version=None),

@@ -47,6 +47,7 @@ from webapp.orders.cancel_requests import is_answered_elsewhere, request_of
 from webapp.orders.contract import OrderAction, Place
 from webapp.orders.drafts import Draft, draft_of, with_draft
 from webapp.orders.models import Order, OrderComment, OrderHold, OrderLine
+from webapp.orders.organizing import people
 from webapp.orders.postal import Address, address_of
 from webapp.orders.queries import find_order, reference
 from webapp.orders.services import (
@@ -444,7 +445,7 @@ class OrderView:
 
     @cached_property
     def thread(self) -> list[dict[str, Any]] | None:
-        """The messages to the buyer, newest first; None for people who may not see buyers."""
+        """The messages to and from the buyer, newest first; None for people who may not see buyers."""
         found = thread_of(self.order, self.actor)
         if not found:
             return None if found is None else []
@@ -480,6 +481,12 @@ class OrderView:
             "offer": Offer(action, refusal_of(action, self.order, self.actor)) if action and offered else None,
             "acts": document_acts(self.order, ["stop_review"] if stoppable else [], {}, self.actor, version=None),
         }
+
+    @cached_property
+    def answering(self) -> list[tuple[str, str]]:
+        """To whom a received message can be assigned."""
+        named = [(str(user.id), user.name or user.email) for user in people()]
+        return [("nobody", str(_("Nobody"))), *named]
 
     @cached_property
     def comment_form(self) -> ActionForm | None:
