@@ -116,11 +116,6 @@ class Offered:
     fields: Mapping[str, "Offered"] = field(default_factory=lambda: MappingProxyType({}))  # for groups: by field
     most: int = 1  # for groups: the highest number of them
 
-    @property
-    def every_choice(self) -> list[tuple[str, Words]]:
-        """The choices, with those that are folded away."""
-        return [*self.choices, *(choice for _words, choices in self.further for choice in choices)]
-
 
 HIDDEN = Offered(shown=False)
 
@@ -237,7 +232,8 @@ def _describe(
         own = drawn.get(name)
         if help := str(own.help if own else shown.help):
             spec["description"] = help
-        if own is not None and (choices := own.offered.every_choice):
+        folded = [choice for _words, choices in own.offered.further for choice in choices] if own else []
+        if own is not None and (choices := [*own.offered.choices, *folded]):
             spec["choices"] = [{"value": value, "label": str(words)} for value, words in choices]
         if shown.kind is Kind.GROUPS:
             each = whole["$defs"][_model_of(info).__name__]
