@@ -21,6 +21,7 @@ from webapp.config import configuration
 from webapp.db import unit_of_work
 from webapp.hooks.fence import PluginFailed, ask
 from webapp.hooks.processes import PracticeStore, Process
+from webapp.mail import mailboxes
 from webapp.settings.services import store_all
 
 
@@ -51,6 +52,8 @@ def prepare(prepared: Path) -> None:
     (configuration().data_dir / PORTS_FILE).write_text(json.dumps(ports))
     os.environ |= variables
     configuration.cache_clear()
+    with unit_of_work():
+        mailboxes.follow_practice()
     found = {
         "variables": variables,
         "processes": processes,

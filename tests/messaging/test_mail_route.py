@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 import time_machine
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from tests.mail_server import Postbox, mail_server
 from webapp.audit.actor import Actor
+from webapp.billing.models import Invoice
 from webapp.billing.services import issue_invoice
 from webapp.channels.legal_face import SENDER
 from webapp.channels.messages import MailRoute
@@ -18,19 +19,24 @@ from webapp.channels.models import Shop, Store
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, Invalid
-from webapp.mail import server
+from webapp.fulfillment.models import Shipment
+from webapp.mail import mailboxes, server
+from webapp.mail.imap import Listed
 from webapp.mail.jobs import send_mail
 from webapp.mail.models import Mail, MailState
+from webapp.mail.reading import read_mail
 from webapp.messaging import services
-from webapp.messaging.documents import NoSuchDocument
+from webapp.messaging.documents import NoSuchDocument, mailed
 from webapp.messaging.mail_route import MailSwitchedOff, NoBuyerAddress, NoMailToBuyers
 from webapp.messaging.message_settings import BUYER_MAIL, MESSAGES
-from webapp.messaging.models import Message
+from webapp.messaging.models import Message, MessageDocument
 from webapp.messaging.previewing import documents_offered, messages_offered
 from webapp.messaging.queries import list_messages, thread_of
+from webapp.messaging.receiving import Taken, take_in
 from webapp.messaging.sealing import BuyerIsErased
 from webapp.orders.models import Order, OrderEvent
 from webapp.orders.queries import locked
+from webapp.orders.services import act, find_action, read_input
 from webapp.settings.services import store_all
 from webapp.testing import FakeChannel
 from webapp.vault import services as vault
@@ -96,8 +102,7 @@ def test_a_mail_leaves_once_from_the_shops_sender(order: Order, mia: Actor, post
 
 
 def test_an_invoice_goes_with_it_drawn_as_it_leaves(order: Order, mia: Actor, postbox: Postbox) -> None:
-    with unit_of_work():
-        invoice = issue_invoice(locked(order), actor=mia)
+    invoice = issue(order, mia)
     assert [name for name, _label in documents_offered(order)] == [f"invoice:{invoice.number}"]
     with pytest.raises(NoSuchDocument):
         write(order, mia, attach=["invoice:7"])
@@ -231,3 +236,85 @@ def test_an_order_without_an_address_says_so(order: Order, mia: Actor) -> None:
 def test_a_channel_message_has_no_subject_and_no_documents(order: Order, mia: Actor) -> None:
     with pytest.raises(services.OnlyByMail), unit_of_work():
         services.write_message(locked(order), "problem", TEXT, subject="A subject", actor=mia)
+
+
+def issue(order: Order, actor: Actor) -> Invoice:
+    with unit_of_work():
+        return issue_invoice(locked(order), actor=actor)
+
+
+def test_an_invoice_is_mailed_once_it_is_issued_where_the_store_wants_it(
+    order: Order, mia: Actor, postbox: Postbox
+) -> None:
+    switch(order, mail_invoices=True)
+    invoice = issue(order, mia)
+    send_mail()
+    send_mail()
+    [sent] = postbox.mails
+    assert str(invoice.number) in sent["Subject"]
+    assert order.channel_order_number in sent["Subject"]
+    assert sent["Auto-Submitted"] == "auto-generated"
+    body = sent.get_body()
+    assert body is not None
+    assert str(invoice.number) in body.get_content()
+    assert [part.get_filename() for part in sent.iter_attachments()] == [f"{invoice.number}.pdf"]
+    [message] = db.session.scalars(select(Message))
+    assert mailed("invoice", [invoice.id])[invoice.id].id == message.id
+
+
+def test_an_invoice_is_issued_also_if_it_can_not_be_mailed(order: Order, mia: Actor, postbox: Postbox) -> None:
+    switch(order, mail_invoices=True)
+    with unit_of_work():
+        vault.put(order.id, vault.BUYER, {"name": "Mia"})
+    invoice = issue(order, mia)
+    send_mail()
+    assert (postbox.mails, mailed("invoice", [invoice.id])) == ([], {})
+
+
+def test_a_mail_about_a_shipment_is_not_sent_once_it_was_taken_back(order: Order, mia: Actor, postbox: Postbox) -> None:
+    switch(order, mail_shipments=True)
+    action = find_action("ship")
+    parcel = {"carrier": "DHL", "tracking_number": "JD14"}
+    with unit_of_work():
+        act(action, locked(order), read_input(action, {"packages": [parcel]}), Actor.operator())
+    [shipment] = db.session.scalars(select(Shipment))
+    send_mail()
+    [sent] = postbox.mails
+    assert "JD14" in sent.get_content()
+    message = db.session.scalars(select(Message)).one()
+    assert mailed("shipment", [shipment.id])[shipment.id].id == message.id
+    postbox.mails.clear()
+    with unit_of_work():
+        db.session.execute(update(Mail).values(state="queued", next_at=now(), sent_at=None))
+        db.session.execute(update(MessageDocument).values(document_id=shipment.id + 1000))
+    send_mail()
+    assert (postbox.mails, state_of(message)) == ([], MailState.REFUSED)
+
+
+def test_a_reply_refers_to_the_mail_that_it_answers(order: Order, mia: Actor, postbox: Postbox) -> None:
+    headers = f"From: {postbox_address(order)}\r\nMessage-ID: <q1@buyer.example>\r\nSubject: Where?"
+    asked = f"{headers}\r\n\r\nWhere?\r\n"
+    with unit_of_work():
+        box = mailboxes.add(
+            {
+                "host": "127.0.0.1",
+                "port": 9,
+                "security": "none",
+                "user": "u",
+                "password": "p",
+                "folder": "",
+                "name": "",
+            },
+            actor=Actor.operator(),
+        )
+    assert take_in(box.id, read_mail(asked.encode()), Listed(1, len(asked), now())) is Taken.ORDER
+    [question] = db.session.scalars(select(Message))
+    write(order, mia, answers=question.id)
+    send_mail()
+    [sent] = postbox.mails
+    assert (sent["In-Reply-To"], sent["References"]) == ("<q1@buyer.example>", "<q1@buyer.example>")
+
+
+def postbox_address(order: Order) -> str:
+    buyer = vault.reveal(Actor.operator(), [order.id], purpose="test")[order.id]
+    return str(buyer["email"])

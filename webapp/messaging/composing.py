@@ -5,7 +5,8 @@ from itertools import groupby
 from webapp.audit.actor import Actor
 from webapp.channels.services import channel_name
 from webapp.i18n import LazyString, lazy_gettext as _l
-from webapp.messaging.services import allowed, kind_name, nothing_allowed
+from webapp.messaging.mail_route import mail_refusal
+from webapp.messaging.services import allowed, is_erased, kind_name, nothing_allowed
 from webapp.messaging.templates import buyer_locale, filled_for, language_name, templates_for
 from webapp.orders.contract import Filling
 from webapp.orders.inputs import HIDDEN, Offered
@@ -17,7 +18,7 @@ def templates_offered(order: Order) -> Offered:
     """The templates that fit the order, as a form offers them: at first those in the buyer's language, or in the next
     best, and the others folded away.
     """
-    if nothing_allowed(order) is not None:
+    if nothing_allowed(order) is not None and (is_erased(order) or mail_refusal(order) is not None):
         return HIDDEN
     found = groupby(templates_for(order), key=lambda one: one.language)
     groups = [(language, [(one.code, one.name) for one in of_language]) for language, of_language in found]

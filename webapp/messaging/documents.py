@@ -11,6 +11,7 @@ from webapp.billing.queries import invoices_of, memos_of
 from webapp.db import among, db
 from webapp.documents.drawing import drawing_of
 from webapp.errors import Refusal
+from webapp.fulfillment.models import Shipment
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.mail.composing import MailFile
 from webapp.messaging.models import Message, MessageDocument
@@ -19,6 +20,11 @@ from webapp.orders.models import Order
 INVOICE, CREDIT_MEMO, SHIPMENT = "invoice", "credit_memo", "shipment"
 LABELS: Mapping[str, LazyString] = {INVOICE: _l("Invoice %(number)s"), CREDIT_MEMO: _l("Credit memo %(number)s")}
 _MODELS: Mapping[str, type[Invoice | CreditMemo]] = {INVOICE: Invoice, CREDIT_MEMO: CreditMemo}
+
+
+class ShipmentTakenBack(Refusal):
+    code = "message_shipment_taken_back"
+    sentence = _l("The shipment that it is about was taken back.")
 
 
 class NoSuchDocument(Refusal):
@@ -57,7 +63,7 @@ def label_of(document: Invoice | CreditMemo) -> str:
 
 def names_of(rows: Sequence[MessageDocument]) -> dict[tuple[str, int], str]:
     """The names of documents that went with messages, for people, by kind and id."""
-    found: dict[tuple[str, int], str] = {}
+    found = {(SHIPMENT, row.document_id): str(_l("Shipment")) for row in rows if row.kind == SHIPMENT}
     for kind, model in _MODELS.items():
         ids = sorted({row.document_id for row in rows if row.kind == kind})
         numbers = db.session.execute(select(model.id, model.number).where(among(model.id, ids))).all() if ids else []
@@ -73,12 +79,16 @@ def attach(message: Message, documents: Sequence[Invoice | CreditMemo]) -> None:
 
 
 def files_of(message: Message, actor: Actor) -> list[MailFile]:
-    """The documents of a message as files, which are drawn later, without the database."""
+    """The documents of a message as files, which are drawn later, without the database. Raises `ShipmentTakenBack` if
+    it is about a shipment that is none any more.
+    """
     rows = db.session.scalars(
         select(MessageDocument)
         .where(MessageDocument.message_id == message.id)
         .order_by(MessageDocument.kind.desc(), MessageDocument.document_id)
     ).all()
+    if any(row.kind == SHIPMENT and db.session.get(Shipment, row.document_id) is None for row in rows):
+        raise ShipmentTakenBack
     return [_file(db.session.get_one(_MODELS[row.kind], row.document_id), actor) for row in rows if row.kind in _MODELS]
 
 

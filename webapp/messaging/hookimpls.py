@@ -2,12 +2,20 @@
 settings of stores, and its scheduled jobs.
 """
 
+from webapp.billing.contract import DocumentIssued, DocumentKind
+from webapp.channels.described import mail_route
+from webapp.channels.models import Store
+from webapp.channels.services import CONNECTION
+from webapp.db import db
+from webapp.fulfillment.contract import ShipmentCreated
 from webapp.hooks import hookimpl
 from webapp.jobs.schedule import Schedule
 from webapp.mail import mailboxes
+from webapp.mail.jobs import send_mail
 from webapp.messaging import query_keys, received_words, review_list, review_rule, review_words
+from webapp.messaging.document_mails import mail_documents, mail_shipments
 from webapp.messaging.jobs import forget_received_mails, read_mailboxes, request_reviews
-from webapp.messaging.message_settings import BUYER_MAIL, MESSAGES
+from webapp.messaging.message_settings import BUYER_MAIL, BY_MAIL, MESSAGES
 from webapp.messaging.message_updates import MessageToBuyer
 from webapp.messaging.message_words import (
     ARRIVED,
@@ -27,7 +35,8 @@ from webapp.orders.attention import AttentionKind
 from webapp.orders.contract import Badge
 from webapp.orders.events import EventWords
 from webapp.search.contract import QueryKey
-from webapp.settings.declared import SettingsGroup
+from webapp.settings.declared import SettingsChange, SettingsGroup
+from webapp.settings.services import store_all
 from webapp.updates.contract import OutwardKind
 
 
@@ -69,3 +78,25 @@ def register_settings() -> list[SettingsGroup]:
 @hookimpl
 def register_query_keys() -> list[QueryKey]:
     return [*query_keys.KEYS, *review_list.KEYS]
+
+
+@hookimpl
+def documents_issued(documents: list[DocumentIssued]) -> None:
+    queued = [mail_documents(kind, [one.id for one in documents if one.kind == kind]) for kind in DocumentKind]
+    if any(queued):
+        send_mail.enqueue()
+
+
+@hookimpl
+def shipments_created(shipments: list[ShipmentCreated]) -> None:
+    if mail_shipments([one.id for one in shipments]):
+        send_mail.enqueue()
+
+
+@hookimpl
+def settings_changed(changes: list[SettingsChange]) -> None:
+    """Let a new practice store write to its buyers by e-mail, too: nobody gets it."""
+    for change in changes:
+        store = db.session.get(Store, change.id) if change.concerns(CONNECTION) and change.added else None
+        if store is not None and store.practice and mail_route(store.channel) is not None:
+            store_all(BUYER_MAIL, {BY_MAIL.name: True}, store)

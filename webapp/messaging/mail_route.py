@@ -24,7 +24,7 @@ from webapp.mail import queue
 from webapp.mail.composing import Letter
 from webapp.mail.contract import MailKind, mail_kind
 from webapp.mail.models import Mail, MailState
-from webapp.mail.server import TO_BUYERS, MailNotSetUp, Sender, is_set_up
+from webapp.mail.server import TO_BUYERS, MailNotSetUp, Sender, caught_by, is_set_up
 from webapp.messaging.documents import attach, chosen, files_of
 from webapp.messaging.message_settings import route_of
 from webapp.messaging.message_words import REFUSED, REFUSED_EVENT, SENT, UNKNOWN, UNKNOWN_EVENT
@@ -38,7 +38,11 @@ from webapp.orders.services import raise_attention, settle_attention
 from webapp.vault import services as vault
 
 BY_MAIL = MessageKind(
-    MAIL, _l("E-mail"), 10_000, _l("To the buyer's e-mail address, with a subject and, if you like, documents.")
+    MAIL,
+    _l("E-mail"),
+    10_000,
+    _l("To the buyer's e-mail address, with a subject and, if you like, documents."),
+    situations=("invoice", "credit_memo", "shipped"),
 )
 LONGEST_SUBJECT = 150
 _WORKER = Actor.job("messages")
@@ -61,6 +65,13 @@ class NoMailToBuyers(Refusal):
     sentence = _l("By the settings of the desk, nothing goes to buyers by e-mail.")
 
 
+class MailIsCaught(Refusal):
+    """A practice marketplace takes all mail of the desk, and delivers none."""
+
+    code = "buyer_mail_caught"
+    sentence = _l("No mail server is set up: the practice marketplace takes all mail, so no real buyer would get it.")
+
+
 class NoBuyerAddress(Refusal):
     code = "no_buyer_address"
     sentence = _l("The order has no e-mail address of its buyer.")
@@ -74,7 +85,9 @@ def mail_refusal(order: Order) -> Refusal | None:
         return MailSwitchedOff()
     if not TO_BUYERS.of():
         return NoMailToBuyers()
-    return None if is_set_up() else MailNotSetUp()
+    if not is_set_up():
+        return MailNotSetUp()
+    return MailIsCaught() if caught_by() and not order.store.practice else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ DAYS = Setting(
     default=7,
     minimum=0,
     maximum=365,
-    help=_l("Counted from the latest promised day of delivery."),
+    help=_l("They begin with the latest promised day of delivery."),
 )
 NOT_REFUNDED = Setting(name="review_leave_out_refunded", label=_l("Leave out orders refunded in full"), default=True)
 NOT_RETURNED = Setting(name="review_leave_out_returned", label=_l("Leave out orders with a return"), default=True)

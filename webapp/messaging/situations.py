@@ -15,6 +15,8 @@ SITUATIONS: Mapping[str, LazyString] = {
     "delay": _l("Delay"),
     "question": _l("Question"),
     "invoice": _l("Invoice attached"),
+    "credit_memo": _l("Credit memo attached"),
+    "shipped": _l("Shipped"),
     "address": _l("Address check"),
     "return": _l("Return"),
     CUSTOM: _l("Custom"),
@@ -42,6 +44,20 @@ Just answer this message. Thank you!
 Hello,
 
 The invoice {invoice_number} for your order {order_number} is attached.
+
+Thank you for your purchase.
+{shop_name}""",
+        "credit_memo": """\
+Hello,
+
+We have refunded you for your order {order_number}. The credit memo {credit_memo_number} is attached.
+
+Kind regards
+{shop_name}""",
+        "shipped": """\
+Hello,
+
+Your order {order_number} is on its way to you with {carrier}. The tracking number is {tracking_number}.
 
 Thank you for your purchase.
 {shop_name}""",
@@ -84,6 +100,20 @@ Il vous suffit de répondre à ce message. Merci d’avance !
 Bonjour,
 
 Vous trouverez ci-joint la facture {invoice_number} de votre commande {order_number}.
+
+Merci pour votre achat.
+{shop_name}""",
+        "credit_memo": """\
+Bonjour,
+
+Nous vous avons remboursé pour votre commande {order_number}. Vous trouverez ci-joint l’avoir {credit_memo_number}.
+
+Bien à vous,
+{shop_name}""",
+        "shipped": """\
+Bonjour,
+
+Votre commande {order_number} est en route avec {carrier}. Son numéro de suivi est {tracking_number}.
 
 Merci pour votre achat.
 {shop_name}""",

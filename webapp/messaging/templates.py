@@ -21,6 +21,7 @@ from webapp.clock import now
 from webapp.db import db
 from webapp.errors import Invalid, NotFound, Refusal
 from webapp.i18n import LANGUAGES, LazyString, get_locale, lazy_gettext as _l
+from webapp.messaging.mail_route import BY_MAIL, mail_refusal
 from webapp.messaging.models import MessageTemplate
 from webapp.messaging.services import allowed, kinds_allowed, own_templates_for
 from webapp.messaging.situations import CUSTOM, SITUATIONS, TEXTS
@@ -147,7 +148,8 @@ def filled_for(order: Order, named: str, actor: Actor, *, kind: str = "") -> Fil
     """A template filled for the order; a chosen `kind` that suits it stays. Raises `UnknownTemplate`."""
     template = template_for(order, named)
     text, without = filled(template.text, template.language, buyer_locale(order), order, actor)
-    suiting = [one.code for one in kinds_allowed(order) if template.situation in one.situations]
+    kinds = [*kinds_allowed(order), *([BY_MAIL] if mail_refusal(order) is None else [])]
+    suiting = [one.code for one in kinds if template.situation in one.situations]
     return FilledTemplate(template, text, without, kind if kind in suiting or not suiting else suiting[0])
 
 

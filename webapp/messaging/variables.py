@@ -15,7 +15,7 @@ from babel import Locale
 from babel.lists import format_list
 
 from webapp.audit.actor import Actor
-from webapp.billing.queries import invoices_of
+from webapp.billing.queries import invoices_of, memos_of
 from webapp.channels.described import carriers, marketplace_of
 from webapp.channels.legal_face import SENDER_NAME
 from webapp.documents import formats
@@ -92,6 +92,10 @@ def _invoice_number(about: _About) -> str:
     return _listed([invoice.number for invoice in invoices_of(about.order)], about.locale)
 
 
+def _memo_number(about: _About) -> str:
+    return _listed([memo.number or "" for memo in memos_of(about.order)], about.locale)
+
+
 WRITE_HERE: Final = "write_here"
 VARIABLES: Mapping[str, tuple[LazyString, Callable[[_About], str]]] = {
     "order_number": (_l("The order number that the buyer knows"), lambda about: about.order.channel_order_number),
@@ -111,6 +115,7 @@ VARIABLES: Mapping[str, tuple[LazyString, Callable[[_About], str]]] = {
         lambda about: _listed([package.tracking_number for package in about.packages], about.locale),
     ),
     "invoice_number": (_l("The number of the invoice"), _invoice_number),
+    "credit_memo_number": (_l("The number of the credit memo"), _memo_number),
     WRITE_HERE: (_l("What whoever sends it writes in its place"), lambda about: ""),
 }
 

@@ -27,7 +27,7 @@ def test_a_message_is_written_shown_and_undone(
 ) -> None:
     order = make_order()
     url = f"/orders/{order.number}"
-    assert "Nobody has written to this buyer" in browser.get(f"{url}?tab=messages").text
+    assert "Nothing was written yet" in browser.get(f"{url}?tab=messages").text
     assert "is being asked what it allows" in browser.get(f"{url}/actions/message").text
     work()
     form = browser.get(f"{url}/actions/message").text

@@ -114,7 +114,7 @@ def test_an_order_managed_at_the_channel_is_shown_and_offers_nothing(
     assert f"/orders/@{order.id}" in browser.get("/orders/").text
 
 
-COST = {"message": 10}  # the settings of e-mail, and what was typed before
+COST = {"message": 10, "undo_message": 9}  # settings of e-mail, what was typed before; and the mails beside the updates
 ADDRESS = {
     "name": "Jane Roe", "line1": "2 New Road", "city": "Berlin", "postal_code": "10115", "country": "DE",
 }  # fmt: skip
