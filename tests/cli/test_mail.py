@@ -6,9 +6,11 @@ import pytest
 from flask import Flask
 
 from tests.cli.conftest import Command
+from tests.imap_server import imap_server
 from tests.mail_server import Postbox, mail_server, set_up
 from tests.ports import unused_port
 from webapp.accounts.models import User
+from webapp.audit.actor import Actor
 from webapp.db import db, unit_of_work
 from webapp.mail import queue
 from webapp.mail.composing import Letter
@@ -62,3 +64,18 @@ def test_a_link_goes_to_its_person_by_mail_in_their_language(cli: Command, postb
     assert made["url"] in first
     assert again["url"] in second
     assert ("Hello" in first, "Bonjour" in second) == (True, True)
+
+
+def test_mailboxes_are_listed_and_read(cli: Command, operator: Actor) -> None:
+    assert cli("mail", "mailboxes", "--json").document == []
+    with imap_server() as server:
+        box = server.folder()
+        box.connect(operator)
+        box.put(b"From: otto@example.com\r\nSubject: Hello\r\n\r\nWho am I?\r\n")
+        [read] = cli("mail", "read", "--json").document
+        assert (read["name"], read["inbox"], read["known"], read["problem"]) == ("Answers", 1, 0, None)
+        assert "right" not in cli("mail", "mailboxes").out
+    [broken] = cli("mail", "read", "1", "--json").document
+    assert "can't be reached" in broken["problem"]
+    assert cli("mail", "mailboxes", "--json").document[0]["problem"] == broken["problem"]
+    assert cli("mail", "read", "9").code == 3

@@ -4,6 +4,11 @@ import json
 from collections.abc import Callable
 
 from tests.cli.conftest import Command
+from webapp.audit.actor import Actor
+from webapp.clock import now
+from webapp.mail.imap import Listed
+from webapp.mail.reading import read_mail
+from webapp.messaging.receiving import take_in
 from webapp.orders.models import Order
 from webapp.sync.allowed_messages import ask_allowed
 from webapp.testing import FakeChannel, sync_now
@@ -47,3 +52,29 @@ def test_a_message_is_written_from_a_template(
     assert (unknown.code, "No template for this order's shop goes by “holiday”." in unknown.err) == (1, True)
     left = write(kind="details", template="question-en")
     assert (left.code, "still has {write_here}" in left.err) == (1, True)
+
+
+def test_an_answer_is_listed_shown_assigned_and_done(
+    cli: Command, make_order: Callable[..., Order], make_user: Callable[..., Actor]
+) -> None:
+    make_user("clerk", "Mia")
+    order = make_order(buyer={"email": "berta@relay.example"})
+    raw = b"From: berta@relay.example\nSubject: Re: Mug\n\nWhere is it?\n\n> It has left us.\n"
+    take_in(None, read_mail(raw), Listed(1, 1, now()))  # type: ignore[arg-type]
+    [row] = cli("messages", "list", "--unread", "--json").document
+    assert (row["direction"], row["route"], row["kind"], row["state"]) == ("in", "mail", "answer", "open")
+    shown = cli("messages", "show", str(row["id"]), "--json").document
+    assert (shown["text"], shown["quoted"], shown["from"]) == (
+        "Where is it?",
+        "> It has left us.",
+        "berta@relay.example",
+    )
+    assert (shown["matched"], shown["from_buyer"], shown["done_at"]) == ("address", True, None)
+    mine = json.dumps({"assignee": "mia@desk.test"})
+    assert cli("orders", "act", order.number, "assign_message", "--data", mine).code == 0
+    assert cli("messages", "show", str(row["id"]), "--json").document["assigned_to"] == "mia@desk.test"
+    assert cli("orders", "act", order.number, "message_done").code == 0
+    assert cli("messages", "list", "--unread", "--json").document == []
+    assert cli("messages", "list", "--json").document[0]["state"] == "done"
+    again = cli("orders", "act", order.number, "message_done")
+    assert (again.code, "no answer that is not done" in again.err) == (1, True)

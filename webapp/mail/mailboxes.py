@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Update, select, update
+from sqlalchemy import ScalarSelect, Update, func, select, update
 
 from webapp.audit.actor import Actor
 from webapp.audit.services import audit
@@ -53,6 +53,16 @@ class MailboxFailed(DeskError):
 def every() -> Sequence[Mailbox]:
     """All mailboxes, by name."""
     return db.session.scalars(select(Mailbox).order_by(Mailbox.name, Mailbox.id)).all()
+
+
+def broken() -> Sequence[Mailbox]:
+    """The mailboxes that can't be read, by name."""
+    return db.session.scalars(select(Mailbox).where(Mailbox.problem.is_not(None)).order_by(Mailbox.name)).all()
+
+
+def broken_count() -> ScalarSelect[int]:
+    """An expression for how many mailboxes can't be read."""
+    return select(func.count()).select_from(Mailbox).where(Mailbox.problem.is_not(None)).scalar_subquery()
 
 
 def get(mailbox_id: int) -> Mailbox:

@@ -17,6 +17,7 @@ from email.policy import compat32
 from email.utils import collapse_rfc2231_value, getaddresses, parsedate_to_datetime
 from enum import StrEnum
 from hashlib import sha256
+from mimetypes import guess_extension
 
 from webapp.mail.composing import number_of
 from webapp.mail.plain_text import clean_line, clean_text, decoded, text_of_html
@@ -294,7 +295,7 @@ def _files(parts: list[Message]) -> Iterator[MailFile]:
     for position, part in enumerate(found[:MOST_FILES], 1):
         content = _content(part)
         media_type = clean_line(part.get_content_type(), 100)
-        ending = {"message/rfc822": ".eml", "text/calendar": ".ics"}.get(media_type, "")
+        ending = ".eml" if media_type == "message/rfc822" else guess_extension(media_type) or ""
         is_kept = bool(content) and len(content) <= LARGEST_FILE
         name = _name(part) or f"{position}{ending}"
         yield MailFile(name, media_type, len(content), content if is_kept else None)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
-from sqlalchemy import Select, func, select, text, tuple_
+from sqlalchemy import ScalarSelect, Select, func, select, text, tuple_
 
 from webapp.audit.actor import Actor, ActorKind
 from webapp.audit.services import audit
@@ -41,10 +41,10 @@ def may_see(actor: Actor) -> bool:
     return actor.may(SENDING) and actor.may("buyers.see") and actor.shops is None
 
 
-def count_inbox() -> int:
-    """How many mails wait in the inbox, up to `CAP`."""
+def inbox_count() -> ScalarSelect[int]:
+    """An expression for how many mails wait in the inbox, up to `CAP`."""
     few = _waiting().with_only_columns(ReceivedMail.id).limit(CAP).subquery()
-    return db.session.scalar(select(func.count()).select_from(few)) or 0
+    return select(func.count()).select_from(few).scalar_subquery()
 
 
 def list_inbox(actor: Actor, *, before: tuple[datetime, int] | None = None, limit: int = PAGE) -> list[InboxMail]:

@@ -41,7 +41,7 @@ from webapp.messaging.models import (
 from webapp.messaging.sealing import SEALED
 from webapp.orders.events import record
 from webapp.orders.models import Order
-from webapp.orders.queries import locked
+from webapp.orders.queries import locked_all
 from webapp.orders.services import raise_attention
 from webapp.vault import files, services as vault
 from webapp.vault.models import VaultFile, VaultFileOrder
@@ -166,7 +166,7 @@ def take_in(mailbox_id: int, mail: ReadMail, listed: Listed) -> Taken:
             writer.keep(FILES, row.id, position, expires_at=now() + KEPT)
         said = _said_of(mail, [position for position, _writer in written])
         found = _match(mail, row)
-        order = locked(db.session.get_one(Order, found.order_id)) if found.order_id is not None else None
+        order = next(iter(locked_all([found.order_id], _BY)), None) if found.order_id is not None else None
         if order is None:
             seal_apart(row, said)
             return Taken.INBOX

@@ -15,6 +15,8 @@ from webapp.db import db
 from webapp.i18n import LazyString, lazy_gettext as _l, lazy_pgettext
 from webapp.lists.contract import Subject
 from webapp.lists.listing import count_expression, matching_ids
+from webapp.mail.mailboxes import broken_count
+from webapp.messaging.inbox import inbox_count
 from webapp.orders.cancel_requests import TO_DECIDE, known_since
 from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order
@@ -92,12 +94,24 @@ def oldest_requests(actor: Actor, most: int) -> list[Request]:
     return [Request(order, at) for order, at in db.session.execute(query).unique()]
 
 
-def waiting(actor: Actor) -> dict[str, Waiting]:
-    """Every task with its number, by code."""
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Every task with its number, by code; the mails in the inbox, up to its cap, and the mailboxes that can't be
+    read.
+    """
+
+    tasks: dict[str, Waiting]
+    in_inbox: int
+    broken_mailboxes: int
+
+
+def waiting(actor: Actor) -> Work:
+    """What waits for somebody, counted by one statement."""
     tasks = (*SHIPPING, *DECIDING)
     counts = [
         count_expression(task.subject, actor, compile_query(parse(task.query, task.subject.code), actor), CAP)
         for task in tasks
     ]
-    row = db.session.execute(select(*counts)).one()
-    return {task.code: Waiting(task, min(count, CAP), count > CAP) for task, count in zip(tasks, row, strict=True)}
+    *counted, in_inbox, broken = db.session.execute(select(*counts, inbox_count(), broken_count())).one()
+    found = zip(tasks, counted, strict=True)
+    return Work({task.code: Waiting(task, min(count, CAP), count > CAP) for task, count in found}, in_inbox, broken)

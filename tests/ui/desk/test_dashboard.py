@@ -153,9 +153,12 @@ def test_what_must_happen_today_is_counted_as_its_lists_show_it(browser: Browser
         "Buyer wants to cancel": "1",
         "Refunds to approve": "0",
         "Returns to decide about": "1",
+        "Unread answers": "0",
+        "Answers assigned to me": "0",
         "Attention": "0",
         "On hold": "1",
         "Updates refused or uncertain": "1",
+        "Mails without an order": "0",
     }
     for word, (number, url) in stats.items():
         listed = browser.get(url).text

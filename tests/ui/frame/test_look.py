@@ -26,8 +26,15 @@ from webapp.db import db, unit_of_work
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.services import ship_order
 from webapp.live import publish
+from webapp.mail import mailboxes
 from webapp.mail.composing import trial_letter
+from webapp.mail.imap import Listed
+from webapp.mail.mailboxes import MailboxFailed
+from webapp.mail.models import Mailbox
 from webapp.mail.queue import TEST, put
+from webapp.mail.reading import read_mail
+from webapp.messaging.models import ReceivedMail
+from webapp.messaging.receiving import take_in
 from webapp.messaging.services import note_allowed, write_message
 from webapp.orders.bulk import start_bulk
 from webapp.orders.models import Order
@@ -116,7 +123,7 @@ NO_PAGES = {"static", "live.stream", "health.alive", "health.ready", "exports.fe
 NO_PAGES |= {"dashboard.report_csv", "documents.packing_slip_pdf", "orders.stream_export", "shipments.stream_export"}
 NO_PAGES |= {"outbox.stream_export", "calls.stream_export", "invoices.stream_export", "invoices.show_pdf"}
 NO_PAGES |= {"credit_memos.stream_export", "credit_memos.show_pdf", "transactions.stream_export"}
-NO_PAGES |= {"returns.stream_export"}
+NO_PAGES |= {"returns.stream_export", "inbox.file", "received_messages.file"}
 NO_PAGES |= {"documents.picking_pdf", "documents.return_slip_pdf"}
 NO_PAGES |= {f"reports.{code}_{kind}" for code in ("taxes", "invoices", "refunds") for kind in ("csv", "workbook")}
 
@@ -126,6 +133,8 @@ def _pages(app: Flask, order: Order, store: Any, run: Any) -> list[str]:
     values: dict[str, Any] = {"number": order.number, "store_id": store.id, "order_id": order.id, "run_id": run.id}
     values |= {"row_id": order.id, "document_id": db.session.scalar(select(Invoice.id).limit(1))}
     values |= {"shop_id": order.shop_id, "token": "none", "person_id": db.session.scalar(select(User.id).limit(1))}
+    values |= {"mailbox_id": db.session.scalar(select(Mailbox.id).limit(1))}
+    values |= {"mail_id": db.session.scalar(select(ReceivedMail.id).where(ReceivedMail.message_id.is_(None)))}
     codes: dict[str, list[str]] = {
         "orders.choose": ["ship", "hold", "assign", "due", "tag", "address", "message"],
         "stores.credentials": ["fake"],
@@ -204,7 +213,13 @@ def test_axe_finds_nothing_on_any_page_and_none_scrolls_sideways(
         note_allowed(order.id, MessagesAnswer(["problem"]))
         write_message(locked(order), "problem", "Your mug is late.\nWe are sorry.", actor=olga)
         put(TEST, trial_letter("olga@example.com"))
+        box = {"host": "imap.example.com", "port": 993, "security": "tls", "user": "desk", "folder": ""}
+        mailboxes.add(box | {"name": "Answers", "password": "x"}, actor=olga).problem = MailboxFailed().stored()
         issue_memos([record_refund(locked(shipped), Wish(whole=True), "CustomerReturn", actor=olga)], actor=olga)
+    parts = 'Content-Type: multipart/mixed; boundary="f"\n\n--f\n\nWhere is it?\n\n> It has left us.\n--f\n'
+    for subject in (f"About {order.number}", "Nobody's " + "long" * 60):
+        mail = f"From: Otto <otto@example.com>\nSubject: {subject}\n{parts}Content-Type: image/png\n\nPNG\n--f--"
+        take_in(None, read_mail(mail.encode()), Listed(1, 1, now()))  # type: ignore[arg-type]
     work()
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme=scheme)

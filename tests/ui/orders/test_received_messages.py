@@ -89,9 +89,11 @@ def test_an_answer_is_assigned_and_found_by_who_has_it(
     assert order.number in browser.get("/orders/?q=unread:me").text
 
 
-def test_a_reply_makes_the_answer_done(order: Order, mia: Actor) -> None:
+def test_a_reply_makes_the_answer_done(browser: Browser, order: Order, mia: Actor) -> None:
     arrives()
     ask_allowed(order.id)
+    [reply] = re.findall(r'href="([^"]+answers=\d+)"', tab(browser, order))
+    assert re.search(r'type="hidden" value="\d+"|name="answers"[^>]*value="[1-9]', browser.get(reply).text)
     action = find_action("message")
     given = {"kind": "problem", "text": "Tomorrow.", "answers": db.session.query(Message).one().id}
     with unit_of_work():

@@ -26,7 +26,8 @@ from webapp.hooks.registered import by_code
 from webapp.i18n import gettext as _, lazy_gettext as _l, ngettext
 from webapp.lists.listing import list_page
 from webapp.mail import mailboxes
-from webapp.messaging.inbox import CAP, count_inbox, may_see
+from webapp.mail.models import Mailbox
+from webapp.messaging.inbox import CAP, may_see
 from webapp.orders.listing import ORDER_LIST
 from webapp.orders.queries import reference
 from webapp.orders.services import answers_to_request
@@ -76,41 +77,35 @@ def outbox_url(query: str) -> str:
 def work_card(actor: Actor) -> str:
     """Today's tasks."""
     show_times_of(shown_stores())
-    found = waiting(actor)
+    work = waiting(actor)
+    found = work.tasks
     requests = oldest_requests(actor, REQUESTS) if found["cancel"].count else []
     proposals = oldest_proposals(actor, PROPOSALS) if found["refunds"].count else []
+    broken = mailboxes.broken() if work.broken_mailboxes and actor.may("settings.edit") else []
     return render_template(
         "desk/dashboard/_work.html",
         shipping=[_task(found[task.code]) for task in SHIPPING],
-        deciding=[_task(found[task.code]) for task in DECIDING] + _inbox(actor),
-        broken=_broken_mailboxes(actor),
+        deciding=[
+            *(_task(found[task.code]) for task in DECIDING),
+            *([_inbox(work.in_inbox)] if may_see(actor) else []),
+        ],
+        broken=[_broken(row) for row in broken],
         requests=[_request(request, actor) for request in requests],
         proposals=[_proposal(memo, actor) for memo in proposals],
     )
 
 
-def _inbox(actor: Actor) -> list[dict[str, Any]]:
-    """How many mails wait in the inbox, like a task; nothing for people for whom it is not."""
-    if not may_see(actor):
-        return []
-    waiting, most = count_inbox(), number(CAP)
-    count = f"{most}+" if waiting >= CAP else number(waiting)
+def _inbox(waiting: int) -> dict[str, Any]:
+    """How many mails wait in the inbox, like a task."""
+    count = f"{number(CAP)}+" if waiting >= CAP else number(waiting)
     tone = "warn" if waiting else ""
-    return [{"label": _l("Mails without an order"), "count": count, "url": url_for("inbox.index"), "tone": tone}]
+    return {"label": _l("Mails without an order"), "count": count, "url": url_for("inbox.index"), "tone": tone}
 
 
-def _broken_mailboxes(actor: Actor) -> list[dict[str, Any]]:
-    """The mailboxes that can't be read, with the reason, for people who can change them."""
-    rows = mailboxes.every() if actor.may("settings.edit") else []
-    return [
-        {
-            "name": row.name,
-            "problem": sentence_of(row.problem),
-            "url": url_for("mailboxes.edit", mailbox_id=row.id),
-        }
-        for row in rows
-        if row.problem
-    ]
+def _broken(row: Mailbox) -> dict[str, Any]:
+    """A mailbox that can't be read, with the reason."""
+    url = url_for("mailboxes.edit", mailbox_id=row.id)
+    return {"name": row.name, "problem": sentence_of(row.problem), "url": url}
 
 
 def _request(request: Request, actor: Actor) -> dict[str, Any]:
