@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 import time_machine
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from tests.imap_server import ImapServer, Postbox, imap_server
 from tests.ports import unused_port
@@ -18,10 +18,13 @@ from webapp.mail.composing import Letter
 from webapp.mail.models import Mail, Mailbox
 from webapp.mail.queue import put as queue_mail
 from webapp.messaging import matching, receiving, sealing
+from webapp.messaging.answers import finish_answer
 from webapp.messaging.jobs import forget_received_mails, read_mailboxes
 from webapp.messaging.models import Message, ReceivedMail
 from webapp.messaging.receiving import Taken
+from webapp.orders.archiving import AnswerUnread, archive_refusal
 from webapp.orders.models import Order, OrderEvent
+from webapp.orders.queries import locked
 from webapp.vault import files, services as vault
 
 RELAY = "buyer-1@relay.example"
@@ -154,6 +157,24 @@ def test_a_mail_that_came_back_marks_its_order(
     assert trouble["of"] == carried.id
     assert RELAY not in str(trouble)
     assert "550 5.1.1" in (sentence_of(bounce.problem) or "")
+
+
+def test_an_answer_brings_its_order_back_from_the_archive_until_it_is_done(
+    order: Order, box: Postbox, operator: Actor
+) -> None:
+    with unit_of_work():
+        db.session.execute(update(Order).values(state="complete", archived_at=now()))
+    mailbox = box.connect(operator)
+    box.put(mail("I am away.", Auto_Submitted="auto-replied"))
+    read(mailbox)
+    assert order.archived_at is not None
+    box.put(mail())
+    read(mailbox)
+    assert order.archived_at is None
+    assert isinstance(archive_refusal(order, operator), AnswerUnread)
+    with unit_of_work():
+        finish_answer(locked(order), actor=operator)
+    assert archive_refusal(order, operator) is None
 
 
 def test_automatic_answers_are_not_unread_and_loops_are_left_out(order: Order, box: Postbox, operator: Actor) -> None:

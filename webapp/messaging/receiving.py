@@ -222,6 +222,8 @@ def put(row: ReceivedMail, order: Order, said: SaidByMail, how: Matched | None, 
     if row.bounced_id is not None:
         raise_attention(order, words.BOUNCED.code, of=row.bounced_id, problem=row.problem)
     count_unread(order)
+    if order.unread or row.bounced_id is not None:
+        order.archived_at = None  # somebody has to see it
     event = words.PUT if how is Matched.PERSON else _EVENTS.get(MailSort(row.sort), words.ANSWERED)
     record(order, event.code, actor=actor, values={"id": message.id})
 

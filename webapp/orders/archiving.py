@@ -2,7 +2,8 @@
 whole.
 
 Orders are archived by hand or, if the merchant sets one up, by a rule: a number of days after they were closed. The
-rule never archives an order that somebody restored, that is on hold, or that needs attention.
+rule never archives an order that somebody restored, that is on hold, or that needs attention. One whose buyer answers
+comes back, and stays until the answer is done.
 """
 
 from datetime import datetime, timedelta
@@ -55,6 +56,13 @@ class StillOpen(Refusal):
     sentence = _l("This order is still open. Only complete, closed and canceled orders go into the archive.")
 
 
+class AnswerUnread(Refusal):
+    """The buyer has answered."""
+
+    code = "answer_unread"
+    sentence = _l("The buyer has answered: mark the answer as done first, under Messages.")
+
+
 def archive_refusal(order: Order, actor: Actor) -> Refusal | None:
     """Why the order can't be archived now; the button and `archive` both ask it."""
     if order.archived_at is not None:
@@ -63,6 +71,8 @@ def archive_refusal(order: Order, actor: Actor) -> Refusal | None:
         return StillOpen()
     if order.on_hold:
         return OnHold()
+    if order.unread:
+        return AnswerUnread()
     return kept_now("keep_from_archive", order)
 
 
@@ -101,6 +111,7 @@ def archive_old(state: str, days: int, after: tuple[datetime, int] | None, limit
     query = query.where(
         Order.archived_at.is_(None), ~Order.on_hold, ~Order.canceling, ~Order.needs_attention, ~restored
     )
+    query = query.where(Order.unread == 0)
     if after is not None:
         at, last = after
         query = query.where(or_(Order.updated_at > at, and_(Order.updated_at == at, Order.id > last)))

@@ -131,7 +131,8 @@ def states(take: Take, mia: Actor) -> Iterator[tuple[Order, Actor]]:
         {"state": "processing", "on_hold": True},
         {"state": "processing", "on_hold": False, "canceling": True},
         {"state": "complete", "canceling": False, "on_hold": True},
-        {"state": "complete", "on_hold": False, "archived_at": now()},
+        {"state": "complete", "on_hold": False, "unread": 1},
+        {"state": "complete", "unread": 0, "archived_at": now()},
     ):
         with unit_of_work():
             db.session.execute(update(Order).where(Order.id == order.id).values(**change))
