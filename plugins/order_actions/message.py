@@ -198,7 +198,7 @@ class AnswerInput(ActionInput):
 class FinishAnswer(PartAction):
     """Mark a received message as done."""
 
-    code, label, right, icon = "message_done", _l("Done"), "messages.send", "check"
+    code, label, right, icon = "message_done", _l("Mark as done"), "messages.send", "check"
     place, about, Input, nothing = Place.MESSAGES, "message", AnswerInput, NoAnswerOpen
 
     def refusals(self, order: Order, actor: Actor) -> Mapping[int, Refusal | None]:
