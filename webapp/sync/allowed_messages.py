@@ -11,10 +11,12 @@ from webapp.db import db, unit_of_work
 from webapp.hooks.fence import PluginFailed
 from webapp.jobs import job
 from webapp.live import connection, key
-from webapp.messaging.services import FRESH, allowed, is_erased, is_fresh, note_allowed, note_unanswered
+from webapp.messaging.services import allowed, is_erased, is_fresh, note_allowed, note_unanswered
 from webapp.orders.models import Order
 from webapp.sync import call_log
 from webapp.updates.kinds import carried
+
+_UNDER_WAY = 60  # seconds in which a question is not asked again; after a worker's death they pass
 
 
 def ask_soon(order: Order, *, again: bool = True) -> None:
@@ -24,7 +26,7 @@ def ask_soon(order: Order, *, again: bool = True) -> None:
     if not _is_due(order, again=again):
         return
     try:
-        if connection().set(key("messages", str(order.id)), 1, nx=True, ex=int(FRESH.total_seconds())):
+        if connection().set(key("messages", str(order.id)), 1, nx=True, ex=_UNDER_WAY):
             ask_allowed.send((order.id,))
     except RedisError:  # no worker would ask either
         return
