@@ -24,6 +24,10 @@ from webapp.db import Model, db, empty_log, unit_of_work
 from webapp.lists.export_runs import CSV, start_export
 from webapp.lists.models import Export, SavedView
 from webapp.lists.saved_views import save_view
+from webapp.mail.imap import Listed
+from webapp.mail.reading import read_mail
+from webapp.messaging.models import ReceivedMail
+from webapp.messaging.receiving import take_in
 from webapp.orders.bulk import start_bulk
 from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import BulkAct, Order
@@ -236,6 +240,11 @@ def seal_export(desk: Desk) -> None:
         )
 
 
+def receive(desk: Desk) -> None:
+    raw = f"From: {NAME} <jane@quixelworth.example>\nSubject: Hello\n\nWho are you?\n".encode()
+    take_in(None, read_mail(raw), Listed(1, len(raw), now()))  # type: ignore[arg-type]  # it fits no order
+
+
 KINDS: dict[type[Model], Callable[[Desk], object]] = {
     VaultKey: lambda desk: desk.take(incoming_order()),
     VaultFile: lambda desk: desk.sealed_file(desk.order_id),
@@ -244,6 +253,7 @@ KINDS: dict[type[Model], Callable[[Desk], object]] = {
     SealedQuery: seal_search,
     SavedView: seal_view,
     QuarantinedOrder: seal_quarantined,
+    ReceivedMail: receive,
 }
 
 

@@ -17,6 +17,8 @@ import structlog
 from sqlalchemy import delete, func, select, update
 
 from webapp.audit.actor import Actor
+from webapp.channels.legal_face import SENDER_ADDRESS
+from webapp.channels.shops import shops
 from webapp.clock import now
 from webapp.db import any_row, db, insert_into, unit_of_work, write_rows
 from webapp.errors import DeskError
@@ -153,7 +155,7 @@ def _take_safely(mailbox_id: int, found: Fetched, place: str) -> Taken:
 
 def take_in(mailbox_id: int, mail: ReadMail, listed: Listed) -> Taken:
     """Take a mail in that was read, in a unit of work of its own."""
-    if mail.sort is MailSort.LOOP or (mail.sender and mail.sender == SENDER.of().strip().lower()):
+    if mail.sort is MailSort.LOOP or mail.sender in _own_addresses():
         return Taken.LOOP
     if any_row(ReceivedMail, ReceivedMail.fingerprint == mail.fingerprint):
         return Taken.KNOWN
@@ -173,6 +175,11 @@ def take_in(mailbox_id: int, mail: ReadMail, listed: Listed) -> Taken:
         row.from_buyer = found.from_buyer
         put(row, order, said, found.how, actor=_BY)
     return Taken.ORDER
+
+
+def _own_addresses() -> set[str]:
+    """The addresses from which the desk and its shops write."""
+    return {address.strip().lower() for address in (SENDER.of(), *(SENDER_ADDRESS.of(one) for one in shops()))} - {""}
 
 
 def _row(mailbox_id: int, fingerprint: str, sort: str, listed: Listed) -> ReceivedMail | None:

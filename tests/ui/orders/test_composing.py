@@ -40,7 +40,7 @@ def test_a_template_is_put_into_the_form_and_sent(browser: Browser, order: Order
     assert list_messages(operator) == []
     sent = browser.post(url, {"kind": "problem", "text": "Bonjour", "template": "delay-fr"})
     assert sent.status_code == 302
-    assert [one.text for one in thread_of(order, operator) or []] == ["Bonjour"]
+    assert [one.said["text"] for one in thread_of(order, operator) or [] if one.said] == ["Bonjour"]
 
 
 def test_with_scripts_the_page_puts_it_in(browser: Browser, url: str) -> None:
