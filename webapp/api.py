@@ -141,8 +141,15 @@ from webapp.messaging.answers import (
     finish_answered,
     open_answer_refusals,
 )
-from webapp.messaging.composing import composed_message, fill_from_template, message_addressee, templates_offered
+from webapp.messaging.composing import (
+    composed_message,
+    fill_from_template,
+    message_addressee,
+    situations_offered,
+    templates_offered,
+)
 from webapp.messaging.previewing import (
+    documents_of_many,
     documents_offered,
     messages_offered,
     preview_message,
@@ -482,6 +489,7 @@ __all__ = [
     "decision_refusals",
     "decline_refund",
     "deny_return",
+    "documents_of_many",
     "documents_offered",
     "fill_from_template",
     "find_package",
@@ -558,6 +566,7 @@ __all__ = [
     "shipping_refusal",
     "shown_addresses",
     "shows_package",
+    "situations_offered",
     "status_name",
     "status_refusal",
     "statuses_of",

@@ -30,6 +30,7 @@ from webapp.api import (
     Refusal,
     assign_answer,
     composed_message,
+    documents_of_many,
     documents_offered,
     fill_from_template,
     find_person,
@@ -41,10 +42,12 @@ from webapp.api import (
     message_addressee,
     message_refusal,
     messages_offered,
+    ngettext,
     open_answer_refusals,
     people,
     preview_message,
     send_mail_again,
+    situations_offered,
     templates_offered,
     undo_message,
     undo_message_refusals,
@@ -62,6 +65,11 @@ class MessageInput(ActionInput):
 
     answers: Annotated[int, FormField(_l("Answer of the buyer"), Kind.FIXED)] = 0
 
+    situation: Annotated[
+        str,
+        Field(max_length=100),
+        FormField(_l("Text"), Kind.CHOICE, help=_l("Each buyer gets it in their language, filled in for their order.")),
+    ] = ""
     template: Annotated[str, Field(max_length=100), FormField(_l("Start from a template"), Kind.FILLING)] = ""
     kind: Annotated[str, Field(max_length=100), FormField(_l("Kind of message"), Kind.CHOICE, needed=True)] = ""
     subject: Annotated[
@@ -89,23 +97,29 @@ class MessageInput(ActionInput):
 class WriteToBuyer(OrderAction):
     """Write to the buyer; the message waits a moment before it leaves."""
 
-    code, label, right, icon = "message", _l("Write to buyer"), "messages.send", "message"
+    code, label, right, bulk, icon = "message", _l("Write to buyer"), "messages.send", True, "message"
     previews = asks_messages = drafts = True
     about = "answers"
     Input = MessageInput
+
+    def doing(self, count: int) -> str:
+        return str(ngettext("%(num)s buyer is being written to.", "%(num)s buyers are being written to.", count))
+
+    def done(self, count: int) -> str:
+        return str(ngettext("%(num)s buyer written to", "%(num)s buyers written to", count))
 
     def refusal(self, order: Order, actor: Actor) -> Refusal | None:
         return message_refusal(order, actor)
 
     def perform(self, order: Order, data: MessageInput, actor: Actor) -> None:
-        kind, text = composed_message(order, data.kind, data.text, data.template, actor)
+        kind, text = composed_message(order, data.kind, data.text, data.template or data.situation, actor)
         with_it = data.subject, data.attach, data.answers
         write_message(order, kind, text, *with_it, actor=actor)
         if data.answers:
             finish_answered(order, data.answers, actor=actor)
 
     def dry_run(self, order: Order, data: MessageInput, actor: Actor) -> Preview:
-        kind, text = composed_message(order, data.kind, data.text, data.template, actor)
+        kind, text = composed_message(order, data.kind, data.text, data.template or data.situation, actor)
         return preview_message(order, kind, text, data.subject, data.attach)
 
     def filling(self, order: Order, field: str, choice: str, data: Mapping[str, Any], actor: Actor) -> Filling:
@@ -115,12 +129,19 @@ class WriteToBuyer(OrderAction):
         return message_addressee(order)
 
     def offered(self, order: Order | None, actor: Actor) -> Mapping[str, Offered]:
-        if order is None:
-            return {}
+        if order is None:  # what a channel allows is asked for one order at a time
+            typed = _l("The text below")
+            return {
+                "situation": Offered(choices=[("", typed), *situations_offered()]),
+                "template": HIDDEN,
+                "kind": Offered(choices=[(MAIL, _l("E-mail"))], default=MAIL),
+                "attach": Offered(choices=documents_of_many()),
+            }
         kinds, help_ = messages_offered(order)
         documents = documents_offered(order)
         by_mail = any(one.code == MAIL for one in kinds)
         return {
+            "situation": HIDDEN,
             "template": templates_offered(order),
             "kind": Offered(choices=[(one.code, one.label) for one in kinds], help=help_),
             "subject": Offered() if by_mail else HIDDEN,

@@ -7,7 +7,9 @@ from webapp.channels.services import channel_name
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.messaging.mail_route import mail_refusal
 from webapp.messaging.services import allowed, is_erased, kind_name, nothing_allowed
+from webapp.messaging.situations import CUSTOM, SITUATIONS
 from webapp.messaging.templates import buyer_locale, filled_for, language_name, templates_for
+from webapp.messaging.variables import filled, variables_in
 from webapp.orders.contract import Filling
 from webapp.orders.inputs import HIDDEN, Offered
 from webapp.orders.models import Order
@@ -60,12 +62,20 @@ def fill_from_template(order: Order, named: str, kind: str, actor: Actor) -> Fil
 
 def composed_message(order: Order, kind: str, text: str, template: str, actor: Actor) -> tuple[str, str]:
     """The kind and the text of a message: without a text, that of the template, and without a kind, that for which the
-    template is meant. Raises `UnknownTemplate`.
+    template is meant. Variables in a text are filled. Raises `UnknownTemplate`.
     """
-    if text or not template:
-        return kind, text
-    found = filled_for(order, template, actor, kind=kind)
-    return kind or found.kind, found.text
+    if template and not text:
+        found = filled_for(order, template, actor, kind=kind)
+        return kind or found.kind, found.text
+    if variables_in(text):
+        locale = buyer_locale(order)
+        text, _without = filled(text, locale.partition("_")[0], locale, order, actor)
+    return kind, text
+
+
+def situations_offered() -> list[tuple[str, LazyString | str]]:
+    """The situations that have a standard text, for a message to many buyers: each gets it in their language."""
+    return [(code, label) for code, label in SITUATIONS.items() if code != CUSTOM]
 
 
 def message_addressee(order: Order) -> LazyString:

@@ -18,6 +18,7 @@ from webapp.messaging.models import Message, MessageDocument
 from webapp.orders.models import Order
 
 INVOICE, CREDIT_MEMO, SHIPMENT = "invoice", "credit_memo", "shipment"
+ALL: Mapping[str, LazyString] = {INVOICE: _l("Its invoices"), CREDIT_MEMO: _l("Its credit memos")}
 LABELS: Mapping[str, LazyString] = {INVOICE: _l("Invoice %(number)s"), CREDIT_MEMO: _l("Credit memo %(number)s")}
 _MODELS: Mapping[str, type[Invoice | CreditMemo]] = {INVOICE: Invoice, CREDIT_MEMO: CreditMemo}
 
@@ -45,8 +46,9 @@ def documents_of(order: Order, kinds: Iterable[str]) -> dict[str, Invoice | Cred
 
 
 def chosen(order: Order, kinds: Iterable[str], names: Sequence[str]) -> list[Invoice | CreditMemo]:
-    """The documents of these names. Raises `NoSuchDocument`."""
+    """The documents of these names; a kind alone means all of it. Raises `NoSuchDocument`."""
     known = documents_of(order, kinds) if names else {}
+    names = [one for name in names for one in ([each for each in known if each.startswith(f"{name}:")] or [name])]
     if unknown := [name for name in names if name not in known]:
         raise NoSuchDocument(name=unknown[0], documents=", ".join(known) or "—")
     return [known[name] for name in dict.fromkeys(names)]

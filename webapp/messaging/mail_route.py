@@ -101,7 +101,7 @@ class Checked:
 
 def checked_mail(order: Order, text: str, subject: str, names: Sequence[str]) -> Checked:
     """A mail as it would be sent, with the usual subject if it has none. Raises what `mail_refusal` gives,
-    `BuyerIsErased`, `NoBuyerAddress`, `NoSuchDocument`, or `Invalid` for its words.
+    `BuyerIsErased`, `NoSuchDocument`, or `Invalid` for its words.
     """
     route = route_of(order.store)
     refusal = mail_refusal(order)
@@ -109,8 +109,6 @@ def checked_mail(order: Order, text: str, subject: str, names: Sequence[str]) ->
         raise refusal or MailSwitchedOff
     if vault.erased([order.id]):
         raise BuyerIsErased
-    if not _address(order):
-        raise NoBuyerAddress
     subject = " ".join(subject.split()) or usual_subject(order)
     if len(subject) > LONGEST_SUBJECT:
         problem = _l("has %(length)s characters, of at most %(longest)s.", length=len(subject), longest=LONGEST_SUBJECT)
@@ -141,9 +139,11 @@ def write_mail(
     actor: Actor,
 ) -> Message:
     """Queue a mail to the buyer, perhaps in reply to a received message; it leaves after these seconds at the earliest.
-    The caller holds the order's lock and records the event. Raises what `checked_mail` raises.
+    The caller holds the order's lock and records the event. Raises what `checked_mail` raises, or `NoBuyerAddress`.
     """
     checked = checked_mail(order, text, subject, names)
+    if not _address(order):
+        raise NoBuyerAddress
     message = Message(
         order_id=order.id,
         route=Route.MAIL,

@@ -9,7 +9,7 @@ from webapp.channels.messages import MAIL, MESSAGE, MessageKind
 from webapp.channels.services import channel_name
 from webapp.clock import now
 from webapp.i18n import LazyString, lazy_gettext as _l, reader_zone
-from webapp.messaging.documents import documents_of, label_of
+from webapp.messaging.documents import ALL, documents_of, label_of
 from webapp.messaging.mail_route import BY_MAIL, checked_mail, mail_refusal
 from webapp.messaging.message_settings import MESSAGE_HOLD, route_of
 from webapp.messaging.reviews import has_return, is_refunded, review_refusal
@@ -54,6 +54,11 @@ def documents_offered(order: Order) -> list[tuple[str, str]]:
     return [(name, label_of(one)) for name, one in documents_of(order, route.documents).items()] if route else []
 
 
+def documents_of_many() -> list[tuple[str, LazyString]]:
+    """The documents that can go with mails about many orders: all of a kind that each order has."""
+    return list(ALL.items())
+
+
 def preview_message(order: Order, kind: str, text: str, subject: str = "", attach: Sequence[str] = ()) -> Preview:
     """The text exactly as it is sent, and when. Raises what `write_message` raises for the text."""
     if kind == MAIL:
@@ -66,9 +71,9 @@ def preview_message(order: Order, kind: str, text: str, subject: str = "", attac
         at_once = _l("It leaves at once: it can't be undone.")
         sentences.append((goes, {"goes": now() + timedelta(seconds=held)}) if held else (at_once, {}))
         warned = _warnings(order, mail.text) if route is not None and route.relayed else []
-        return Preview(text=mail.text, sentences=[*sentences, *warned])
+        return Preview(text=mail.text, sentences=sentences, warnings=warned)
     checked = checked_text(order, kind, text)
-    return Preview(text=checked, sentences=[_when_it_goes(order), *_warnings(order, checked)])
+    return Preview(text=checked, sentences=[_when_it_goes(order)], warnings=_warnings(order, checked))
 
 
 def preview_review_request(order: Order, actor: Actor) -> Preview:
@@ -79,12 +84,12 @@ def preview_review_request(order: Order, actor: Actor) -> Preview:
         raise refusal
     channel = {"channel": channel_name(order.store.channel)}
     asks = _l("%(channel)s asks the buyer for a review, once and in its own words.")
-    sentences: list[Sentence] = [(asks, {**channel}), _when_it_goes(order)]
+    warnings: list[Sentence] = []
     if is_refunded(order):
-        sentences.append((_l("This order was refunded in full: its buyer may not care to be asked."), {}))
+        warnings.append((_l("This order was refunded in full: its buyer may not care to be asked."), {}))
     if has_return(order):
-        sentences.append((_l("This order has a return: its buyer may not care to be asked."), {}))
-    return Preview(sentences=sentences)
+        warnings.append((_l("This order has a return: its buyer may not care to be asked."), {}))
+    return Preview(sentences=[(asks, {**channel}), _when_it_goes(order)], warnings=warnings)
 
 
 def _when_it_goes(order: Order) -> Sentence:

@@ -26,7 +26,7 @@ from webapp.audit.services import audit
 from webapp.db import among, db, unit_of_work, write_rows
 from webapp.errors import DeskError, Forbidden, Refusal
 from webapp.hooks.fence import PluginFailed, ask
-from webapp.i18n import lazy_gettext as _l, lazy_pgettext
+from webapp.i18n import LazyString, lazy_gettext as _l, lazy_pgettext
 from webapp.jobs import job, runs
 from webapp.jobs.models import Run, RunResult
 from webapp.lists.listing import first_rows, matching_ids
@@ -367,11 +367,13 @@ def possible(action: OrderAction, orders: Sequence[Order], actor: Actor) -> list
 @dataclass(slots=True)
 class PreviewOfMany:
     """What an act would do to many orders: for how many it is possible, the sums of its amounts by label and currency,
-    the total of each currency last, and how many orders refuse it with which sentence.
+    the total of each currency last; the sentences that speak against it, with their values; and how many orders refuse
+    it with which sentence.
     """
 
     fitting: int = 0
     amounts: list[tuple[str, Money]] = field(default_factory=list)
+    warnings: list[tuple[LazyString | str, Mapping[str, Any]]] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
 
 
@@ -389,6 +391,7 @@ def preview_many(action: OrderAction, orders: Sequence[Order], data: ActionInput
             found.refused[str(refusal)] += 1
             continue
         found.fitting += 1
+        found.warnings += one.warnings
         for label, amount in one.amounts[:-1]:
             rows = sums.setdefault(amount.currency, {})
             rows[str(label)] = rows.get(str(label), Money(0, amount.currency)) + amount

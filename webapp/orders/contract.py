@@ -63,13 +63,15 @@ class DraftRow:
 class Preview:
     """What an act would do, shown below its form while it is filled in: a text exactly as it would be sent; the rows of
     a document that it would make; amounts with their labels, the last of which is the total; and sentences with their
-    values. Money and times are written by the reader's locale.
+    values. `warnings` are sentences that speak against it, which the form for many orders shows, too. Money and times
+    are written by the reader's locale.
     """
 
     text: str = ""
     rows: Sequence[DraftRow] = ()
     amounts: Sequence[tuple[LazyString | str, Money]] = ()
     sentences: Sequence[tuple[LazyString | str, Mapping[str, Any]]] = ()
+    warnings: Sequence[tuple[LazyString | str, Mapping[str, Any]]] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from webapp.ui.frame.failures import shown_again
 from webapp.ui.frame.pages import page
 from webapp.ui.frame.redirects import redirect
 from webapp.ui.lists.chosen import Chosen
+from webapp.ui.orders import shown
 
 bp = Blueprint("bulk", __name__)
 
@@ -88,7 +89,7 @@ def preview(code: str) -> str | AnyResponse:
     except DeskError as error:
         problem = str(error)
     if htmx.is_htmx():
-        return page("lists/bulk/_preview.html", previewed=found, problem=problem)
+        return page("lists/bulk/_preview.html", previewed=found, problem=problem, warned=_warned(found))
     if not orders:
         raise bulk.NothingChosen
     return _form_page(action, chosen, orders, actor, form, previewed=found, problem=problem)
@@ -123,9 +124,15 @@ def _form_page(
         fitting=len(orders) - reasons.total(),
         reasons=reasons.most_common(5),
         previewed=previewed,
+        warned=_warned(previewed),
         problem=problem,
         **around | {"sent": _to_confirm(chosen, orders, around["total"])},
     )
+
+
+def _warned(previewed: bulk.PreviewOfMany | None) -> list[tuple[str, int]]:
+    """The sentences that speak against an act on many orders, each with the number of the orders."""
+    return Counter(shown.sentences(previewed.warnings)).most_common(5) if previewed else []
 
 
 def _to_confirm(chosen: Chosen, orders: list[Order], total: int) -> Chosen:

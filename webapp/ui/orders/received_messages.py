@@ -52,7 +52,7 @@ def shown(order: Order, one: Written, received: ReceivedMail, actor: Actor) -> d
         "quoted": said["quoted"] if said else "",
         "whole": said["whole"] if said else True,
         "from": sender_of(said),
-        "stranger": received.matched == Matched.NUMBER and not received.from_buyer,
+        "stranger": received.matched in (Matched.NUMBER, Matched.REFERENCE) and not received.from_buyer,
         "files": shown_files(
             said,
             lambda at: url_for(

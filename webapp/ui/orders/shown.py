@@ -267,8 +267,9 @@ def _rate(item: Amount | None) -> str:
 
 def preview(found: Preview) -> dict[str, Any]:
     """What an act would do, with its sentences in the reader's language."""
-    said = sentences(found.sentences)
-    return {"text": found.text, "draft": drafted(found.rows), "amounts": found.amounts, "sentences": said}
+    said, warned = sentences(found.sentences), sentences(found.warnings)
+    drawn = {"text": found.text, "draft": drafted(found.rows), "amounts": found.amounts}
+    return drawn | {"sentences": said, "warnings": warned}
 
 
 def sentences(found: Iterable[tuple[LazyString | str, Mapping[str, Any]]]) -> list[str]:
