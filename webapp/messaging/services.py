@@ -21,7 +21,7 @@ from webapp.errors import DeskError, Refusal, sentence_of
 from webapp.i18n import lazy_gettext as _l
 from webapp.mail import queue
 from webapp.mail.models import Mail, MailState
-from webapp.messaging.mail_route import mail_refusal, write_mail
+from webapp.messaging.mail_route import BY_MAIL, mail_refusal, write_mail
 from webapp.messaging.message_settings import MESSAGE_HOLD
 from webapp.messaging.message_words import ARRIVED, REFUSED, SENT_AGAIN, UNDONE, UNKNOWN, WRITTEN
 from webapp.messaging.models import Message, MessagesAllowed, MessageTemplate, Said
@@ -355,7 +355,7 @@ def _settle(order: Order, message_id: int) -> None:
 
 def kind_name(channel: str, code: str) -> str:
     """The name of a kind of message, or its code if the channel does not know it any more."""
-    return next((str(one.label) for one in message_kinds(channel) if one.code == code), code)
+    return next((str(one.label) for one in (*message_kinds(channel), BY_MAIL) if one.code == code), code)
 
 
 def problem_of(answer: MessagesAllowed | None) -> str:

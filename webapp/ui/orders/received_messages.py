@@ -80,7 +80,12 @@ def sender_of(said: SaidByMail | None) -> str:
 def shown_files(said: SaidByMail | None, url_of: Callable[[int], str]) -> Sequence[dict[str, Any]]:
     """The files of a mail, each with its address by its position."""
     return [
-        {"name": one["name"], "kept": one["kept"], "kilobytes": -(-one["size"] // 1024), "url": url_of(at)}
+        {
+            "name": one["name"] or _l("File %(number)s", number=at + 1),
+            "kept": one["kept"],
+            "kilobytes": -(-one["size"] // 1024),
+            "url": url_of(at),
+        }
         for at, one in enumerate(said["files"] if said else [])
     ]
 
