@@ -76,6 +76,7 @@ READ_IN = {
     "Flag.row": "webapp/ui/orders/channel_side.py",
     "FormField.add": "webapp/ui/forms/actions.py",
     "FormField.each": "webapp/ui/forms/actions.py",
+    "FormField.only_with": "webapp/ui/forms/actions.py",
     "FormField.remove": "webapp/ui/forms/actions.py",
     "GuideStep.text": "webapp/ui/templates/desk/stores/_guide.html",
     "GuideStep.title": "webapp/ui/templates/desk/stores/_guide.html",

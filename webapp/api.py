@@ -151,6 +151,7 @@ from webapp.messaging.composing import (
 from webapp.messaging.previewing import (
     documents_of_many,
     documents_offered,
+    kinds_by_route,
     messages_offered,
     preview_message,
     preview_review_request,
@@ -508,6 +509,7 @@ __all__ = [
     "issue_invoice",
     "issue_invoices",
     "job",
+    "kinds_by_route",
     "lazy_gettext",
     "lines_left",
     "load_orders",

@@ -36,6 +36,7 @@ from webapp.api import (
     find_person,
     finish_answer,
     finish_answered,
+    kinds_by_route,
     lazy_gettext as _l,
     mail_arrived,
     mails_undecided,
@@ -75,8 +76,13 @@ class MessageInput(ActionInput):
     subject: Annotated[
         str,
         Field(max_length=1000),
-        FormField(_l("Subject"), help=_l("Of an e-mail. Empty: the number of the order.")),
+        FormField(_l("Subject"), help=_l("Of an e-mail. Empty: the number of the order."), only_with=("kind", MAIL)),
     ] = ""
+    attach: Annotated[
+        list[str],
+        Field(max_length=20),
+        FormField(_l("Documents"), Kind.SEVERAL, help=_l("They go with an e-mail, as PDF."), only_with=("kind", MAIL)),
+    ] = []
     text: Annotated[
         str,
         Field(max_length=10_000),
@@ -87,11 +93,6 @@ class MessageInput(ActionInput):
             help=_l("The buyer reads this. No links, e-mail addresses, telephone numbers or advertising."),
         ),
     ] = ""
-    attach: Annotated[
-        list[str],
-        Field(max_length=20),
-        FormField(_l("Documents"), Kind.SEVERAL, help=_l("They go with an e-mail, as PDF.")),
-    ] = []
 
 
 class WriteToBuyer(OrderAction):
@@ -143,7 +144,7 @@ class WriteToBuyer(OrderAction):
         return {
             "situation": HIDDEN,
             "template": templates_offered(order),
-            "kind": Offered(choices=[(one.code, one.label) for one in kinds], help=help_),
+            "kind": Offered(further=kinds_by_route(order, kinds), help=help_),
             "subject": Offered() if by_mail else HIDDEN,
             "attach": Offered(choices=documents) if documents else HIDDEN,
         }

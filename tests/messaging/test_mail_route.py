@@ -26,6 +26,7 @@ from webapp.mail.jobs import send_mail
 from webapp.mail.models import Mail, MailState
 from webapp.mail.reading import read_mail
 from webapp.messaging import services
+from webapp.messaging.composing import fill_from_template
 from webapp.messaging.documents import NoSuchDocument, mailed
 from webapp.messaging.mail_route import MailSwitchedOff, NoBuyerAddress, NoMailToBuyers
 from webapp.messaging.message_settings import BUYER_MAIL, MESSAGES
@@ -241,6 +242,15 @@ def test_a_channel_message_has_no_subject_and_no_documents(order: Order, mia: Ac
 def issue(order: Order, actor: Actor) -> Invoice:
     with unit_of_work():
         return issue_invoice(locked(order), actor=actor)
+
+
+def test_a_template_about_documents_attaches_them_and_makes_it_a_mail(order: Order, mia: Actor) -> None:
+    invoice = issue(order, mia)
+    assert fill_from_template(order, "invoice", "", mia).values == {
+        "kind": "mail",
+        "attach": [f"invoice:{invoice.number}"],
+    }
+    assert "attach" not in fill_from_template(order, "delay", "", mia).values
 
 
 def test_an_invoice_is_mailed_once_it_is_issued_where_the_store_wants_it(

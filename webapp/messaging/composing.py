@@ -3,12 +3,15 @@
 from itertools import groupby
 
 from webapp.audit.actor import Actor
+from webapp.channels.messages import MAIL
 from webapp.channels.services import channel_name
 from webapp.i18n import LazyString, lazy_gettext as _l
+from webapp.messaging.documents import documents_of, label_of
 from webapp.messaging.mail_route import mail_refusal
+from webapp.messaging.message_settings import route_of
 from webapp.messaging.services import allowed, is_erased, kind_name, nothing_allowed
 from webapp.messaging.situations import CUSTOM, SITUATIONS
-from webapp.messaging.templates import buyer_locale, filled_for, language_name, templates_for
+from webapp.messaging.templates import FilledTemplate, buyer_locale, filled_for, language_name, templates_for
 from webapp.messaging.variables import filled, variables_in
 from webapp.orders.contract import Filling
 from webapp.orders.inputs import HIDDEN, Offered
@@ -49,15 +52,25 @@ def fill_from_template(order: Order, named: str, kind: str, actor: Actor) -> Fil
     sentences: list[tuple[LazyString | str, dict[str, object]]] = [
         (_l("“%(name)s” was put into the text."), {"name": found.template.name})
     ]
-    values = {}
+    values: dict[str, str | list[str]] = {}
     if found.kind != kind:
         values["kind"] = found.kind
         kind_chosen = _l("The kind of message is now “%(kind)s”.")
         sentences.append((kind_chosen, {"kind": kind_name(order.store.channel, found.kind)}))
+    if documents := _documents(order, found):
+        values["attach"] = list(documents)
+        sentences.append((_l("Attached: %(files)s."), {"files": ", ".join(documents.values())}))
     if found.without:
         variables = ", ".join(f"{{{name}}}" for name in found.without)
         sentences.append((_l("Still to be written by you: %(variables)s."), {"variables": variables}))
     return Filling("text", found.text, values, sentences)
+
+
+def _documents(order: Order, found: FilledTemplate) -> dict[str, str]:
+    """The documents of which a template says that they are attached: their names, and their names for people."""
+    route = route_of(order.store) if found.kind == MAIL else None
+    kinds = {found.template.situation} & route.documents if route else frozenset()
+    return {name: label_of(one) for name, one in documents_of(order, kinds).items()}
 
 
 def composed_message(order: Order, kind: str, text: str, template: str, actor: Actor) -> tuple[str, str]:
@@ -79,6 +92,8 @@ def situations_offered() -> list[tuple[str, LazyString | str]]:
 
 
 def message_addressee(order: Order) -> LazyString:
-    """To whom a message goes, and by which way."""
-    channel = channel_name(order.store.channel)
-    return _l("To the buyer of %(number)s, through %(channel)s", number=reference(order), channel=channel)
+    """To whom a message goes, and by which ways it can."""
+    named = {"number": reference(order), "channel": channel_name(order.store.channel)}
+    if mail_refusal(order) is not None:
+        return _l("To the buyer of %(number)s, through %(channel)s", **named)
+    return _l("To the buyer of %(number)s, through %(channel)s or by e-mail", **named)

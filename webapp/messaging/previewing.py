@@ -48,6 +48,16 @@ def messages_offered(order: Order) -> tuple[Sequence[MessageKind], LazyString | 
     return kinds, _l("%(channel)s allows these as of %(time)s.", channel=channel, time=at)
 
 
+def kinds_by_route(
+    order: Order, kinds: Sequence[MessageKind]
+) -> list[tuple[LazyString, Sequence[tuple[str, LazyString | str]]]]:
+    """Kinds of messages as the form offers them: those that go through the channel, and e-mail."""
+    channel = channel_name(order.store.channel)
+    routes = (_l("Through %(channel)s", channel=channel), False), (_l("To the buyer's e-mail address"), True)
+    found = [(words, [(one.code, one.label) for one in kinds if (one.code == MAIL) is mail]) for words, mail in routes]
+    return [(words, within) for words, within in found if within]
+
+
 def documents_offered(order: Order) -> list[tuple[str, str]]:
     """The documents that can go with a mail to the buyer: their names, and their names for people."""
     route = route_of(order.store) if mail_refusal(order) is None and not is_erased(order) else None
@@ -67,13 +77,14 @@ def preview_message(order: Order, kind: str, text: str, subject: str = "", attac
         if mail.documents:
             sentences.append((_l("With: %(files)s"), {"files": ", ".join(map(label_of, mail.documents))}))
         held = MESSAGE_HOLD.of(order.store)
-        goes = _l("It leaves at %(goes)s at the earliest; you can undo it until then.")
-        at_once = _l("It leaves at once: it can't be undone.")
+        goes = _l("The e-mail leaves at %(goes)s at the earliest; you can undo it until then.")
+        at_once = _l("The e-mail leaves at once: it can't be undone.")
         sentences.append((goes, {"goes": now() + timedelta(seconds=held)}) if held else (at_once, {}))
         warned = _warnings(order, mail.text) if route is not None and route.relayed else []
         return Preview(text=mail.text, sentences=sentences, warnings=warned)
     checked = checked_text(order, kind, text)
-    return Preview(text=checked, sentences=[_when_it_goes(order)], warnings=_warnings(order, checked))
+    meant: list[Sentence] = [(one.help, {}) for one in kinds_allowed(order) if one.code == kind and one.help]
+    return Preview(text=checked, sentences=[_when_it_goes(order), *meant], warnings=_warnings(order, checked))
 
 
 def preview_review_request(order: Order, actor: Actor) -> Preview:

@@ -77,12 +77,12 @@ class Preview:
 @dataclass(frozen=True, slots=True)
 class Filling:
     """What a choice puts into a form: the `text` for the field `into`, where the cursor is; values of other fields, in
-    the place of theirs; and sentences with their values that say what was done.
+    the place of theirs, or several to be ticked; and sentences with their values that say what was done.
     """
 
     into: str
     text: str
-    values: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
     sentences: Sequence[tuple[LazyString | str, Mapping[str, Any]]] = ()
 
 

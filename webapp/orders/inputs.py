@@ -53,7 +53,8 @@ class FormField:
 
     `needed` says whether the form requires the field; by default, whether its type does. A field that is only
     `expected` may be left empty, but is not marked as optional. `help` is shown below the field, unless `Offered` has
-    another help for an order.
+    another help for an order. A text or several choices with `only_with`, the name of a choice and a value of it, are
+    drawn and sent only while that is chosen; without scripts always.
     """
 
     label: Words
@@ -64,6 +65,7 @@ class FormField:
     each: Words = ""  # for groups: the name of one, with %(number)s
     add: Words = ""  # for groups: the button that adds one
     remove: Words = ""  # for groups: the button that removes one, with %(number)s
+    only_with: tuple[str, str] | None = None
 
 
 class UnitsOfLine(NamedTuple):
@@ -103,7 +105,7 @@ class Offered:
     """
 
     choices: Sequence[tuple[str, Words]] = ()
-    further: Sequence[tuple[Words, Sequence[tuple[str, Words]]]] = ()  # for filling: choices folded away under words
+    further: Sequence[tuple[Words, Sequence[tuple[str, Words]]]] = ()  # for filling and choice: choices under words
     default: Any = None
     suggestions: Sequence[str] = ()
     lines: Sequence[UnitsOfLine] = ()  # for quantities

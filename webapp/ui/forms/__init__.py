@@ -107,16 +107,22 @@ def choice(
     required: bool = True,
     help: Translated = "",
     default: str | None = None,
+    further: Sequence[tuple[Translated, Sequence[tuple[str, Translated]]]] = (),
 ) -> Field:
-    """A choice of one; without a default nothing is preselected, so that nothing is chosen by oversight."""
+    """A choice of one; without a default nothing is preselected, so that nothing is chosen by oversight. `further` are
+    groups of choices, each under words.
+    """
     options = choices if default is not None else [("", _l("Choose…")), *choices]
     offered = [SelectChoice(value, words) for value, words in options]
+    offered += [SelectChoice(value, words, {}, str(group)) for group, within in further for value, words in within]
     return SelectField(
         label, _required(required), choices=offered, default=default or "", description=help, validate_choice=False
     )
 
 
-def choices(label: Translated, choices: Sequence[tuple[str, Translated]], *, help: Translated = "") -> Field:
+def choices(
+    label: Translated, choices: Sequence[tuple[str, Translated]], *, help: Translated = "", **attributes: Any
+) -> Field:
     """A choice of several, each with a checkbox; none is preselected."""
     return SelectMultipleField(
         label,
@@ -125,6 +131,7 @@ def choices(label: Translated, choices: Sequence[tuple[str, Translated]], *, hel
         validate_choice=False,
         widget=ListWidget(prefix_label=False),
         option_widget=CheckboxInput(),
+        render_kw=attributes,
     )
 
 

@@ -363,6 +363,7 @@ def _posted(action: OrderAction, given: Mapping[str, Any]) -> list[tuple[str, st
 
 def _field(one: InputField) -> Field:
     label, offered = one.shown.label, one.offered
+    only_with = {"data-only-with": "=".join(one.shown.only_with)} if one.shown.only_with else {}
     match one.shown.kind:
         case Kind.QUANTITIES:
             return QuantitiesField(label, offered.lines, offered.none, description=one.help)
@@ -373,14 +374,16 @@ def _field(one: InputField) -> Field:
         case Kind.FILLING:
             return FillingField(label, offered, description=one.help)
         case Kind.SEVERAL:
-            return forms.choices(label, list(offered.choices), help=one.help)
+            return forms.choices(label, list(offered.choices), help=one.help, **only_with)
         case Kind.CHOICE:
             choices, default = list(offered.choices), offered.default
-            return forms.choice(label, choices, required=one.needed, help=one.help, default=default)
+            more = {"default": default, "further": offered.further}
+            return forms.choice(label, choices, required=one.needed, help=one.help, **more)
         case Kind.TICK:
             return forms.tick(label, help=one.help, default=bool(offered.default))
     if offered.suggestions:
         return forms.suggesting(label, offered.suggestions, help=one.help, autocomplete="off")
-    more = {"autocomplete": "off", "default": offered.default} | ({"maxlength": one.longest} if one.longest else {})
+    more = {"autocomplete": "off", "default": offered.default, **only_with}
+    more |= {"maxlength": one.longest} if one.longest else {}
     kind = {Kind.LONG_TEXT: "textarea", Kind.TIME: "datetime"}.get(one.shown.kind, "text")
     return forms.text(label, required=one.needed, expected=one.expected, help=one.help, kind=kind, **more)

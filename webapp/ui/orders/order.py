@@ -455,7 +455,8 @@ def _with_filling(action: OrderAction, order: Order, actor: Actor, field: str, c
         return _refused(action, order, actor, problem)
     said = shown.sentences(found.sentences)
     if htmx.is_htmx():
-        values = {form[name].id: value for name, value in found.values.items()} | {form[field].id: choice}
+        given = [(name, [one] if isinstance(one, str) else one) for name, one in found.values.items()]
+        values = [(form[name].id, value) for name, several in [*given, (field, [choice])] for value in several]
         filled = {"said": said, "into": form[found.into].id, "text": found.text, "values": values}
         answer = make_response(page("orders/_filled.html", **filled))
         return htmx.retarget(answer, f"#{form[field].id}-filled", "innerHTML")

@@ -82,6 +82,18 @@ const followTick = (box) => $$(`fieldset[data-needs="${box.id}"]`).forEach((part
 document.addEventListener("change", ({ target }) => target.id && isTick(target) && followTick(target));
 whenReady(() => $$("fieldset[data-needs]").forEach(({ dataset }) => followTick(document.getElementById(dataset.needs))));
 
+/* Fields that belong to one choice (data-only-with="kind=mail") are hidden and not sent while another is chosen. */
+function followChoice(form) {
+  for (const part of $$("[data-only-with]", form)) {
+    const [name, wanted] = part.dataset.onlyWith.split("=");
+    const off = form.elements[name]?.value !== wanted;
+    part.closest(".field").hidden = off;
+    for (const field of [part, ...$$("input", part)]) field.disabled = off;
+  }
+}
+for (const kind of ["input", "change"]) document.addEventListener(kind, ({ target }) => target.form && followChoice(target.form));
+whenReady((root) => $$("form", root).forEach(followChoice));
+
 /* Focuses the first field with an error below `root` and returns it, if there is one. */
 export function focusError(root) {
   const wrong = $("[aria-invalid=true]:not([data-sample] *)", root);

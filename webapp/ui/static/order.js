@@ -63,7 +63,12 @@ const visited = new WeakSet();
 document.addEventListener("focusin", ({ target }) => target.matches("textarea") && visited.add(target));
 function fill({ dataset }) {
   const field = document.getElementById(dataset.sets ?? dataset.fills);
-  if (dataset.sets) return (field.value = dataset.text);
+  if (dataset.sets) {
+    const ticked = $$("input", field).find(({ value }) => value === dataset.text);
+    if (ticked) ticked.checked = true;
+    else field.value = dataset.text;
+    return field.dispatchEvent(new Event("input", { bubbles: true }));
+  }
   const at = visited.has(field) ? field.selectionEnd : field.value.length;
   const gap = !visited.has(field) && field.value.trim() ? "\n\n" : "";
   field.setRangeText(gap + dataset.text, at, at, "end");

@@ -17,7 +17,9 @@
      data-keys-choice  keys      a label whose checkbox turns single-key shortcuts on and off
      data-keep         forms     a form, or one text field of a form, whose input is kept in this tab until it is saved
      data-drafts       forms     a form whose input the server keeps as a draft: it is not kept in the tab
-     data-fills        order     its data-text is put into the field with this id, at the cursor; data-sets: in the place of its value
+     data-fills        order     its data-text is put into the field with this id, at the cursor; data-sets: in the place of its value,
+                                 or the box of this value is ticked
+     data-only-with    forms     a field that is shown and sent only while a choice has a value, such as "kind=mail"
      data-forget       forms     a form that signs out: what was kept is deleted
      data-sample       forms     an example on the style guide: its errors do not get the focus
      data-live         live      topics, such as "orders" or "orders-12": the element gets a `refresh` event when one of them changes
