@@ -219,7 +219,6 @@ MAY_READ_ORDERS = {
     "webapp/documents/upload_dues.py:_write": "the same, for uploads",
     "webapp/sync/call_log.py:_orders_of": "a job ties the calls that a channel reported to their orders",
     "webapp/billing/transactions.py:_place": "ids of orders that transactions are of; nobody reads them",
-    "webapp/messaging/receiving.py:take_in": "a job takes mails in; the mail itself names the order",
     "webapp/messaging/mail_route.py:_order_of": "a job sends a message; whoever wrote it found the order",
     "webapp/sync/allowed_messages.py:_ask": "a job asks the channel; whoever enqueues it found the order",
     "webapp/messaging/reviews.py:_known": "of the orders that a page or a run has read",

@@ -28,10 +28,10 @@ from webapp.mail.reading import read_mail
 from webapp.messaging import services
 from webapp.messaging.composing import fill_from_template
 from webapp.messaging.documents import NoSuchDocument, mailed
-from webapp.messaging.mail_route import MailSwitchedOff, NoBuyerAddress, NoMailToBuyers
+from webapp.messaging.mail_route import MailSwitchedOff, NoBuyerAddress, NoMailToBuyers, StoreSendsNothing
 from webapp.messaging.message_settings import BUYER_MAIL, MESSAGES
 from webapp.messaging.models import Message, MessageDocument
-from webapp.messaging.previewing import documents_offered, messages_offered
+from webapp.messaging.previewing import documents_offered, messages_offered, preview_message
 from webapp.messaging.queries import list_messages, thread_of
 from webapp.messaging.receiving import Taken, take_in
 from webapp.messaging.sealing import BuyerIsErased
@@ -39,7 +39,10 @@ from webapp.orders.models import Order, OrderEvent
 from webapp.orders.queries import locked
 from webapp.orders.services import act, find_action, read_input
 from webapp.settings.services import store_all
+from webapp.sync import recovery
+from webapp.sync.activity import SendingStopped
 from webapp.testing import FakeChannel
+from webapp.updates import marks
 from webapp.vault import services as vault
 
 TEXT = "Dear buyer,\nyour mug is late. 遅れます。"
@@ -151,6 +154,50 @@ def test_an_erased_buyer_gets_no_mail(order: Order, mia: Actor, postbox: Postbox
         write(order, mia)
     [shown] = thread_of(order, mia) or []
     assert shown.said is None
+
+
+@pytest.mark.parametrize("stopped", [{"active": False}, {"read_only": SendingStopped().stored()}])
+def test_a_mail_waits_while_its_store_sends_nothing(
+    order: Order, mia: Actor, postbox: Postbox, stopped: dict[str, Any]
+) -> None:
+    message, store = write(order, mia), db.session.get_one(Store, order.store_id)
+    usual = {name: getattr(store, name) for name in stopped}
+    _change(store, stopped)
+    [said] = [sentence for sentence, _values in preview_message(order, "mail", TEXT).sentences][1:]
+    assert str(said) == str(StoreSendsNothing())
+    send_mail()
+    assert (postbox.mails, state_of(message)) == ([], MailState.QUEUED)
+    _change(store, usual)
+    with time_machine.travel(now() + timedelta(minutes=5)):
+        send_mail()
+    assert (len(postbox.mails), state_of(message)) == (1, MailState.SENT)
+
+
+def _change(store: Store, values: dict[str, Any]) -> None:
+    with unit_of_work():
+        for name, value in values.items():
+            setattr(store, name, value)
+
+
+def test_a_database_from_last_night_sends_no_mail_again(order: Order, mia: Actor, postbox: Postbox) -> None:
+    marks._path().unlink(missing_ok=True)
+    message = write(order, mia)
+    send_mail()
+    assert marks.read().mail == message.mail_id
+    try:
+        with unit_of_work():
+            db.session.execute(update(Mail).values(state="queued", next_at=now(), sent_at=None))
+            marks.note(mail=(message.mail_id or 0) + 1)  # the next one left after the backup, too
+        assert recovery.recover()
+        assert state_of(message) == MailState.UNKNOWN
+        _change(db.session.get_one(Store, order.store_id), {"read_only": None})
+        with time_machine.travel(now() + timedelta(minutes=30)):
+            send_mail()
+        assert len(postbox.mails) == 1
+        assert services.mails_undecided(order) == {message.id: "unknown"}
+        assert (write(order, mia).mail_id or 0) > (message.mail_id or 0) + 1
+    finally:
+        marks._path().unlink(missing_ok=True)
 
 
 @pytest.mark.parametrize("state", ["refused", "unknown"])

@@ -303,10 +303,10 @@ def test_nothing_is_sent_while_the_disk_is_full(
     """Before the channel is called, or when the attempt is stored."""
     whole, calls = marks._keep, itertools.count(1)
 
-    def full(update: int, attempt: int) -> None:
+    def full(leaving: marks.Mark) -> None:
         if next(calls) == number:
             raise OSError(28, "No space left on device")
-        whole(update, attempt)
+        whole(leaving)
 
     credit()
     with monkeypatch.context() as patched:

@@ -80,6 +80,6 @@ def test_a_database_that_knows_what_left_is_left_alone(
     marks._path().unlink(missing_ok=True)
     credit()
     run(store)
-    assert marks.read() == (1, 1)
+    assert marks.read() == (1, 1, 0)
     assert not recovery.recover()
     marks._path().unlink()

@@ -19,7 +19,7 @@ from webapp.db import any_row, db, delete_some, unit_of_work
 from webapp.errors import DeskError, NotFound, Refusal
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.mail.composing import Letter, compose
-from webapp.mail.contract import KINDS, MailKind, mail_kind
+from webapp.mail.contract import KINDS, MailKind, NotNow, mail_kind
 from webapp.mail.models import ENDED_STATES, UNSENT, UNSENT_STATES, Mail, MailState
 from webapp.mail.server import (
     Conversation,
@@ -126,6 +126,19 @@ def arrived(mail_id: int) -> bool:
     return _rows(unknown.values(state=MailState.SENT, sealed=None, problem=None)) == 1
 
 
+def doubt(kind: str, problem: DeskError) -> None:
+    """Say of all mails of a kind that wait that nobody knows whether they left, in the open unit of work; the caller
+    has stopped whoever could send them.
+    """
+    waits = Mail.kind == kind, _DUE
+    for mail in db.session.scalars(select(Mail).where(*waits).order_by(Mail.id)).all():
+        KINDS[kind].lock(mail)
+        lost = update(Mail).where(Mail.id == mail.id, *waits)
+        if _rows(lost.values(state=MailState.UNKNOWN, claim=None, problem=problem.stored())):
+            db.session.refresh(mail)
+            KINDS[kind].ended(mail)
+
+
 def send_again(mail_id: int, *, actor: Actor) -> None:
     """Queue a mail that was refused, or of which nobody knows whether it arrived."""
     actor.needs("settings.edit")
@@ -221,13 +234,22 @@ def _send(mail: _Claimed, server: Conversation) -> None:
     try:
         with unit_of_work():
             row = get(mail.id)
-            letter = KINDS[row.kind].letter(row)
+            kind = KINDS[row.kind]
+            letter = kind.letter(row)
         message = compose(letter, server.sender, mail.id, mail.created_at)
+    except NotNow as problem:
+        _put_off(mail, problem, MailState.QUEUED)
+        return
     except DeskError as problem:  # it is about this mail
         _moved(mail, state=MailState.REFUSED, problem=problem.stored(), claim=None)
         return
+
+    def leaving() -> bool:
+        kind.leaves(mail.id)
+        return _moved(mail, MailState.QUEUED, state=MailState.LEAVING)
+
     try:
-        server.send(message, letter.copies, lambda: _moved(mail, MailState.QUEUED, state=MailState.LEAVING))
+        server.send(message, letter.copies, leaving)
     except MailPutOff as problem:
         _put_off(mail, problem)
     except MailRefused as problem:

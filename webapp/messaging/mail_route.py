@@ -14,6 +14,7 @@ from webapp.billing.models import CreditMemo, Invoice
 from webapp.channels.described import mail_route, marketplace_of
 from webapp.channels.legal_face import sender_of
 from webapp.channels.messages import MAIL, MessageKind
+from webapp.channels.models import Store
 from webapp.channels.services import channel_name
 from webapp.clock import now
 from webapp.db import db
@@ -22,7 +23,7 @@ from webapp.errors import Invalid, Refusal
 from webapp.i18n import gettext as _, lazy_gettext as _l, spoken
 from webapp.mail import queue
 from webapp.mail.composing import Letter
-from webapp.mail.contract import MailKind, mail_kind
+from webapp.mail.contract import MailKind, NotNow, mail_kind
 from webapp.mail.models import Mail, MailState
 from webapp.mail.server import TO_BUYERS, MailNotSetUp, Sender, caught_by, is_set_up
 from webapp.messaging.documents import attach, chosen, files_of
@@ -35,6 +36,7 @@ from webapp.orders.events import record
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
 from webapp.orders.services import raise_attention, settle_attention
+from webapp.updates import marks
 from webapp.vault import services as vault
 
 BY_MAIL = MessageKind(
@@ -72,6 +74,13 @@ class MailIsCaught(Refusal):
     sentence = _l("No mail server is set up: the practice marketplace takes all mail, so no real buyer would get it.")
 
 
+class StoreSendsNothing(NotNow):
+    """Its store is paused, or read-only: the database may be a copy, or older than what was sent."""
+
+    code = "mail_waits_for_store"
+    sentence = _l("Its store is paused or read-only: nothing goes to its buyers until somebody changes that.")
+
+
 class NoBuyerAddress(Refusal):
     code = "no_buyer_address"
     sentence = _l("The order has no e-mail address of its buyer.")
@@ -88,6 +97,11 @@ def mail_refusal(order: Order) -> Refusal | None:
     if not is_set_up():
         return MailNotSetUp()
     return MailIsCaught() if caught_by() and not order.store.practice else None
+
+
+def store_waits(store: Store) -> StoreSendsNothing | None:
+    """Why mails to the buyers of a store wait. A store without a connection to its channel does not stop them."""
+    return StoreSendsNothing() if not store.active or store.read_only is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +201,7 @@ class BuyerMail(MailKind):
 
     def letter(self, mail: Mail) -> Letter:
         message, order = db.session.get_one(Message, mail.source_id), _order_of(mail)
-        if refusal := mail_refusal(order):
+        if refusal := mail_refusal(order) or store_waits(order.store):
             raise refusal
         said = said_in(message, _WORKER, purpose="mail to the buyer")
         if said is None or vault.erased([order.id]):
@@ -207,13 +221,17 @@ class BuyerMail(MailKind):
             automatic=message.actor_kind != "person",
         )
 
+    def leaves(self, mail_id: int) -> None:
+        marks.note(mail=mail_id)
+
     def lock(self, mail: Mail) -> None:
         locked(_order_of(mail))
 
     def ended(self, mail: Mail) -> None:
         message, order = db.session.get_one(Message, mail.source_id), _order_of(mail)
         if mail.state == MailState.SENT:
-            settle_attention(order, REFUSED.code, of=message.id)
+            for trouble in (REFUSED, UNKNOWN):
+                settle_attention(order, trouble.code, of=message.id)
             record(order, SENT.code, actor=_WORKER, values={"id": message.id})
             return
         kind, event = (REFUSED, REFUSED_EVENT) if mail.state == MailState.REFUSED else (UNKNOWN, UNKNOWN_EVENT)

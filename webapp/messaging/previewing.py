@@ -10,7 +10,7 @@ from webapp.channels.services import channel_name
 from webapp.clock import now
 from webapp.i18n import LazyString, lazy_gettext as _l, reader_zone
 from webapp.messaging.documents import ALL, documents_of, label_of
-from webapp.messaging.mail_route import BY_MAIL, checked_mail, mail_refusal
+from webapp.messaging.mail_route import BY_MAIL, checked_mail, mail_refusal, store_waits
 from webapp.messaging.message_settings import MESSAGE_HOLD, route_of
 from webapp.messaging.reviews import has_return, is_refunded, review_refusal
 from webapp.messaging.services import (
@@ -76,10 +76,7 @@ def preview_message(order: Order, kind: str, text: str, subject: str = "", attac
         sentences: list[Sentence] = [(_l("Subject: %(subject)s"), {"subject": mail.subject})]
         if mail.documents:
             sentences.append((_l("With: %(files)s"), {"files": ", ".join(map(label_of, mail.documents))}))
-        held = MESSAGE_HOLD.of(order.store)
-        goes = _l("The e-mail leaves at %(goes)s at the earliest; you can undo it until then.")
-        at_once = _l("The e-mail leaves at once: it can't be undone.")
-        sentences.append((goes, {"goes": now() + timedelta(seconds=held)}) if held else (at_once, {}))
+        sentences.append(_when_mail_leaves(order))
         warned = _warnings(order, mail.text) if route is not None and route.relayed else []
         return Preview(text=mail.text, sentences=sentences, warnings=warned)
     checked = checked_text(order, kind, text)
@@ -101,6 +98,16 @@ def preview_review_request(order: Order, actor: Actor) -> Preview:
     if has_return(order):
         warnings.append((_l("This order has a return: its buyer may not care to be asked."), {}))
     return Preview(sentences=[(asks, {**channel}), _when_it_goes(order)], warnings=warnings)
+
+
+def _when_mail_leaves(order: Order) -> Sentence:
+    held = MESSAGE_HOLD.of(order.store)
+    if (stopped := store_waits(order.store)) is not None:
+        return str(stopped), {}
+    if held:
+        goes = _l("The e-mail leaves at %(goes)s at the earliest; you can undo it until then.")
+        return goes, {"goes": now() + timedelta(seconds=held)}
+    return _l("The e-mail leaves at once: it can't be undone."), {}
 
 
 def _when_it_goes(order: Order) -> Sentence:

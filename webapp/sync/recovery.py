@@ -1,7 +1,8 @@
 """Detecting that the database is older than what was sent: it was restored from a backup, or is a copy.
 
 Then nothing is sent to any store until a person has looked and allows it; updates that must not be sent twice are
-looked up from the time of the backup on; and new ids continue after those that channels have seen.
+looked up from the time of the backup on; mails to buyers that wait are unknown; and new ids continue after those that
+channels have seen.
 """
 
 from datetime import datetime
@@ -16,6 +17,9 @@ from webapp.audit.services import audit
 from webapp.channels.models import Store
 from webapp.clock import now
 from webapp.db import db, unit_of_work
+from webapp.mail import queue
+from webapp.mail.models import Mail
+from webapp.messaging.mail_route import BuyerMail
 from webapp.orders.models import Order, OrderEvent
 from webapp.sync.activity import OlderDatabase
 from webapp.sync.delivering import lose
@@ -25,7 +29,7 @@ from webapp.updates.kinds import carried
 from webapp.updates.models import OPEN, WAITING, ChannelUpdate, UpdateAttempt
 
 log = structlog.get_logger(__name__)
-TABLES = {"update": ChannelUpdate, "attempt": UpdateAttempt}
+TABLES = {"update": ChannelUpdate, "attempt": UpdateAttempt, "mail": Mail}
 
 
 def recover() -> bool:
@@ -43,6 +47,7 @@ def recover() -> bool:
         for store in stores:
             store.read_only = OlderDatabase().stored()
             _doubt(store, since)
+        queue.doubt(BuyerMail.code, OlderDatabase())
         audit("older_database", actor=Actor.job("recovery"), update=mark.update, attempt=mark.attempt)
         live.publish("stores", [store.id for store in stores])
     with unit_of_work():  # last: a sequence keeps its new value even if the transaction fails

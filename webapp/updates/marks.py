@@ -1,6 +1,7 @@
-"""The highest ids of an update and an attempt that ever left, in a file of the data directory, outside the database.
+"""The highest ids of an update, an attempt and a mail to a buyer that ever left, in a file of the data directory,
+outside the database.
 
-A database with lower ids was restored from a backup: updates that it calls owed may have left. The file is on the disk
+A database with lower ids was restored from a backup: what it calls owed may have left. The file is on the disk
 before anything leaves.
 """
 
@@ -25,34 +26,35 @@ class NotKept(ChannelError):
 class Mark(NamedTuple):
     update: int = 0
     attempt: int = 0
+    mail: int = 0
 
 
 def read() -> Mark:
     """The highest ids that ever left; None if none did. Raises `NotKept` if the file can't be read."""
     try:
         kept = json.loads(_path().read_text())
-        return Mark(int(kept["update"]), int(kept["attempt"]))
+        return Mark(int(kept["update"]), int(kept["attempt"]), int(kept.get("mail", 0)))
     except FileNotFoundError:
         return Mark()
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise NotKept(path=str(_path()), problem=str(error)) from error
 
 
-def note(*, update: int, attempt: int = 0) -> None:
-    """Record that this update, and this attempt, are about to leave. Raises `NotKept`."""
+def note(*, update: int = 0, attempt: int = 0, mail: int = 0) -> None:
+    """Record that this update, this attempt or this mail is about to leave. Raises `NotKept`."""
     try:
-        _keep(update, attempt)
+        _keep(Mark(update, attempt, mail))
     except OSError as error:
         raise NotKept(path=str(_path()), problem=str(error)) from error
 
 
-def _keep(update: int, attempt: int) -> None:
+def _keep(leaving: Mark) -> None:
     path = _path()
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path.with_name("sent.lock"), "w") as lock:  # several workers send at the same time
         fcntl.flock(lock, fcntl.LOCK_EX)
         known = read()
-        wanted = Mark(max(known.update, update), max(known.attempt, attempt))
+        wanted = Mark(*map(max, known, leaving))
         if wanted == known:
             return
         fresh = path.with_name("sent.new")
