@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 import time_machine
 from sqlalchemy import select, update
+from sqlalchemy.exc import OperationalError
 
 from tests.imap_server import ImapServer, Postbox, imap_server
 from tests.ports import unused_port
@@ -95,6 +96,24 @@ def test_an_answer_from_the_buyers_address_comes_to_the_newest_order_once(
     assert read(mailbox) == {Taken.ORDER: 1}
     assert the_message().order_id == order.id
     assert box.flags() == [(), ()]  # nothing is marked as seen
+
+
+def test_a_mail_is_read_again_after_trouble_of_the_database(
+    order: Order, box: Postbox, operator: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mailbox = box.connect(operator)
+    box.put(mail())
+    with monkeypatch.context() as patched:
+        patched.setattr(receiving, "locked_all", _deadlock)
+        with pytest.raises(OperationalError):
+            receiving.read_next(mailbox.id)
+    assert received() == []
+    assert read(mailbox) == {Taken.ORDER: 1}
+    assert the_message().order_id == order.id
+
+
+def _deadlock(*_given: object) -> None:
+    raise OperationalError("SELECT", {}, Exception("deadlock detected"))
 
 
 def test_a_number_alone_is_not_from_the_buyers_address(order: Order, box: Postbox, operator: Actor) -> None:

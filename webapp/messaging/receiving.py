@@ -23,6 +23,7 @@ from webapp.clock import now
 from webapp.db import any_row, db, insert_into, unit_of_work, write_rows
 from webapp.errors import DeskError
 from webapp.jobs import TimeOver
+from webapp.jobs.runs import passes
 from webapp.mail import mailboxes
 from webapp.mail.imap import Fetched, Folder, Listed, opened
 from webapp.mail.mailboxes import Claimed, MailboxFailed
@@ -139,6 +140,8 @@ def _take_safely(mailbox_id: int, found: Fetched, place: str) -> Taken:
     except (DeskError, TimeOver):
         raise
     except Exception as error:
+        if passes(error):  # it is no fault of the mail, which is read again
+            raise
         log.warning("mail_unreadable", mailbox=mailbox_id, error=type(error).__name__)  # nothing of the mail itself
         problem = words.MailUnreadable()
     raw = found.raw or b""
