@@ -14,6 +14,7 @@ from webapp.channels.logos import Logo, logo_of
 from webapp.channels.models import Shop
 from webapp.errors import Invalid
 from webapp.i18n import LANGUAGES, lazy_gettext as _l
+from webapp.mail.server import NoSuchAddress, ascii_address
 from webapp.settings.declared import SHOP, Setting, SettingsGroup
 
 _ADDRESS_LINES, _LONGEST, _COPIES = 8, 100, 5
@@ -101,9 +102,11 @@ def _check_address_of_mail(text: str) -> None:
     if not text:
         return
     try:
-        checked_email(text)
+        ascii_address(checked_email(text))
     except Invalid as error:
         raise ValueError(error.values["problem"]) from None
+    except NoSuchAddress:
+        raise ValueError(_l("is no e-mail address that every server takes.")) from None
 
 
 def _check_copies(text: str) -> None:

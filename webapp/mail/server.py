@@ -172,7 +172,8 @@ class Conversation:
             self._expect(*self._smtp.mail(returns), refuses=MailPutOff)  # it is not about this mail
             self._expect(*self._smtp.rcpt(message["To"].addresses[0].addr_spec))
             for address in copies:
-                self._smtp.rcpt(address)
+                with suppress(NoSuchAddress):
+                    self._smtp.rcpt(ascii_address(address))
         except (OSError, smtplib.SMTPException) as error:
             raise ServerUnreachable(host=self._host, problem=reason_of(error)) from None
         if not leaving():
