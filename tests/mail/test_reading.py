@@ -165,6 +165,21 @@ def test_a_mail_made_to_take_long_takes_a_moment(kind: str, body: str) -> None:
     assert len(read.text) <= 200_000
 
 
+def _nested(depth: int) -> str:
+    head = "".join(f"Content-Type: multipart/mixed; boundary=b{at}\n\n--b{at}\n" for at in range(depth))
+    return f"From: a@example.com\nSubject: Parts\n{head}Content-Type: text/plain\n\n" + "a\n" * 2_000_000
+
+
+@pytest.mark.parametrize(
+    "raw", ["From: mailer-daemon@example.com\nSubject: Undeliverable\n\n" + "a" * 200_000, _nested(100)]
+)
+def test_a_bounce_and_parts_made_to_take_long_take_a_moment(raw: str) -> None:
+    before = perf_counter()
+    read = read_mail(raw.encode())
+    assert perf_counter() - before < 5
+    assert (read.subject, read.is_whole) in [("Undeliverable", True), ("Parts", False)]
+
+
 def test_copies_of_a_mail_are_the_same_in_whichever_mailbox() -> None:
     raw = (FOLDER / "gmail.eml").read_bytes()
     copy = b"Received: from elsewhere\nDelivered-To: b@example.com\n" + raw

@@ -16,6 +16,9 @@ _MOST_TAGS = 20_000  # sanitizing more, in one another, takes seconds
 _TAG = re.compile(r"<[^<>]*>")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 _LINE_ENDS = re.compile(r"\r\n?|[\x0b\x0c\x85\u2028\u2029]")
+_ADDRESS = re.compile(  # it begins only where a word does: to look for it anywhere else takes minutes
+    r"""(?<![^\s<>()\[\],;:"])[^\s<>()\[\],;:"@]*+@[^\s<>()\[\],;:"]*"""
+)
 _EMPTY_LINES = re.compile(r"\n{3,}")
 _UNSAFE = {"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape"}  # slow, or not of text
 _WIDER = {  # what mails that name the first are written in
@@ -61,6 +64,11 @@ def clean_text(text: str) -> str:
 def clean_line(text: str, longest: int) -> str:
     """Text in one line, of at most so many characters."""
     return " ".join(_CONTROLS.sub(" ", text).replace("\ufeff", "").split())[:longest]
+
+
+def without_addresses(text: str, longest: int) -> str:
+    """Text in one line, of at most so many characters, with a mark in the place of each e-mail address."""
+    return clean_line(_ADDRESS.sub("…", text), longest)
 
 
 def text_of_html(html: str) -> str:

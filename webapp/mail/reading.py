@@ -20,7 +20,7 @@ from hashlib import sha256
 from mimetypes import guess_extension
 
 from webapp.mail.composing import number_of
-from webapp.mail.plain_text import clean_line, clean_text, decoded, text_of_html
+from webapp.mail.plain_text import clean_line, clean_text, decoded, text_of_html, without_addresses
 from webapp.mail.quoting import split_quoted
 
 MOST_FILES = 20
@@ -32,6 +32,9 @@ _LONGEST_LINE = 500
 _LONGEST_ID = 400
 _MOST_REFERENCES = 50
 _MOST_PARTS = 200
+_MOST_COMPARED = 20_000_000  # lines with boundaries: a few seconds
+_BOUNDARY = re.compile(rb"(?i)boundary")
+_HEAD = re.compile(rb"\r?\n\r?\n")
 _ID = re.compile(r"<[^<>\s]{1,998}>")
 _ADDRESS = re.compile(r"[^\s<>()\[\],;:\"]+@[^\s<>()\[\],;:\"]+")
 _STATUS = re.compile(r"\b[245]\.\d{1,3}\.\d{1,3}\b")
@@ -91,7 +94,8 @@ class ReadMail:
 
 def read_mail(raw: bytes, *, headers_only: bool = False) -> ReadMail:
     """Read a mail; of any bytes whatsoever, it gives what can be read."""
-    message = message_from_bytes(raw, policy=compat32)
+    headers_only = headers_only or _is_endless(raw)
+    message = message_from_bytes(_HEAD.split(raw, maxsplit=1)[0] if headers_only else raw, policy=compat32)
     parts = [] if headers_only else list(_parts(message))
     written, is_whole = _text(parts)
     subject = _header(message, "Subject")
@@ -115,6 +119,13 @@ def read_mail(raw: bytes, *, headers_only: bool = False) -> ReadMail:
         bounced=bounced,
         fingerprint=_fingerprint(raw, message, message_id),
     )
+
+
+def _is_endless(raw: bytes) -> bool:
+    """Whether the parts of a mail are so many in one another, and its lines so many, that reading them takes minutes:
+    each line is compared with the boundaries of all parts around it.
+    """
+    return raw.count(b"\n") * len(_BOUNDARY.findall(raw)) > _MOST_COMPARED
 
 
 def hashed_id(message_id: str) -> str:
@@ -357,4 +368,4 @@ def _returned_id(message: Message, parts: list[Message], text: str) -> str:
 
 def _sentence(text: str) -> str:
     """What the server said, without addresses: it is shown to people who may not see buyers."""
-    return clean_line(_ADDRESS.sub("…", text), 300)
+    return without_addresses(text, 300)

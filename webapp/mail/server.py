@@ -1,6 +1,5 @@
 """The server that takes the desk's mail: its settings, and one conversation with it."""
 
-import re
 import smtplib
 import ssl
 from collections.abc import Callable, Iterator, Sequence
@@ -14,12 +13,12 @@ from email_validator import EmailNotValidError, validate_email
 from webapp.errors import Refusal
 from webapp.i18n import lazy_gettext as _l
 from webapp.mail import caught
+from webapp.mail.plain_text import without_addresses
 from webapp.settings.declared import Setting, SettingsGroup
 
 STARTTLS, TLS, PLAIN = "starttls", "tls", "plain"
 _PATIENCE = 30  # seconds for each step of the conversation
 _LONGEST = 200  # letters of a server's answer that are kept
-_ADDRESS = re.compile(r"\S+@\S+")
 
 
 def _address(text: str) -> None:
@@ -250,5 +249,4 @@ def reason_of(error: Exception) -> str:
 
 def answer_of(answer: bytes | str) -> str:
     """What a server said, without addresses: it is stored and shown."""
-    text = answer.decode(errors="replace") if isinstance(answer, bytes) else answer
-    return _ADDRESS.sub("…", " ".join(text.split()))[:_LONGEST]
+    return without_addresses(answer.decode(errors="replace") if isinstance(answer, bytes) else answer, _LONGEST)
