@@ -89,6 +89,20 @@ def test_an_answer_is_assigned_and_found_by_who_has_it(
     assert order.number in browser.get("/orders/?q=unread:me").text
 
 
+def test_a_draft_goes_to_the_answer_that_was_pressed(browser: Browser, order: Order) -> None:
+    arrives()
+    arrives("--f\n\nHello again\n--f--\n", subject="Again")
+    ask_allowed(order.id)
+    newest, oldest = (message.id for message in db.session.query(Message).order_by(Message.id.desc()))
+    url = f"/orders/{order.number}/actions/message"
+    assert "Your draft" not in browser.post(f"{url}/draft", {"answers": str(oldest)}, htmx=True).text
+    browser.post(f"{url}/draft", {"answers": str(oldest), "kind": "problem", "text": "Tomorrow."}, htmx=True)
+    form = browser.get(f"{url}?answers={newest}").text
+    assert "Tomorrow." in form
+    assert re.findall(r'<input[^>]*name="answers"[^>]*value="(\d+)"', form) == [str(newest)]
+    assert f'value="{oldest}"' in browser.get(url).text
+
+
 def test_a_reply_makes_the_answer_done(browser: Browser, order: Order, mia: Actor) -> None:
     arrives()
     ask_allowed(order.id)

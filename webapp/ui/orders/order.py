@@ -208,12 +208,13 @@ def choose(number: str, code: str) -> str | AnyResponse:
     tab = TAB_OF.get(action.place, OVERVIEW)
     context = facts(order, actor, tab=tab, reveals=_reveals(action.place))
     context |= _of_tab(context["view"], tab)
-    draft = context["view"].draft_of(action)
+    draft, about = context["view"].draft_of(action), request.args.get(action.about, "")
     try:
-        if draft is not None:
-            form = drafted_form(action, order, draft.typed, actor=actor)
+        if draft is not None:  # of whatever it was, it is now about what was pressed
+            typed = {**draft.typed, action.about: about} if about else draft.typed
+            form = drafted_form(action, order, typed, actor=actor)
         else:
-            form = action_form(action, order, actor=actor, about=request.args.get(action.about, ""))
+            form = action_form(action, order, actor=actor, about=about)
     except PluginFailed as problem:
         return _refused(action, order, actor, problem)
     context |= {"action": action, "form": form, "kept_at": draft.saved_at if draft else None}
@@ -301,9 +302,9 @@ def save_draft(number: str, code: str) -> str:
     with unit_of_work():
         order = find_order(number, actor, lock=True)
         form = action_form(action, order, request.form, actor=actor)
-        typed = form.so_far
+        typed, empty = form.so_far, action_form(action, order, actor=actor).so_far
         drafts.discard_drafts([order.id], code, actor)
-        if typed != action_form(action, order, actor=actor).so_far:
+        if {**typed, action.about: None} != {**empty, action.about: None}:  # what it is about is not typed
             with suppress(Invalid):  # too long, for one: sending it says so
                 read_input(action, typed)
                 at = drafts.save_draft(order, code, typed, key=form.key, actor=actor)
