@@ -372,6 +372,15 @@ def test_a_reply_refers_to_the_mail_that_it_answers(order: Order, mia: Actor, po
     assert (sent["In-Reply-To"], sent["References"]) == ("<q1@buyer.example>", "<q1@buyer.example>")
 
 
+def test_a_reply_is_to_an_answer_of_this_order(
+    order: Order, mia: Actor, make_order: Callable[..., Order], channel: FakeChannel
+) -> None:
+    mine = write(order, mia)
+    for answers in (mine.id, 10**20):
+        with pytest.raises(services.NothingToAnswer):
+            write(order, mia, answers=answers)
+
+
 def postbox_address(order: Order) -> str:
     buyer = vault.reveal(Actor.operator(), [order.id], purpose="test")[order.id]
     return str(buyer["email"])

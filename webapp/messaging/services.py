@@ -24,7 +24,7 @@ from webapp.mail.models import Mail, MailState
 from webapp.messaging.mail_route import BY_MAIL, mail_refusal, write_mail
 from webapp.messaging.message_settings import MESSAGE_HOLD
 from webapp.messaging.message_words import ARRIVED, REFUSED, SENT_AGAIN, UNDONE, UNKNOWN, WRITTEN
-from webapp.messaging.models import Message, MessagesAllowed, MessageTemplate, Said
+from webapp.messaging.models import Direction, Message, MessagesAllowed, MessageTemplate, Said
 from webapp.messaging.sealing import BuyerIsErased, sealed
 from webapp.messaging.text_rules import checked_words
 from webapp.orders.events import record
@@ -92,6 +92,13 @@ class NothingUndecided(Refusal):
 
     code = "no_mail_undecided"
     sentence = _l("No mail to this buyer was refused or is uncertain.")
+
+
+class NothingToAnswer(Refusal):
+    """The order has no such message of its buyer."""
+
+    code = "no_message_to_answer"
+    sentence = _l("This order has no answer of its buyer with the number %(number)s.")
 
 
 class OnlyByMail(Refusal):
@@ -221,11 +228,12 @@ def write_message(
 ) -> Message:
     """Write to the buyer, by the channel or by e-mail, perhaps in reply to a received message; the caller holds the
     order's lock. A subject and documents, by their names, are for e-mail alone. Raises the refusal of
-    `message_refusal`, or what `checked_text` or `checked_mail` raise.
+    `message_refusal`, or what `checked_text` or `checked_mail` raise, or `NothingToAnswer`.
     """
+    answered = _received(order, answers) if answers else None
     if kind == MAIL:
         hold = MESSAGE_HOLD.of(order.store)
-        row = write_mail(order, text, subject=subject, names=attach, answers=answers or None, hold=hold, actor=actor)
+        row = write_mail(order, text, subject=subject, names=attach, answers=answered, hold=hold, actor=actor)
         record(order, WRITTEN.code, actor=actor, values={"id": row.id})
         return row
     if refusal := message_refusal(order, actor):
@@ -236,7 +244,7 @@ def write_message(
     row = Message(
         order_id=order.id,
         kind=kind,
-        answers_id=answers or None,
+        answers_id=answered,
         sealed=sealed(order.id, Said(subject="", text=text)),
         written_at=now(),
         actor_kind=actor.kind,
@@ -247,6 +255,14 @@ def write_message(
     record(order, WRITTEN.code, actor=actor, values={"id": row.id})
     owe(MESSAGE, [Owing(order, row)])
     return row
+
+
+def _received(order: Order, message_id: int) -> int:
+    """The id of a received message of the order."""
+    received = Message.order_id == order.id, Message.direction == Direction.IN
+    if message_id not in set(db.session.scalars(select(Message.id).where(*received))):
+        raise NothingToAnswer(number=message_id)
+    return message_id
 
 
 def checked_text(order: Order, kind: str, text: str) -> str:
