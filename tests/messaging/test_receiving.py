@@ -11,6 +11,8 @@ from sqlalchemy.exc import OperationalError
 from tests.imap_server import ImapServer, Postbox, imap_server
 from tests.ports import unused_port
 from webapp.audit.actor import Actor
+from webapp.channels.legal_face import SENDER
+from webapp.channels.models import Shop
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import sentence_of
@@ -18,6 +20,7 @@ from webapp.mail import mailboxes
 from webapp.mail.composing import Letter
 from webapp.mail.models import Mail, Mailbox
 from webapp.mail.queue import put as queue_mail
+from webapp.mail.server import MAIL
 from webapp.messaging import matching, receiving, sealing
 from webapp.messaging.answers import finish_answer
 from webapp.messaging.jobs import forget_received_mails, read_mailboxes
@@ -26,6 +29,7 @@ from webapp.messaging.receiving import Taken
 from webapp.orders.archiving import AnswerUnread, archive_refusal
 from webapp.orders.models import Order, OrderEvent
 from webapp.orders.queries import locked
+from webapp.settings.services import store_all
 from webapp.vault import files, services as vault
 
 RELAY = "buyer-1@relay.example"
@@ -205,6 +209,23 @@ def test_automatic_answers_are_not_unread_and_loops_are_left_out(order: Order, b
     assert read(mailbox) == {Taken.ORDER: 1, Taken.LOOP: 1}
     assert order.unread == 0
     assert db.session.get_one(Mailbox, mailbox.id).loops == 1
+
+
+def test_what_buyers_write_by_the_form_of_a_site_is_no_mail_of_the_desk(
+    order: Order, box: Postbox, operator: Actor
+) -> None:
+    ours = "desk@shop.example"
+    with unit_of_work():
+        store_all(MAIL, MAIL.read() | {"sender": ours})
+        store_all(SENDER, {"reply_to": "help@shop.example"}, db.session.get_one(Shop, 1))
+    mailbox = box.connect(operator)
+    box.put(
+        mail("One", sender=ours),
+        mail("Two", sender=ours, Reply_To="Help@shop.example"),
+        mail("Three", sender=ours, Reply_To=RELAY),
+    )
+    assert read(mailbox) == {Taken.LOOP: 2, Taken.ORDER: 1}
+    assert (said(the_message())["text"], said(the_message())["sender"]) == ("Three", RELAY)
 
 
 def test_a_folder_whose_numbers_begin_again_and_a_second_mailbox_double_nothing(

@@ -79,6 +79,7 @@ class ReadMail:
     sort: MailSort
     sender: str
     sender_name: str
+    reply_to: str  # empty: an answer goes to the sender
     to: tuple[str, ...]
     subject: str
     sent_at: datetime | None
@@ -107,6 +108,7 @@ def read_mail(raw: bytes, *, headers_only: bool = False) -> ReadMail:
         sort=_sort(message, message_id, bounced),
         sender=sender,
         sender_name=name,
+        reply_to=next((address for _name, address in _addresses(message, "Reply-To")), ""),
         to=tuple(address for _name, address in _addresses(message, "To", "Cc"))[:_MOST_REFERENCES],
         subject=subject,
         sent_at=_date(message),

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from hashlib import sha256
@@ -17,8 +17,7 @@ import structlog
 from sqlalchemy import delete, func, select, update
 
 from webapp.audit.actor import Actor
-from webapp.channels.legal_face import SENDER_ADDRESS
-from webapp.channels.shops import shops
+from webapp.channels.legal_face import REPLY_TO, SENDER as SENDER_OF_SHOP, SENDER_ADDRESS
 from webapp.clock import now
 from webapp.db import any_row, db, insert_into, unit_of_work, write_rows
 from webapp.errors import DeskError
@@ -46,6 +45,8 @@ from webapp.orders.events import record
 from webapp.orders.models import Order
 from webapp.orders.queries import locked_all
 from webapp.orders.services import raise_attention
+from webapp.settings.declared import SHOP
+from webapp.settings.stored import stored_everywhere
 from webapp.vault import files, services as vault
 from webapp.vault.models import VaultFile, VaultFileOrder
 
@@ -158,8 +159,13 @@ def _take_safely(mailbox_id: int, found: Fetched, place: str) -> Taken:
 
 def take_in(mailbox_id: int, mail: ReadMail, listed: Listed) -> Taken:
     """Take a mail in that was read, in a unit of work of its own."""
-    if mail.sort is MailSort.LOOP or mail.sender in _own_addresses():
+    if mail.sort is MailSort.LOOP:
         return Taken.LOOP
+    own = _own_addresses()
+    if mail.sender in own:
+        if not mail.reply_to or mail.reply_to in own:
+            return Taken.LOOP
+        mail = replace(mail, sender=mail.reply_to)  # such as from the contact form of the shop's site
     if any_row(ReceivedMail, ReceivedMail.fingerprint == mail.fingerprint):
         return Taken.KNOWN
     with _sealed_files(mail) as written, unit_of_work():
@@ -181,8 +187,10 @@ def take_in(mailbox_id: int, mail: ReadMail, listed: Listed) -> Taken:
 
 
 def _own_addresses() -> set[str]:
-    """The addresses from which the desk and its shops write."""
-    return {address.strip().lower() for address in (SENDER.of(), *(SENDER_ADDRESS.of(one) for one in shops()))} - {""}
+    """The addresses from which the desk and its shops write, and those to which they ask for answers."""
+    shops = (stored_everywhere(SHOP, SENDER_OF_SHOP.code, one.name) for one in (SENDER_ADDRESS, REPLY_TO))
+    found = (SENDER.of(), *(one for some in shops for one in some.values()))
+    return {str(address).strip().lower() for address in found} - {""}
 
 
 def _row(mailbox_id: int, fingerprint: str, sort: str, listed: Listed) -> ReceivedMail | None:
