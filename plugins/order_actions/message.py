@@ -162,8 +162,8 @@ class UndoMessageInput(ActionInput):
     """
 
     message: Annotated[int, FormField(_l("Message to the buyer"), Kind.FIXED)] = 0
-    since: Annotated[int, FormField(_l("Message to the buyer"), Kind.FIXED)] = 0
-    until: Annotated[int | None, FormField(_l("Message to the buyer"), Kind.FIXED)] = None
+    since: Annotated[int, Field(ge=0, lt=2**31), FormField(_l("Message to the buyer"), Kind.FIXED)] = 0
+    until: Annotated[int | None, Field(ge=0, lt=2**31), FormField(_l("Message to the buyer"), Kind.FIXED)] = None
 
 
 class UndoMessage(PartAction):

@@ -188,9 +188,10 @@ def take_in(mailbox_id: int, mail: ReadMail, listed: Listed) -> Taken:
 
 def _own_addresses() -> set[str]:
     """The addresses from which the desk and its shops write, and those to which they ask for answers."""
-    shops = (stored_everywhere(SHOP, SENDER_OF_SHOP.code, one.name) for one in (SENDER_ADDRESS, REPLY_TO))
-    found = (SENDER.of(), *(one for some in shops for one in some.values()))
-    return {str(address).strip().lower() for address in found} - {""}
+    found = [SENDER.of()]
+    for setting in (SENDER_ADDRESS, REPLY_TO):
+        found += stored_everywhere(SHOP, SENDER_OF_SHOP.code, setting.name).values()
+    return {address.strip().lower() for address in found} - {""}
 
 
 def _row(mailbox_id: int, fingerprint: str, sort: str, listed: Listed) -> ReceivedMail | None:
