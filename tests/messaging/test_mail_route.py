@@ -20,7 +20,7 @@ from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, Invalid
 from webapp.fulfillment.models import Shipment
-from webapp.mail import mailboxes, server
+from webapp.mail import mailboxes, queue, server
 from webapp.mail.imap import Listed
 from webapp.mail.jobs import send_mail
 from webapp.mail.models import Mail, MailState
@@ -226,6 +226,20 @@ def test_what_did_not_arrive_for_certain_is_decided_by_a_person(
     assert (order.attention, services.mails_undecided(order)) == ([], {})
     with pytest.raises(services.NothingUndecided), unit_of_work():
         services.mail_arrived(locked(order), message.id, actor=mia)
+
+
+def test_one_that_is_sent_again_under_settings_troubles_its_order_no_more(
+    order: Order, mia: Actor, postbox: Postbox
+) -> None:
+    postbox.dies = True
+    message = write(order, mia)
+    send_mail()
+    postbox.dies = False
+    with unit_of_work():
+        queue.send_again(message.mail_id or 0, actor=Actor.operator())
+    send_mail()
+    db.session.expire_all()
+    assert (state_of(message), order.attention) == (MailState.SENT, [])
 
 
 def test_a_mail_of_which_nobody_knows_is_said_to_have_arrived(order: Order, mia: Actor, postbox: Postbox) -> None:

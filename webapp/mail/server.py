@@ -166,6 +166,7 @@ class Conversation:
         Raises `MailPutOff`, `MailRefused`, `LeftUnanswered` where nobody can know, or `ServerUnreachable` if the
         conversation ended before.
         """
+        content = message.as_bytes()
         try:
             returns = self._returns or message["From"].addresses[0].addr_spec
             self._expect(*self._smtp.mail(returns), refuses=MailPutOff)  # it is not about this mail
@@ -179,7 +180,7 @@ class Conversation:
             self._reset()
             return
         try:
-            self._expect(*self._smtp.data(message.as_bytes()))
+            self._expect(*self._smtp.data(content))
         except smtplib.SMTPDataError as error:
             self._expect(error.smtp_code, error.smtp_error)
         except (OSError, smtplib.SMTPException):

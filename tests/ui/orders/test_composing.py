@@ -71,6 +71,8 @@ def test_a_draft_comes_back_until_it_is_sent_or_discarded(
     assert "Your draft of" not in browser.get(url).text
 
     browser.post(f"{url}/draft", typed, htmx=True)
+    browser.post(f"{url}/draft", typed | {"text": "x" * 10_001}, htmx=True)  # can't be kept
+    assert "Which color?" in browser.get(url).text
     assert browser.post(f"{url}/draft/discard").status_code == 302
     assert "Which color?" not in browser.get(url).text
 

@@ -303,8 +303,9 @@ def save_draft(number: str, code: str) -> str:
         order = find_order(number, actor, lock=True)
         form = action_form(action, order, request.form, actor=actor)
         typed, empty = form.so_far, action_form(action, order, actor=actor).so_far
-        drafts.discard_drafts([order.id], code, actor)
-        if {**typed, action.about: None} != {**empty, action.about: None}:  # what it is about is not typed
+        if {**typed, action.about: None} == {**empty, action.about: None}:  # what it is about is not typed
+            drafts.discard_drafts([order.id], code, actor)
+        else:
             with suppress(Invalid):  # too long, for one: sending it says so
                 read_input(action, typed)
                 at = drafts.save_draft(order, code, typed, key=form.key, actor=actor)
