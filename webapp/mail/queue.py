@@ -127,16 +127,15 @@ def arrived(mail_id: int) -> bool:
 
 
 def doubt(kind: str, problem: DeskError) -> None:
-    """Say of all mails of a kind that wait that nobody knows whether they left, in the open unit of work; the caller
-    has stopped whoever could send them.
+    """Say of all mails of a kind that wait that nobody knows whether they left; opens a unit of work for each, and the
+    caller has stopped whoever could send them.
     """
     waits = Mail.kind == kind, _DUE
-    for mail in db.session.scalars(select(Mail).where(*waits).order_by(Mail.id)).all():
-        KINDS[kind].lock(mail)
-        lost = update(Mail).where(Mail.id == mail.id, *waits)
-        if _rows(lost.values(state=MailState.UNKNOWN, claim=None, problem=problem.stored())):
-            db.session.refresh(mail)
-            KINDS[kind].ended(mail)
+    with unit_of_work():
+        ids = db.session.scalars(select(Mail.id).where(*waits).order_by(Mail.id)).all()
+    for mail_id in ids:
+        lost = update(Mail).where(Mail.id == mail_id, *waits)
+        _change(mail_id, lost.values(state=MailState.UNKNOWN, claim=None, problem=problem.stored()), ends=True)
 
 
 def send_again(mail_id: int, *, actor: Actor) -> None:

@@ -47,9 +47,9 @@ def recover() -> bool:
         for store in stores:
             store.read_only = OlderDatabase().stored()
             _doubt(store, since)
-        queue.doubt(BuyerMail.code, OlderDatabase())
         audit("older_database", actor=Actor.job("recovery"), update=mark.update, attempt=mark.attempt)
         live.publish("stores", [store.id for store in stores])
+    queue.doubt(BuyerMail.code, OlderDatabase())
     with unit_of_work():  # last: a sequence keeps its new value even if the transaction fails
         _move_past(mark)
     log.error("older_database", update=mark.update, attempt=mark.attempt)
