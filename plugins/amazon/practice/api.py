@@ -51,6 +51,7 @@ OF_OTHER_ROLES: Final = frozenset(
         "GetAttributes",
         "getMessagingActionsForOrder",
         "sendMessage",
+        "createUploadDestination",
         "getSolicitationActionsForOrder",
         "createProductReviewAndSellerFeedbackSolicitation",
     }

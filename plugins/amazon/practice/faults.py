@@ -32,7 +32,8 @@ KINDS: Final = (
 OPERATIONS: Final = (
     "*", "token", "searchOrders", "getOrder", "confirmShipment", "getMarketplaceParticipations", "createFeedDocument",
     "upload", "createFeed", "getFeed", "getFeeds", "cancelFeed", "getFeedDocument", "download", "listTransactions",
-    "GetAttributes", "getMessagingActionsForOrder", "sendMessage", "getSolicitationActionsForOrder",
+    "GetAttributes", "getMessagingActionsForOrder", "sendMessage", "createUploadDestination", "uploadAttachment",
+    "getSolicitationActionsForOrder",
     "createProductReviewAndSellerFeedbackSolicitation",
 )  # fmt: skip
 

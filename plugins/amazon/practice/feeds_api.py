@@ -3,16 +3,12 @@
 A document's URL works like a presigned one: it is good for one method and five minutes, without any other sign-in.
 """
 
-from collections.abc import Callable
-from secrets import token_hex
 from typing import Any, Final
-from xml.sax.saxutils import escape
 
 from flask import Blueprint, Response, request, url_for
 
-from plugins.amazon.practice import tokens, vat_invoices
+from plugins.amazon.practice import presigned, tokens, vat_invoices
 from plugins.amazon.practice.api import (
-    HTML_503,
     PAGE_TOKEN_LIFE_MS,
     Answer,
     ApiError,
@@ -20,9 +16,7 @@ from plugins.amazon.practice.api import (
     listed,
     met,
     moment,
-    the_practice,
 )
-from plugins.amazon.practice.faults import Fault
 from plugins.amazon.practice.feed_life import STATUSES, Document
 from plugins.amazon.practice.feed_messages import TYPES
 from plugins.amazon.practice.feeds import (
@@ -38,26 +32,11 @@ from plugins.amazon.practice.feeds import (
 )
 from plugins.amazon.practice.marketplaces import BY_ID
 from plugins.amazon.practice.practice import Practice
+from plugins.amazon.practice.presigned import DIFFERENT, S3Error
 
 URL_LIFE_MS: Final = 5 * 60 * 1000
 ROOT: Final = "/feeds/2021-06-30"
 FEED_TYPES: Final = (*TYPES, vat_invoices.TYPE)
-S3_ERROR: Final = (
-    '<?xml version="1.0" encoding="UTF-8"?>\n'
-    "<Error><Code>{code}</Code><Message>{message}</Message><RequestId>{request}</RequestId></Error>"
-)
-DIFFERENT: Final = "The request signature we calculated does not match the signature you provided."
-EXPIRED: Final = "Request has expired"
-UNSIGNED: Final = "There were headers present in the request which were not signed"
-S3_CODES: Final = {400: "BadRequest", 403: "AccessDenied", 404: "NoSuchKey", 429: "SlowDown", 500: "InternalError"}
-
-
-class _S3Error(Exception):
-    """An answer in the error form of the documents' place."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status, self.code = status, code
 
 
 def blueprint(region: str | None) -> Blueprint:
@@ -205,8 +184,7 @@ documents = Blueprint("documents", __name__)
 
 def _url(practice: Practice, document: Document, method: str, now: int) -> str:
     """An address of a document for this method, good for five minutes."""
-    values = {"document": document.id, "method": method, "until": now + URL_LIFE_MS}
-    signature = tokens.sign(practice, "document", values)
+    signature = presigned.sign(practice, document.id, method, now + URL_LIFE_MS)
     return url_for("documents.content", document_id=document.id, signature=signature, _external=True)
 
 
@@ -214,73 +192,17 @@ def _url(practice: Practice, document: Document, method: str, now: int) -> str:
 def content(document_id: str) -> Response:
     """Take or give a document's content."""
     work = _upload if request.method == "PUT" else _download
-    return _stored("upload" if request.method == "PUT" else "download", document_id, work)
-
-
-def _stored(operation: str, document_id: str, work: Callable[[Practice, Document], Response]) -> Response:
-    """Answer one call without sign-in or token bucket: record it, apply its fault, do it."""
-    practice = the_practice()
-    number = practice.store.call(practice.now_ms(), operation, None, {"feedDocumentId": document_id})
-    fault = practice.faults.next(operation)
-    if fault and fault.kind == "slow":
-        practice.wait(fault.seconds)
-    document = None
-    response = _broken(fault) if fault and fault.when == "before" else None
-    if response is None:
-        try:
-            document = _signed(practice, document_id)
-            response = work(practice, document)
-        except _S3Error as error:
-            response = _s3_error(error.status, error.code, str(error))
-    if fault and fault.when == "after":
-        response = _broken(fault) or response
-    if fault and fault.kind == "garbage":
-        response.data = response.data[: len(response.data) // 2]
-    dropped = fault is not None and fault.kind == "drop"
-    seller, status = document.seller if document else None, None if dropped else response.status_code
-    practice.store.answered(number, seller, status, fault.kind if fault else None)
-    if dropped:
-        raise ConnectionAbortedError("dropped on purpose")
-    return response
-
-
-def _broken(fault: Fault) -> Response | None:
-    """The answer that a fault gives instead; of a dropped connection nobody will see it."""
-    if fault.kind == "503":
-        return Response(HTML_503, 503, content_type="text/html")
-    if fault.kind == "expired":
-        return _s3_error(403, "AccessDenied", EXPIRED)
-    if fault.kind.isdigit():
-        return _s3_error(int(fault.kind), S3_CODES[int(fault.kind)], "The request was refused on purpose.")
-    return Response() if fault.kind == "drop" else None
-
-
-def _signed(practice: Practice, document_id: str) -> Document:
-    """The document, if the request is what its URL was signed for; raises _S3Error."""
-    values = tokens.read(practice, "document", request.args.get("signature", ""))
-    if values is None or (values["document"], values["method"]) != (document_id, request.method):
-        raise _S3Error(403, "SignatureDoesNotMatch", DIFFERENT)
-    if practice.now_ms() > values["until"]:
-        raise _S3Error(403, "AccessDenied", EXPIRED)
-    if "x-amz-access-token" in request.headers:
-        raise _S3Error(403, "AccessDenied", UNSIGNED)
-    document = practice.store.document(document_id)
-    if document is None:
-        raise _S3Error(404, "NoSuchKey", "The specified key does not exist.")
-    return document
+    operation = "upload" if request.method == "PUT" else "download"
+    ids = {"feedDocumentId": document_id}
+    return presigned.met(operation, ids, document_id, lambda practice: practice.store.document(document_id), work)
 
 
 def _upload(practice: Practice, document: Document) -> Response:
     if request.headers.get("Content-Type") != document.content_type:
-        raise _S3Error(403, "SignatureDoesNotMatch", DIFFERENT)
+        raise S3Error(403, "SignatureDoesNotMatch", DIFFERENT)
     practice.store.upload(document.id, request.get_data())
     return Response()
 
 
 def _download(practice: Practice, document: Document) -> Response:
     return Response(document.body, content_type=document.content_type)
-
-
-def _s3_error(status: int, code: str, message: str) -> Response:
-    text = S3_ERROR.format(code=code, message=escape(message), request=token_hex(8).upper())
-    return Response(text, status, content_type="application/xml")

@@ -1,11 +1,13 @@
 """Amazon's paths of the Messaging API v1."""
 
+from dataclasses import asdict
 from typing import Any, Final
 
 from flask import Blueprint, Response, request
 
 from plugins.amazon.practice.answering import answer_later
 from plugins.amazon.practice.api import Answer, ApiError, Call, met, order_of_call
+from plugins.amazon.practice.attachments import FEWEST, MOST, TAKEN_BY, BadAttachment, read_attachments
 from plugins.amazon.practice.fates import Fate
 from plugins.amazon.practice.messaging import LONGEST, OF_FILES, BadText, allowed, read_text
 
@@ -33,7 +35,7 @@ def blueprint(region: str | None) -> Blueprint:
 
 
 def _actions(call: Call, order_id: str) -> Answer:
-    fate = _order(call, order_id, call.now_ms - call.stale_ms)
+    fate = order_of_message(call, order_id, call.now_ms - call.stale_ms)
     path, query = f"/messaging/v1/orders/{order_id}", f"?marketplaceIds={fate.order.market.id}"
     found = [{"href": f"{path}/messages/{kind}{query}", "name": kind} for kind in allowed(fate, call.now_ms)]
     attributes = {"href": f"{path}/attributes{query}", "name": "attributes"}
@@ -44,7 +46,7 @@ def _actions(call: Call, order_id: str) -> Answer:
 
 
 def _attributes(call: Call, order_id: str) -> Answer:
-    fate = _order(call, order_id, call.now_ms - call.stale_ms)
+    fate = order_of_message(call, order_id, call.now_ms - call.stale_ms)
     return {"buyer": {"locale": fate.order.market.language.replace("_", "-")}}, 200
 
 
@@ -52,7 +54,9 @@ def _embedded(link: dict[str, str]) -> dict[str, Any]:
     """What is said about an action beside its link: the schema of its message."""
     schema = {"href": f"{link['href'].partition('?')[0]}/schema", "name": link["name"]}
     text = {"type": "string", "minLength": 1, "maxLength": LONGEST.get(link["name"])}
-    properties = {"text": text} if link["name"] in LONGEST else {"attachments": {"type": "array"}}
+    properties: dict[str, Any] = {"text": text} if link["name"] in LONGEST else {}
+    if link["name"] in TAKEN_BY:
+        properties["attachments"] = {"type": "array", "minItems": FEWEST[link["name"]], "maxItems": MOST}
     payload = {"$schema": "http://json-schema.org/draft-04/schema", "type": "object", "properties": properties}
     return {
         "_links": {"self": link, "schema": schema},
@@ -66,15 +70,18 @@ def _send(call: Call, order_id: str, kind: str) -> Answer:
         raise ApiError(415, "Content-Type must be application/json.", code="UnsupportedMediaType")
     practice = call.practice
     with practice.alone() as now:
-        fate, error = _order(call, order_id, now), None
+        fate, error = order_of_message(call, order_id, now), None
         said: dict[str, Any] = {"kind": kind}
         try:
-            text = read_text(kind, request.get_json(silent=True))
-        except BadText as bad:
+            body, find = request.get_json(silent=True), practice.store.attachment
+            text = read_text(kind, body)
+            files = [asdict(one) for one in read_attachments(kind, body, find, call.seller, order_id)]
+        except (BadText, BadAttachment) as bad:
             error = ApiError(400, str(bad))
         else:
             if kind in allowed(fate, now):
-                practice.store.tell(now, order_id, "sendMessage", 201, "messaged", "", said | {"text": text})
+                said |= {"text": text, "files": files}
+                practice.store.tell(now, order_id, "sendMessage", 201, "messaged", "", said)
                 answer_later(practice, now, order_id=order_id)
                 return {}, 201
             error = ApiError(403, NOT_FOR_ORDER)
@@ -82,8 +89,8 @@ def _send(call: Call, order_id: str, kind: str) -> Answer:
     raise error
 
 
-def _order(call: Call, order_id: str, at_ms: int) -> Fate:
-    """The order of a call that the application may make."""
+def order_of_message(call: Call, order_id: str, at_ms: int) -> Fate:
+    """The order of a call that the application may make: about messages, or their files."""
     if call.practice.settings.lacks_communication:
         raise ApiError(403)
     return order_of_call(call, order_id, at_ms)

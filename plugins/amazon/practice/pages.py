@@ -4,9 +4,21 @@ It works without JavaScript, in English and French. `control.py` has the same fu
 """
 
 from datetime import UTC, datetime
+from io import BytesIO
 from typing import Any, Final
 
-from flask import Blueprint, Response, abort, flash, get_flashed_messages, redirect, render_template, request, url_for
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    flash,
+    get_flashed_messages,
+    redirect,
+    render_template,
+    request,
+    send_file,
+    url_for,
+)
 from flask_babel import format_datetime, get_locale, gettext, lazy_gettext
 from werkzeug import Response as BaseResponse
 
@@ -170,6 +182,15 @@ def index() -> str:
         at=at,
         now_ms=practice.now_ms(),
     )
+
+
+@bp.get("/practice/attachments/<attachment_id>/<name>")
+def attachment(attachment_id: str, name: str) -> BaseResponse:
+    """A file of a message, to be saved."""
+    found = the_practice().store.attachment(attachment_id)
+    if found is None or found.body is None:
+        abort(404)
+    return send_file(BytesIO(found.body), "application/octet-stream", as_attachment=True, download_name=name)
 
 
 def at(at_ms: int) -> str:

@@ -27,6 +27,7 @@ from plugins.amazon.practice import (
     messaging_api,
     pages,
     solicitations_api,
+    uploads_api,
 )
 from plugins.amazon.practice.client import PracticeClient
 from plugins.amazon.practice.mail_servers import MailServers
@@ -55,7 +56,9 @@ def application(practice: Practice) -> Flask:
         app.register_blueprint(finances_api.blueprint(region))
         app.register_blueprint(messaging_api.blueprint(region))
         app.register_blueprint(solicitations_api.blueprint(region))
+        app.register_blueprint(uploads_api.blueprint(region))
     app.register_blueprint(feeds_api.documents)
+    app.register_blueprint(uploads_api.attachments)
     app.register_blueprint(control.bp)
     app.register_blueprint(mail_control.bp)
     app.register_blueprint(pages.bp)

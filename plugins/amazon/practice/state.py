@@ -1,8 +1,8 @@
 """Stored changes: the SQLite file of the world (mail has its own, `mail_store.py`).
 
-It contains the world's parameters, orders placed by hand, acts on orders, refunds, feeds with their documents, and the
-record of calls and of what this Amazon was told. An act is committed before the answer is sent, so a kill -9 loses
-nothing that was answered.
+It contains the world's parameters, orders placed by hand, acts on orders, refunds, feeds with their documents, files of
+messages, and the record of calls and of what this Amazon was told. An act is committed before the answer is sent, so a
+kill -9 loses nothing that was answered.
 """
 
 import json
@@ -12,6 +12,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
+from plugins.amazon.practice.attachments import Attachment
 from plugins.amazon.practice.composing import Wish
 from plugins.amazon.practice.fates import Act
 from plugins.amazon.practice.feed_life import Document, Feed
@@ -43,6 +44,9 @@ CREATE TABLE IF NOT EXISTS revoked (refresh_token TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS documents (
     id TEXT PRIMARY KEY, seller TEXT NOT NULL, content_type TEXT NOT NULL, created_ms INTEGER NOT NULL, body BLOB,
     compression TEXT, is_report INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS attachments (
+    id TEXT PRIMARY KEY, seller TEXT NOT NULL, order_id TEXT NOT NULL, kind TEXT NOT NULL, digest TEXT NOT NULL,
+    content_type TEXT NOT NULL, created_ms INTEGER NOT NULL, body BLOB);
 CREATE TABLE IF NOT EXISTS feeds (
     number INTEGER PRIMARY KEY AUTOINCREMENT, seller TEXT NOT NULL, type TEXT NOT NULL, marketplaces TEXT NOT NULL,
     document TEXT, created_ms INTEGER NOT NULL, start_ms INTEGER NOT NULL, end_ms INTEGER NOT NULL,
@@ -259,6 +263,20 @@ class Store(SqliteFile):
         rows = self._all("SELECT * FROM documents WHERE id = ?", id)
         return Document(**dict(rows[0]) | {"is_report": bool(rows[0]["is_report"])}) if rows else None
 
+    def keep_attachment(self, attachment: Attachment) -> None:
+        """Store a place for a file of a message."""
+        values = tuple(asdict(attachment).values())
+        self._do(f"INSERT INTO attachments VALUES ({', '.join('?' * len(values))})", *values)  # noqa: S608
+
+    def upload_attachment(self, id: str, body: bytes) -> None:
+        """Store the content of a file of a message."""
+        self._do("UPDATE attachments SET body = ? WHERE id = ?", body, id)
+
+    def attachment(self, id: str) -> Attachment | None:
+        """A file of a message by its id."""
+        rows = self._all("SELECT * FROM attachments WHERE id = ?", id)
+        return Attachment(**dict(rows[0])) if rows else None
+
     def document_was_submitted(self, id: str) -> bool:
         """Whether a feed was created of this document."""
         return bool(self._all("SELECT 1 FROM feeds WHERE document = ?", id))
@@ -369,7 +387,7 @@ class Store(SqliteFile):
     def clear(self) -> None:
         """Delete all changes and records; the world and its parameters stay."""
         with self.transaction():
-            changed = ("placed", "acts", "refunds", "adjustments", "feeds", "marks", "documents")
+            changed = ("placed", "acts", "refunds", "adjustments", "feeds", "marks", "documents", "attachments")
             for table in (*changed, "told", "calls", "revoked"):
                 self._do(f"DELETE FROM {table}")  # noqa: S608
             self.acted.clear()

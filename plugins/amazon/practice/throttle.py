@@ -23,6 +23,7 @@ PLAN: Final = {  # requests per second, burst
     "GetAttributes": (1.0, 5),
     "getMessagingActionsForOrder": (1.0, 5),
     "sendMessage": (1.0, 5),  # one bucket for all kinds; Amazon has one for each
+    "createUploadDestination": (10.0, 10),
     "getSolicitationActionsForOrder": (1.0, 5),
     "createProductReviewAndSellerFeedbackSolicitation": (1.0, 5),
 }

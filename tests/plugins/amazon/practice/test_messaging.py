@@ -18,6 +18,7 @@ REQUESTS = {
     "confirmServiceDetails": "CreateConfirmServiceDetails",
     "digitalAccessKey": "CreateDigitalAccessKey",
     "unexpectedProblem": "CreateUnexpectedProblem",
+    "invoice": "Invoice",
 }
 BEFORE_SHIPPING = {
     "confirmCustomizationDetails",
@@ -126,7 +127,7 @@ def test_what_is_sent_is_kept_and_shown_each_time(seller: Seller) -> None:
         ("confirmOrderDetails", "See HTTPS://shop.example", "links"),
         ("confirmOrderDetails", "See www.shop.example", "links"),
         ("confirmOrderDetails", "<b>Now</b>", "HTML"),
-        ("warranty", "No text", "text: Missing"),
+        ("warranty", "No text", "attachments: 1 to 5 are required"),
     ],
 )
 def test_texts_are_refused(seller: Seller, kind: str, text: Any, words: str) -> None:
