@@ -53,10 +53,10 @@ READ = {
 }  # fmt: skip
 # What the desk builds and plugins read:
 TOLD = {
-    "Actor", "Amount", "AmountChange", "Attempt", "Batch", "Begun", "Bound", "Calling", "DocumentIssued", "Loaded",
-    "OrdersChange", "OrdersWindow", "PlainRow", "RefundAmount", "RefundRequest", "SettingsChange", "ShipmentCreated",
-    "StoreAccess", "TransactionsWindow", "UnitsMoved", "Update", "UpdateOwed", "UpdateSettled",
-    "UploadedDocument",
+    "Actor", "Amount", "AmountChange", "AttachedFile", "Attempt", "Batch", "Begun", "Bound", "Calling",
+    "DocumentIssued", "Loaded", "OrdersChange", "OrdersWindow", "PlainRow", "RefundAmount", "RefundRequest",
+    "SettingsChange", "ShipmentCreated", "StoreAccess", "TransactionsWindow", "UnitsMoved", "Update", "UpdateOwed",
+    "UpdateSettled", "UploadedDocument",
 }  # fmt: skip
 # Where something is read by code, or a template, that does not name the class:
 READ_IN = {

@@ -134,6 +134,7 @@ from webapp.jobs.schedule import Schedule
 from webapp.lists.contract import Expansion, ListWords, PlainRow, StatusCard, Subject
 from webapp.lists.saved_views import View
 from webapp.live import connection as redis, key as redis_key
+from webapp.mail.composing import AttachedFile
 from webapp.messaging.answers import (
     NoAnswerOpen,
     assign_answer,
@@ -287,6 +288,7 @@ __all__ = [
     "AmountChange",
     "AmountLeft",
     "AmountsOfLine",
+    "AttachedFile",
     "Attempt",
     "AttentionKind",
     "Badge",

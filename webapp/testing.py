@@ -556,7 +556,11 @@ class ChannelContract:
             pytest.skip("this channel carries no messages")
         codes = [kind.code for kind in channel.message_kinds]
         assert len(codes) == len(set(codes))
-        assert all(str(kind.label) and kind.longest > 0 for kind in channel.message_kinds)
+        for kind in channel.message_kinds:
+            assert str(kind.label)
+            assert kind.documents <= {"invoice", "credit_memo"}
+            assert kind.longest > 0 or kind.documents, "a message is a text, or documents"
+            assert kind.most_documents > 0
         for order in channel.fetch_orders(access, OrdersWindow(now() - timedelta(days=30))).orders[:3]:
             answer = channel.messages_allowed(access, order.number, order.marketplace)
             assert set(answer.kinds) <= set(codes)

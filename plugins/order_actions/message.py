@@ -60,8 +60,9 @@ ME, NOBODY = "me", "nobody"
 
 class MessageInput(ActionInput):
     """What the buyer gets: a kind of message that the channel allows, or e-mail, and its text, or a template instead of
-    it; an e-mail may have a subject of its own and documents, by their names, such as `invoice:1001`. And the received
-    message that it answers, which is done by that.
+    it; an e-mail may have a subject of its own. Documents go with an e-mail, and with kinds that take them, by their
+    names, such as `invoice:1001`; some kinds are documents alone. And the received message that it answers, which is
+    done by that.
     """
 
     answers: Annotated[int, FormField(_l("Answer of the buyer"), Kind.FIXED)] = 0
@@ -81,7 +82,12 @@ class MessageInput(ActionInput):
     attach: Annotated[
         list[str],
         Field(max_length=20),
-        FormField(_l("Documents"), Kind.SEVERAL, help=_l("They go with an e-mail, as PDF."), only_with=("kind", MAIL)),
+        FormField(
+            _l("Documents"),
+            Kind.SEVERAL,
+            help=_l("They go as PDF, with e-mails and kinds of messages that take them."),
+            only_with=("kind", MAIL),
+        ),
     ] = []
     text: Annotated[
         str,
@@ -89,7 +95,7 @@ class MessageInput(ActionInput):
         FormField(
             _l("Message to the buyer"),
             Kind.LONG_TEXT,
-            needed=True,
+            expected=True,
             help=_l("The buyer reads this. No links, e-mail addresses, telephone numbers or advertising."),
         ),
     ] = ""
@@ -100,7 +106,7 @@ class WriteToBuyer(OrderAction):
 
     code, label, right, bulk, icon = "message", _l("Write to buyer"), "messages.send", True, "message"
     previews = asks_messages = drafts = True
-    about = "answers"
+    about, prefills = "answers", frozenset({"kind", "attach"})
     Input = MessageInput
 
     def doing(self, count: int) -> str:
@@ -139,14 +145,14 @@ class WriteToBuyer(OrderAction):
                 "attach": Offered(choices=documents_of_many()),
             }
         kinds, help_ = messages_offered(order)
-        documents = documents_offered(order)
+        documents, with_which = documents_offered(order)
         by_mail = any(one.code == MAIL for one in kinds)
         return {
             "situation": HIDDEN,
             "template": templates_offered(order),
             "kind": Offered(further=kinds_by_route(order, kinds), help=help_),
             "subject": Offered() if by_mail else HIDDEN,
-            "attach": Offered(choices=documents) if documents else HIDDEN,
+            "attach": Offered(choices=documents, help=with_which) if documents else HIDDEN,
         }
 
     def undo_in_run(self, since: int, version: int) -> tuple[str, Mapping[str, Any]]:

@@ -27,14 +27,15 @@ from webapp.mail.models import Mail, MailState
 from webapp.mail.reading import read_mail
 from webapp.messaging import services
 from webapp.messaging.composing import fill_from_template
-from webapp.messaging.documents import NoSuchDocument, mailed
+from webapp.messaging.documents import NoSuchDocument
 from webapp.messaging.mail_route import MailSwitchedOff, NoBuyerAddress, NoMailToBuyers, StoreSendsNothing
 from webapp.messaging.message_settings import BUYER_MAIL, MESSAGES
-from webapp.messaging.models import Message, MessageDocument
+from webapp.messaging.models import Message, MessageDocument, ReceivedMail
 from webapp.messaging.previewing import documents_offered, messages_offered, preview_message
 from webapp.messaging.queries import list_messages, thread_of
 from webapp.messaging.receiving import Taken, take_in
 from webapp.messaging.sealing import BuyerIsErased
+from webapp.messaging.sent_documents import HowFar, sendings
 from webapp.orders.models import Order, OrderEvent
 from webapp.orders.queries import locked
 from webapp.orders.services import act, find_action, read_input
@@ -107,7 +108,7 @@ def test_a_mail_leaves_once_from_the_shops_sender(order: Order, mia: Actor, post
 
 def test_an_invoice_goes_with_it_drawn_as_it_leaves(order: Order, mia: Actor, postbox: Postbox) -> None:
     invoice = issue(order, mia)
-    assert [name for name, _label in documents_offered(order)] == [f"invoice:{invoice.number}"]
+    assert [name for name, _label in documents_offered(order)[0]] == [f"invoice:{invoice.number}"]
     with pytest.raises(NoSuchDocument):
         write(order, mia, attach=["invoice:7"])
     write(order, mia, attach=[f"invoice:{invoice.number}"])
@@ -285,7 +286,7 @@ def test_a_relayed_mail_has_no_links_and_another_may(
     monkeypatch.setattr(FakeChannel, "mail", MailRoute(relayed=True, documents=frozenset()))
     with pytest.raises(Invalid):
         write(order, mia, "See https://shop.example/mug")
-    assert documents_offered(order) == []
+    assert documents_offered(order)[0] == []
 
 
 def test_an_order_without_an_address_says_so(order: Order, mia: Actor) -> None:
@@ -295,7 +296,39 @@ def test_an_order_without_an_address_says_so(order: Order, mia: Actor) -> None:
         write(order, mia)
 
 
-def test_a_channel_message_has_no_subject_and_no_documents(order: Order, mia: Actor) -> None:
+def test_a_document_was_sent_once_its_mail_left_and_did_not_come_back(
+    order: Order, mia: Actor, postbox: Postbox
+) -> None:
+    def sending() -> tuple[HowFar, bool, str]:
+        db.session.expire_all()
+        found = sendings("invoice", [invoice.id])[invoice.id]
+        return found.how_far, found.at is not None, str((found.problem or {}).get("code", ""))
+
+    invoice = issue(order, mia)
+    assert sendings("invoice", [invoice.id]) == {}
+    postbox.refused["RCPT"] = "550 5.1.1 no such mailbox"
+    first = write(order, mia, attach=[f"invoice:{invoice.number}"])
+    assert sending() == (HowFar.UNDER_WAY, False, "")
+    send_mail()
+    assert sending()[:2] == (HowFar.NOT_SENT, False)
+    assert sending()[2]
+    postbox.refused.clear()
+    second = write(order, mia, attach=[f"invoice:{invoice.number}"])
+    assert sending()[0] is HowFar.UNDER_WAY
+    send_mail()
+    assert sending() == (HowFar.SENT, True, "")
+    with unit_of_work():
+        row = ReceivedMail(mailbox_id=None, fingerprint="f", reference="", sort="bounce", received_at=now())
+        row.bounced_id, row.problem = second.id, {"code": "mail_came_back", "values": {}}
+        db.session.add(row)
+    assert sending() == (HowFar.NOT_SENT, False, "mail_came_back")
+    with unit_of_work():
+        services.send_mail_again(locked(order), first.id, actor=mia)
+    send_mail()
+    assert sending()[:2] == (HowFar.SENT, True)
+
+
+def test_a_channel_message_has_no_subject(order: Order, mia: Actor) -> None:
     with pytest.raises(services.OnlyByMail), unit_of_work():
         services.write_message(locked(order), "problem", TEXT, subject="A subject", actor=mia)
 
@@ -330,7 +363,7 @@ def test_an_invoice_is_mailed_once_it_is_issued_where_the_store_wants_it(
     assert str(invoice.number) in body.get_content()
     assert [part.get_filename() for part in sent.iter_attachments()] == [f"{invoice.number}.pdf"]
     [message] = db.session.scalars(select(Message))
-    assert mailed("invoice", [invoice.id])[invoice.id].id == message.id
+    assert sendings("invoice", [invoice.id])[invoice.id].message_id == message.id
 
 
 def test_an_invoice_is_issued_also_if_it_can_not_be_mailed(order: Order, mia: Actor, postbox: Postbox) -> None:
@@ -339,7 +372,7 @@ def test_an_invoice_is_issued_also_if_it_can_not_be_mailed(order: Order, mia: Ac
         vault.put(order.id, vault.BUYER, {"name": "Mia"})
     invoice = issue(order, mia)
     send_mail()
-    assert (postbox.mails, mailed("invoice", [invoice.id])) == ([], {})
+    assert (postbox.mails, sendings("invoice", [invoice.id])) == ([], {})
 
 
 def test_a_mail_about_a_shipment_is_not_sent_once_it_was_taken_back(order: Order, mia: Actor, postbox: Postbox) -> None:
@@ -353,7 +386,7 @@ def test_a_mail_about_a_shipment_is_not_sent_once_it_was_taken_back(order: Order
     [sent] = postbox.mails
     assert "JD14" in sent.get_content()
     message = db.session.scalars(select(Message)).one()
-    assert mailed("shipment", [shipment.id])[shipment.id].id == message.id
+    assert sendings("shipment", [shipment.id])[shipment.id].message_id == message.id
     postbox.mails.clear()
     with unit_of_work():
         db.session.execute(update(Mail).values(state="queued", next_at=now(), sent_at=None))

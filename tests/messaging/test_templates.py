@@ -107,9 +107,9 @@ def test_a_text_with_a_variable_left_is_not_sent(order: Order, operator: Actor) 
     filling = fill_from_template(order, "question-en", "", operator)
     assert filling.values == {"kind": "details"}  # the kind that is meant for questions
     with pytest.raises(Invalid, match=r"still has \{write_here\}"):
-        services.checked_text(order, "details", filling.text)
+        services.checked_message(order, "details", filling.text)
     kind, text = composed_message(order, "", "", "delay", operator)
-    assert services.checked_text(order, kind, text) == text
+    assert services.checked_message(order, kind, text).text == text
     assert composed_message(order, "problem", "Mine.", "delay", operator) == ("problem", "Mine.")
     with pytest.raises(templates.UnknownTemplate, match="goes by “holiday”"):
         composed_message(order, "", "", "holiday", operator)

@@ -162,7 +162,8 @@ class Channel(ABC):
     def messages_allowed(self, store: StoreAccess, order_number: str, marketplace: str) -> MessagesAnswer:
         """The kinds of messages that may be sent about an order now, and the buyer's language. Calls the channel;
         raises `ChannelError`. Asked only of a channel with `message_kinds`. An update of the kind `message` has its
-        kind's code as `payload["message"]`, and its text as `private["text"]`.
+        kind's code as `payload["message"]`, its text as `private["text"]`, empty for a kind without one, and the
+        documents that go with it as `private["files"]`, each an `AttachedFile`.
         """
         return MessagesAnswer()
 

@@ -11,7 +11,8 @@ from typing import Final
 from webapp.i18n import LazyString
 
 MESSAGE: Final = "message"  # the kind of update
-TEXT: Final = "text"  # the name of the text among what an update has beside its payload
+TEXT: Final = "text"  # the names of the text, and of the files, among what an update has beside its payload
+FILES: Final = "files"
 MAIL: Final = "mail"  # the kind of a message that goes by e-mail instead
 
 
@@ -19,9 +20,11 @@ MAIL: Final = "mail"  # the kind of a message that goes by e-mail instead
 class MessageKind:
     """A kind of message to a buyer.
 
-    `longest` is the number of characters that its text may have; `help` says when it is meant to be used. The payload
-    of an update has its code under `message`. `situations` are those of the desk's templates that it is meant for
-    (`webapp.messaging.situations`): choosing such a template chooses the kind.
+    `longest` is the number of characters that its text may have; 0: it has no text, but documents, at least one. `help`
+    says when it is meant to be used. The payload of an update has its code under `message`. `situations` are those of
+    the desk's templates that it is meant for (`webapp.messaging.situations`): choosing such a template chooses the
+    kind. `documents` are the kinds of documents that may go with it, `invoice` and `credit_memo`, `most_documents` of
+    them at most.
     """
 
     code: str
@@ -29,6 +32,8 @@ class MessageKind:
     longest: int
     help: LazyString | str = ""
     situations: Sequence[str] = ()
+    documents: frozenset[str] = frozenset()
+    most_documents: int = 5
 
 
 @dataclass(frozen=True, slots=True)

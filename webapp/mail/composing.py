@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -19,12 +19,12 @@ _OWN_ID = re.compile(r"<waybill-(\d{1,18})-\d{14}@[^<>\s]+>")
 
 
 @dataclass(frozen=True, slots=True)
-class MailFile:
-    """A file that goes with a mail; `draw` makes its content when the mail leaves."""
+class AttachedFile:
+    """A file that goes with a mail or a message; `draw` makes its content when that leaves, and uses no database."""
 
     name: str
     media_type: str
-    draw: Callable[[], bytes]
+    draw: Callable[[], bytes] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Letter:
     reply_to: str = ""
     copies: Sequence[str] = ()
     answers: str = ""
-    files: Sequence[MailFile] = ()
+    files: Sequence[AttachedFile] = ()
     automatic: bool = True  # the desk wrote it, not a person: nobody's holiday notice should answer it
 
     def sealed(self) -> str:

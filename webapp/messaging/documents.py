@@ -1,4 +1,4 @@
-"""The documents that go to buyers with messages: naming them, and which mail had which."""
+"""The documents that go to buyers with messages: naming them, and drawing them as files."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from webapp.documents.drawing import drawing_of
 from webapp.errors import Refusal
 from webapp.fulfillment.models import Shipment
 from webapp.i18n import LazyString, lazy_gettext as _l
-from webapp.mail.composing import MailFile
+from webapp.mail.composing import AttachedFile
 from webapp.messaging.models import Message, MessageDocument
 from webapp.orders.models import Order
 
@@ -80,7 +80,7 @@ def attach(message: Message, documents: Sequence[Invoice | CreditMemo]) -> None:
     )
 
 
-def files_of(message: Message, actor: Actor) -> list[MailFile]:
+def files_of(message: Message, actor: Actor) -> list[AttachedFile]:
     """The documents of a message as files, which are drawn later, without the database. Raises `ShipmentTakenBack` if
     it is about a shipment that is none any more.
     """
@@ -94,13 +94,6 @@ def files_of(message: Message, actor: Actor) -> list[MailFile]:
     return [_file(db.session.get_one(_MODELS[row.kind], row.document_id), actor) for row in rows if row.kind in _MODELS]
 
 
-def _file(document: Any, actor: Actor) -> MailFile:
+def _file(document: Any, actor: Actor) -> AttachedFile:
     name = str(document.number).replace("/", "-")
-    return MailFile(f"{name}.pdf", "application/pdf", drawing_of(document, actor))
-
-
-def mailed(kind: str, ids: Sequence[int]) -> dict[int, Message]:
-    """The latest message that each of these documents of one kind went with, by the ids of the documents."""
-    query = select(MessageDocument.document_id, Message).join(Message, Message.id == MessageDocument.message_id)
-    query = query.where(MessageDocument.kind == kind, among(MessageDocument.document_id, ids)).order_by(Message.id)
-    return dict(db.session.execute(query).all())
+    return AttachedFile(f"{name}.pdf", "application/pdf", drawing_of(document, actor))

@@ -106,9 +106,9 @@ def store_waits(store: Store) -> StoreSendsNothing | None:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A mail as it would be sent."""
+    """A message as it would be sent."""
 
-    subject: str
+    subject: str  # of mails alone
     text: str
     documents: Sequence[Invoice | CreditMemo]
 

@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from webapp.audit.actor import Actor
 from webapp.channels.incoming import IncomingOrder
-from webapp.channels.messages import MESSAGE, TEXT
+from webapp.channels.messages import FILES, MESSAGE, TEXT
 from webapp.db import db
 from webapp.errors import Refusal
 from webapp.i18n import lazy_gettext as _l
+from webapp.messaging.documents import files_of
 from webapp.messaging.message_settings import MESSAGE_HOLD
 from webapp.messaging.message_words import REFUSED, REFUSED_EVENT, SENT
 from webapp.messaging.models import Message
@@ -41,9 +42,9 @@ class MessageToBuyer(OutwardKind):
         return {"version": VERSION, "message": source.kind}
 
     def private(self, update: ChannelUpdate) -> Mapping[str, Any]:
-        row = db.session.get_one(Message, update.source_id)
-        said = said_in(row, Actor.job("messages"), purpose="message to the buyer")
-        return {TEXT: said["text"] if said else ""}
+        row, worker = db.session.get_one(Message, update.source_id), Actor.job("messages")
+        said = said_in(row, worker, purpose="message to the buyer")
+        return {TEXT: said["text"] if said else "", FILES: files_of(row, worker)}
 
     def stands(self, update: ChannelUpdate, order: Order) -> Refusal | None:
         return BuyerIsErased() if vault.erased([order.id]) else None

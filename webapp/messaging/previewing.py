@@ -5,6 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 from webapp.audit.actor import Actor
+from webapp.billing.models import CreditMemo, Invoice
+from webapp.channels.described import message_kinds
 from webapp.channels.messages import MAIL, MESSAGE, MessageKind
 from webapp.channels.services import channel_name
 from webapp.clock import now
@@ -15,7 +17,7 @@ from webapp.messaging.message_settings import MESSAGE_HOLD, route_of
 from webapp.messaging.reviews import has_return, is_refunded, review_refusal
 from webapp.messaging.services import (
     allowed,
-    checked_text,
+    checked_message,
     is_erased,
     kinds_allowed,
     nothing_allowed,
@@ -58,10 +60,20 @@ def kinds_by_route(
     return [(words, within) for words, within in found if within]
 
 
-def documents_offered(order: Order) -> list[tuple[str, str]]:
-    """The documents that can go with a mail to the buyer: their names, and their names for people."""
-    route = route_of(order.store) if mail_refusal(order) is None and not is_erased(order) else None
-    return [(name, label_of(one)) for name, one in documents_of(order, route.documents).items()] if route else []
+def documents_offered(order: Order) -> tuple[Sequence[tuple[str, str]], LazyString | str]:
+    """The documents that can go to the buyer: their names, and their names for people; and with which kinds of
+    messages. While the channel is asked what it allows, they are those that may go with any kind that it knows.
+    """
+    if is_erased(order):
+        return [], ""
+    said = MESSAGE in carried(order.store) and nothing_allowed(order) is None
+    kinds = [] if not said else kinds_allowed(order) if unsaid(order) is None else message_kinds(order.store.channel)
+    takes = {str(one.label): one.documents for one in kinds if one.documents}
+    if mail_refusal(order) is None and (route := route_of(order.store)) is not None and route.documents:
+        takes[str(BY_MAIL.label)] = route.documents
+    found = documents_of(order, frozenset().union(*takes.values()))
+    with_which = _l("As PDF, with: %(kinds)s", kinds=", ".join(takes))
+    return [(name, label_of(one)) for name, one in found.items()], with_which
 
 
 def documents_of_many() -> list[tuple[str, LazyString]]:
@@ -74,14 +86,18 @@ def preview_message(order: Order, kind: str, text: str, subject: str = "", attac
     if kind == MAIL:
         mail, route = checked_mail(order, text, subject, attach), route_of(order.store)
         sentences: list[Sentence] = [(_l("Subject: %(subject)s"), {"subject": mail.subject})]
-        if mail.documents:
-            sentences.append((_l("With: %(files)s"), {"files": ", ".join(map(label_of, mail.documents))}))
+        sentences += _with(mail.documents)
         sentences.append(_when_mail_leaves(order))
         warned = _warnings(order, mail.text) if route is not None and route.relayed else []
         return Preview(text=mail.text, sentences=sentences, warnings=warned)
-    checked = checked_text(order, kind, text)
+    checked = checked_message(order, kind, text, subject, attach)
     meant: list[Sentence] = [(one.help, {}) for one in kinds_allowed(order) if one.code == kind and one.help]
-    return Preview(text=checked, sentences=[_when_it_goes(order), *meant], warnings=_warnings(order, checked))
+    sentences = [*_with(checked.documents), _when_it_goes(order), *meant]
+    return Preview(text=checked.text, sentences=sentences, warnings=_warnings(order, checked.text))
+
+
+def _with(documents: Sequence[Invoice | CreditMemo]) -> list[Sentence]:
+    return [(_l("With: %(files)s"), {"files": ", ".join(map(label_of, documents))})] if documents else []
 
 
 def preview_review_request(order: Order, actor: Actor) -> Preview:

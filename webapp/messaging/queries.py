@@ -23,7 +23,7 @@ from webapp.vault import services as vault
 
 Ts = TypeVarTuple("Ts")
 PURPOSE = "messages"  # for which what messages say is revealed, in the record
-_CARRIES = and_(  # the update of a message, which is found by its order's index
+CARRIES = and_(  # the update of a message, which is found by its order's index
     ChannelUpdate.order_id == Message.order_id, ChannelUpdate.source_id == Message.id, ChannelUpdate.kind == MESSAGE
 )
 
@@ -135,5 +135,5 @@ def _of(actor: Actor) -> Select[Message, str | None, ReceivedMail | None]:
 
 def _carried(query: Select[*Ts]) -> Select[*Ts]:
     """A query of messages, with the update or the mail that carries each, or the mail as which it came."""
-    query = query.outerjoin(ChannelUpdate, _CARRIES).outerjoin(Mail, Mail.id == Message.mail_id)
+    query = query.outerjoin(ChannelUpdate, CARRIES).outerjoin(Mail, Mail.id == Message.mail_id)
     return query.outerjoin(ReceivedMail, ReceivedMail.message_id == Message.id)

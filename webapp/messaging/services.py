@@ -1,8 +1,9 @@
 """Writing to the buyer of an order by the channel's own messages.
 
-A channel says, when it is asked, which kinds of messages it allows for an order now; nothing else can be written. The
-text is sealed under the order's key, and goes out as an update of its own: it can be undone while it is held, and one
-whose answer was lost is never sent again by itself.
+A channel says, when it is asked, which kinds of messages it allows for an order now; nothing else can be written. Some
+kinds take documents of the order, and some are documents alone. The text is sealed under the order's key, documents are
+drawn as they leave. A message goes out as an update of its own: it can be undone while it is held, and one whose answer
+was lost is never sent again by itself.
 """
 
 from collections.abc import Mapping, Sequence, Set
@@ -12,16 +13,18 @@ from typing import Any, NamedTuple
 from sqlalchemy import exists, literal, or_, select
 
 from webapp.audit.actor import Actor
+from webapp.billing.models import CreditMemo, Invoice
 from webapp.channels.described import message_kinds
 from webapp.channels.messages import MAIL, MESSAGE, MessageKind, MessagesAnswer
 from webapp.channels.services import channel_name
 from webapp.clock import now
 from webapp.db import db, insert_into, once_a_transaction
-from webapp.errors import DeskError, Refusal, sentence_of
+from webapp.errors import DeskError, Invalid, Refusal, sentence_of
 from webapp.i18n import lazy_gettext as _l
 from webapp.mail import queue
 from webapp.mail.models import Mail, MailState
-from webapp.messaging.mail_route import BY_MAIL, mail_refusal, write_mail
+from webapp.messaging import documents
+from webapp.messaging.mail_route import BY_MAIL, Checked, mail_refusal, write_mail
 from webapp.messaging.message_settings import MESSAGE_HOLD
 from webapp.messaging.message_words import ARRIVED, REFUSED, SENT_AGAIN, UNDONE, UNKNOWN, WRITTEN
 from webapp.messaging.models import Direction, Message, MessagesAllowed, MessageTemplate, Said
@@ -104,7 +107,21 @@ class NothingToAnswer(Refusal):
 class OnlyByMail(Refusal):
     code = "message_only_by_mail"
     field = "kind"
-    sentence = _l("Only an e-mail has a subject and documents: choose e-mail, or leave them out.")
+    sentence = _l("Only an e-mail has a subject: choose e-mail, or leave it out.")
+
+
+class NoDocumentsWithIt(Refusal):
+    code = "message_without_documents"
+    field = "attach"
+    sentence = _l("This kind of message takes no documents: choose another kind, or leave them out.")
+
+
+class DocumentNeeded(Refusal):
+    """The kind of message is documents alone."""
+
+    code = "message_document_needed"
+    field = "attach"
+    sentence = _l("This kind of message has no text: choose a document that goes with it.")
 
 
 class NoMessageWaits(Refusal):
@@ -226,9 +243,9 @@ def write_message(
     *,
     actor: Actor,
 ) -> Message:
-    """Write to the buyer, by the channel or by e-mail, perhaps in reply to a received message; the caller holds the
-    order's lock. A subject and documents, by their names, are for e-mail alone. Raises the refusal of
-    `message_refusal`, or what `checked_text` or `checked_mail` raise, or `NothingToAnswer`.
+    """Write to the buyer, by the channel or by e-mail, perhaps in reply to a received message, with documents by their
+    names; the caller holds the order's lock. Raises the refusal of `message_refusal`, or what `checked_message` or
+    `checked_mail` raise, or `NothingToAnswer`.
     """
     answered = _received(order, answers) if answers else None
     if kind == MAIL:
@@ -238,20 +255,19 @@ def write_message(
         return row
     if refusal := message_refusal(order, actor):
         raise refusal
-    if subject.strip() or attach:
-        raise OnlyByMail
-    text = checked_text(order, kind, text)
+    checked = checked_message(order, kind, text, subject, attach)
     row = Message(
         order_id=order.id,
         kind=kind,
         answers_id=answered,
-        sealed=sealed(order.id, Said(subject="", text=text)),
+        sealed=sealed(order.id, Said(subject="", text=checked.text)),
         written_at=now(),
         actor_kind=actor.kind,
         actor_id=actor.id,
     )
     db.session.add(row)
     db.session.flush()
+    documents.attach(row, checked.documents)
     record(order, WRITTEN.code, actor=actor, values={"id": row.id})
     owe(MESSAGE, [Owing(order, row)])
     return row
@@ -265,12 +281,14 @@ def _received(order: Order, message_id: int) -> int:
     return message_id
 
 
-def checked_text(order: Order, kind: str, text: str) -> str:
-    """The text as it is sent. Raises the refusal of `nothing_allowed` or `unsaid`, `NotAllowedNow`, or `Invalid` for a
-    text that the channel does not take.
+def checked_message(order: Order, kind: str, text: str, subject: str = "", names: Sequence[str] = ()) -> Checked:
+    """A message as the channel gets it. Raises the refusal of `nothing_allowed` or `unsaid`, `NotAllowedNow`,
+    `OnlyByMail`, what speaks against its documents, or `Invalid` for a text that the channel does not take.
     """
     if refusal := nothing_allowed(order):
         raise refusal
+    if subject.strip():
+        raise OnlyByMail
     if not kind:
         raise NoKindChosen
     if refusal := unsaid(order):
@@ -278,7 +296,25 @@ def checked_text(order: Order, kind: str, text: str) -> str:
     found = next((one for one in kinds_allowed(order) if one.code == kind), None)
     if found is None:
         raise NotAllowedNow(channel=channel_name(order.store.channel))
-    return checked_words(text, found.longest, forbids=True)
+    with_it = _documents_with(order, found, names)
+    if found.longest:
+        return Checked("", checked_words(text, found.longest, forbids=True), with_it)
+    if text.strip():
+        raise Invalid(field="text", problem=_l("must be empty: this kind of message has no text."))
+    return Checked("", "", with_it)
+
+
+def _documents_with(order: Order, kind: MessageKind, names: Sequence[str]) -> Sequence[Invoice | CreditMemo]:
+    """The documents that go with a message of this kind."""
+    if names and not kind.documents:
+        raise NoDocumentsWithIt
+    if not names and not kind.longest:
+        raise DocumentNeeded
+    found = documents.chosen(order, kind.documents, names)
+    if len(found) > kind.most_documents:
+        problem = _l("are %(count)s, of at most %(most)s.", count=len(found), most=kind.most_documents)
+        raise Invalid(field="attach", problem=problem)
+    return found
 
 
 def undo_message_refusals(order: Order) -> dict[int, Refusal | None]:

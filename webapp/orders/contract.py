@@ -101,6 +101,7 @@ class OrderAction(ABC):
     lets_leave: ClassVar[bool] = False  # its orders leave: they are read again first if their facts are too old
     reads_accounts: ClassVar[bool] = False  # opening its form has the channel's transactions of the order read
     asks_messages: ClassVar[bool] = False  # opening its form has the channel asked which messages it allows
+    prefills: ClassVar[frozenset[str]] = frozenset()  # fields that a link to its form may fill in, as ?kind=mail
     drafts: ClassVar[bool] = False  # what a person types into its form is kept for that person until it is done
     answers_cancel_request: ClassVar[LazyString | str] = ""  # its button beside a buyer's request to cancel
     previews: ClassVar[bool] = False  # whether its `dry_run` is shown below the form while it is filled in

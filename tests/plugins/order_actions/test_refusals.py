@@ -66,6 +66,8 @@ NOT_OF_BUTTONS = {
     messaging.NotSaid: "of the form of a message, which says what is allowed",
     messaging.NotAnswered: "of the form of a message, which says what is allowed",
     messaging.NotAllowedNow: "of the form of a message, which says what is allowed",
+    messaging.NoDocumentsWithIt: "of the form of a message, which says what is allowed",
+    messaging.DocumentNeeded: "of the form of a message, which says what is allowed",
     messaging.OnlyByMail: "of the form of a message, which says what is allowed",
     messaging.NoKindChosen: "of the form of a message, which says what is allowed",
     reviews.RefundedInFull: "of the rule of a store, which leaves such orders out",

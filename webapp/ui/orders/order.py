@@ -215,6 +215,8 @@ def choose(number: str, code: str) -> str | AnyResponse:
             form = drafted_form(action, order, typed, actor=actor)
         else:
             form = action_form(action, order, actor=actor, about=about)
+        if prefilled := {name: request.args.getlist(name) for name in action.prefills if name in request.args}:
+            form = drafted_form(action, order, form.so_far | prefilled, actor=actor)
     except PluginFailed as problem:
         return _refused(action, order, actor, problem)
     context |= {"action": action, "form": form, "kept_at": draft.saved_at if draft else None}
