@@ -28,6 +28,7 @@ from plugins.amazon.asking import Place, named_in, site_of
 from plugins.amazon.checking import Checking
 from plugins.amazon.client import (
     CONFIRM_SHIPMENT,
+    CREATE_DESTINATION,
     CREATE_DOCUMENT,
     CREATE_FEED,
     CREATE_INVOICE_FEED,
@@ -45,6 +46,7 @@ from plugins.amazon.client import (
     SEARCH_ORDERS,
     SEND_MESSAGE,
     UPLOAD,
+    UPLOAD_ATTACHMENT,
     Client,
 )
 from plugins.amazon.credentials import GUIDE, check_client_id, check_refresh_token, check_secret
@@ -176,6 +178,8 @@ OPERATIONS: Mapping[str, LazyString] = {
     DOWNLOAD: _l("Reading a feed's report"),
     GET_MESSAGES.name: _l("Asking which messages are allowed"),
     GET_ATTRIBUTES.name: _l("Asking for the buyer's language"),
+    CREATE_DESTINATION.name: _l("Preparing a file of a message"),
+    UPLOAD_ATTACHMENT: _l("Handing over a file of a message"),
     SEND_MESSAGE.name: _l("Sending a message to the buyer"),
     GET_SOLICITATIONS.name: _l("Asking whether a review can be requested"),
     REQUEST_REVIEW.name: _l("Requesting a review"),

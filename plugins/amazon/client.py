@@ -11,6 +11,7 @@ import random
 import re
 import ssl
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -45,7 +46,8 @@ logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log the URL of 
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 LEARNED = (0.1, 10.0)  # limits, as multiples of the published rate, for rates in answers of Amazon's own hosts
 LONGEST_SENTENCE = 500
-UPLOAD, DOWNLOAD = "uploadDocument", "downloadDocument"  # what the log calls them: they are no operations of the API
+# What the log calls them: they are no operations of the API.
+UPLOAD, DOWNLOAD, UPLOAD_ATTACHMENT = "uploadDocument", "downloadDocument", "uploadAttachment"
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}")
 
 
@@ -87,6 +89,14 @@ GET_MESSAGES = Operation("getMessagingActionsForOrder", "GET", "/messaging/v1/or
 GET_ATTRIBUTES = Operation("GetAttributes", "GET", "/messaging/v1/orders/{order}/attributes", Plan(1, 5), tries=2)
 SEND_MESSAGE = Operation(  # all kinds in one bucket, while Amazon has one for each
     "sendMessage", "POST", "/messaging/v1/orders/{order}/messages/{message}", Plan(1, 5), bodiless=True
+)
+CREATE_DESTINATION = Operation(
+    "createUploadDestination",
+    "POST",
+    "/uploads/2020-11-01/uploadDestinations/messaging/v1/orders/{order}/messages/{message}",
+    Plan(5, 10),  # the models say 10 a second, Amazon's own library 5
+    tries=2,
+    harmless=True,
 )
 GET_SOLICITATIONS = Operation(
     "getSolicitationActionsForOrder", "GET", "/solicitations/v1/orders/{order}", Plan(1, 5), tries=2
@@ -165,20 +175,32 @@ class Client:
         """The refresh token for the code of a seller's consent; `back` is the address to which Amazon sent the code."""
         return self._tokens.exchange(account, code, back)
 
-    def upload(self, account: Account, url: str, content: bytes, content_type: str) -> None:
-        """Store a document under an address that Amazon gave for it, which gets no token of ours. Raises
+    def upload(
+        self,
+        account: Account,
+        url: str,
+        content: bytes,
+        headers: Mapping[str, str],
+        *,
+        operation: str = UPLOAD,
+        updates: Sequence[int] = (),
+    ) -> None:
+        """Store a document under an address that Amazon gave for it, with these headers and no token of ours. Raises
         `DocumentFailed`.
         """
-        self._document(account, "PUT", url, content=content, headers={"content-type": content_type})
+        about = calling(account.report, operation, updates=updates)
+        self._document(about, account, "PUT", url, content=content, headers=headers)
 
     def download(self, account: Account, url: str) -> bytes:
         """A document from an address that Amazon gave for it. Raises `DocumentFailed`."""
-        return self._document(account, "GET", url).content
+        return self._document(calling(account.report, DOWNLOAD), account, "GET", url).content
 
-    def _document(self, account: Account, method: str, url: str, **more: Any) -> httpx.Response:
+    def _document(
+        self, about: AbstractContextManager[Calling], account: Account, method: str, url: str, **more: Any
+    ) -> httpx.Response:
         if not url.startswith("https://") and not (is_loopback(url) and is_loopback(account.endpoint)):
             raise DocumentFailed(problem="no https")
-        with calling(account.report, UPLOAD if method == "PUT" else DOWNLOAD) as made:
+        with about as made:
             try:
                 with made.sending():
                     response = self._http(url.split("/", 3)[2]).request(method, url, **more)

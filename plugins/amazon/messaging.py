@@ -1,21 +1,33 @@
 """Writing to buyers by Amazon's Messaging API: the kinds of messages, those that an order allows, and sending one.
 
-Only kinds that are a text alone are here: an invoice, a legal disclosure and a warranty are files. Amazon shows nowhere
-what was sent, so a message whose answer was lost can't be looked up, and a person decides about it. The text is never
-logged, and no error has it.
+A message is a text, or, of the kind `invoice`, invoices as files; the files that texts may have are none of an order's
+documents, and a legal disclosure and a warranty are files that the desk does not have. Files are uploaded beforehand,
+each to an address of its own, which the buyer sees nothing of. Amazon shows nowhere what was sent, so a message whose
+answer was lost can't be looked up, and a person decides about it. Text and files are never logged, and no error has
+them.
 """
 
 import re
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from difflib import SequenceMatcher
+from hashlib import md5
 from typing import Any, Final
 
 from plugins.amazon.accounts import Account
-from plugins.amazon.client import GET_ATTRIBUTES, GET_MESSAGES, SEND_MESSAGE, Client
+from plugins.amazon.client import (
+    CREATE_DESTINATION,
+    GET_ATTRIBUTES,
+    GET_MESSAGES,
+    SEND_MESSAGE,
+    UPLOAD_ATTACHMENT,
+    Client,
+)
 from plugins.amazon.errors import AccessDenied, AnswerLost, RequestRefused, Unintelligible
 from plugins.amazon.shipping import LATER, ForeignUpdate
 from webapp.api import (
+    AttachedFile,
     Batch,
     ChannelError,
     Effective,
@@ -73,6 +85,14 @@ MESSAGES: Final = (
         400,
         _l("To send the key that the buyer needs for digital content of the order."),
     ),
+    MessageKind(
+        "invoice",
+        _l("Invoice"),
+        0,
+        _l("To send invoices of the order, as files alone."),
+        documents=frozenset({"invoice"}),
+        most_documents=5,
+    ),
 )
 BY_MAIL: Final = MailRoute(
     relayed=True,
@@ -82,7 +102,7 @@ BY_MAIL: Final = MailRoute(
         "permissions: register the shop's sender there first."
     ),
 )
-CODES: Final = frozenset(kind.code for kind in MESSAGES)
+KINDS: Final = {kind.code: kind for kind in MESSAGES}
 _LOCALE: Final = re.compile(r"[a-z]{2,3}([-_]\w{2,8})*", re.ASCII)
 REPEATED: Final = 12  # characters of the text that Amazon's sentence may have by chance
 _OF_BUYERS: Final = re.compile(r"[^\s@]+@[^\s@]+|\+?\d(?:[ ()/.-]{0,2}\d){4,}")  # addresses, telephone numbers
@@ -122,19 +142,22 @@ def deliver(client: Client, store: StoreAccess, updates: Batch) -> dict[int, Out
 
 
 def _sent(client: Client, store: StoreAccess, updates: Batch, update: Update) -> Outcome:
-    code, text = update.payload.get("message"), update.private.get("text")
-    if code not in CODES or not isinstance(text, str):
+    kind = KINDS.get(str(update.payload.get("message")))
+    text, files = update.private.get("text"), update.private.get("files", ())
+    if kind is None or not isinstance(text, str) or bool(files) == bool(kind.longest):
         unknown = ForeignUpdate(kind=update.kind)
         return Refused(str(unknown), unknown.stored())
     try:
-        account, attempt = Account.of(store), updates.attempt([update])
+        account = Account.of(store)
+        body = {"text": text} if kind.longest else {"attachments": _uploaded(client, account, update, files)}
+        attempt = updates.attempt([update])
         attempt.call(
             client.request,
             account,
             SEND_MESSAGE,
-            path={"order": update.order_number, "message": code},
+            path={"order": update.order_number, "message": kind.code},
             params={"marketplaceIds": update.marketplace},
-            json={"text": text},
+            json=body,
             updates=[update.id],
         )
     except (RequestRefused, AccessDenied) as error:  # Amazon also denies a kind that this order does not allow
@@ -144,6 +167,39 @@ def _sent(client: Client, store: StoreAccess, updates: Batch, update: Update) ->
     except ChannelError as error:  # nothing was sent
         return NotYet(LATER if error.retry_after is None else error.retry_after, cause=error.stored())
     return Effective()
+
+
+def _uploaded(
+    client: Client, account: Account, update: Update, files: Sequence[AttachedFile]
+) -> list[Mapping[str, str]]:
+    """The files of a message as Amazon names them once they are uploaded. Nothing reaches the buyer by that. Raises
+    `ChannelError`.
+    """
+    path, updates = {"order": update.order_number, "message": str(update.payload["message"])}, [update.id]
+    named: list[Mapping[str, str]] = []
+    for file in files:
+        content = file.draw()
+        digest = b64encode(md5(content, usedforsecurity=False).digest()).decode()
+        params = {"marketplaceIds": update.marketplace, "contentMD5": digest, "contentType": file.media_type}
+        answer = client.request(account, CREATE_DESTINATION, path=path, params=params, updates=updates)
+        id_, url, headers = _destination(answer.body)
+        headers = {"content-type": file.media_type} | headers
+        client.upload(account, url, content, headers, operation=UPLOAD_ATTACHMENT, updates=updates)
+        named.append({"uploadDestinationId": id_, "fileName": file.name})
+    return named
+
+
+def _destination(answer: Mapping[str, Any]) -> tuple[str, str, dict[str, str]]:
+    """The id and the address of an upload destination, and the headers that an upload needs."""
+    try:
+        payload = answer["payload"]
+        id_, url, headers = payload["uploadDestinationId"], payload["url"], payload.get("headers") or {}
+        given = {str(name).lower(): str(value) for name, value in headers.items()}
+    except (KeyError, TypeError, AttributeError):
+        raise Unintelligible(problem="no upload destination") from None
+    if not isinstance(id_, str) or not isinstance(url, str):
+        raise Unintelligible(problem="no upload destination")
+    return id_, url, given
 
 
 def _without(text: str, sentence: str) -> str:

@@ -91,7 +91,7 @@ def submit(client: Client, account: Account, updates: Batch, mine: Sequence[Upda
         key, url = str(stored.body.get("feedDocumentId") or ""), str(stored.body.get("url") or "")
         if not key or not url:
             raise DocumentFailed(problem="no address")
-        client.upload(account, url, document.content, document.content_type)
+        client.upload(account, url, document.content, {"content-type": document.content_type})
         attempt = updates.attempt(mine, key=key, channel_at=stored.at)
         feed: dict[str, Any] = {
             "feedType": document.feed_type,

@@ -5,8 +5,9 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from plugins.amazon.channel import AmazonChannel
 from plugins.amazon.plugin import practice_settings
 from plugins.amazon.practice import MARKETPLACES, PracticeClient, PracticeServer
 from plugins.amazon.shared import Shared
-from webapp.api import StoreAccess, Update, UploadedDocument, iso, now
+from webapp.api import AttachedFile, StoreAccess, Update, UploadedDocument, iso, now
 
 _names = itertools.count(1)
 
@@ -176,12 +177,20 @@ def upload() -> Callable[..., Update]:
 
 @pytest.fixture
 def message() -> Callable[..., Update]:
-    """A message to the buyer of an order, as the practice Amazon has it: a question, unless it says otherwise."""
+    """A message to the buyer of an order, as the practice Amazon has it: a question, unless it says otherwise, with PDF
+    of these contents.
+    """
 
-    def make(placed: dict[str, Any], kind: str = "confirmOrderDetails", text: str = "Which color?") -> Update:
+    def make(
+        placed: dict[str, Any],
+        kind: str = "confirmOrderDetails",
+        text: str = "Which color?",
+        files: Sequence[bytes] = (),
+    ) -> Update:
         number, order, marketplace = next(_names), placed["order_id"], placed["marketplace_id"]
-        payload = {"version": 1, "message": kind}
-        return Update(number, "message", order, marketplace, str(number), payload, private={"text": text})
+        drawn = [AttachedFile(f"{at}.pdf", "application/pdf", partial(bytes, one)) for at, one in enumerate(files, 1)]
+        payload, private = {"version": 1, "message": kind}, {"text": text, "files": drawn}
+        return Update(number, "message", order, marketplace, str(number), payload, private=private)
 
     return make
 

@@ -17,6 +17,7 @@ from plugins.amazon.messaging import KIND, MESSAGES
 from plugins.amazon.practice import PracticeClient
 from plugins.amazon.practice.messaging import LONGEST
 from webapp.api import (
+    AttachedFile,
     Call,
     ChannelError,
     Effective,
@@ -65,8 +66,8 @@ def asked(channel: AmazonChannel, store: StoreAccess, placed: Json) -> list[str]
 # --- Which are allowed ------------------------------------------------------------------------------------------------
 
 
-def test_the_kinds_are_those_that_are_a_text() -> None:
-    assert {kind.code: kind.longest for kind in MESSAGES} == LONGEST
+def test_the_kinds_are_those_that_are_a_text_and_invoices() -> None:
+    assert {kind.code: kind.longest for kind in MESSAGES} == LONGEST | {"invoice": 0}
     assert all(str(kind.label) and str(kind.help) for kind in MESSAGES)
 
 
@@ -83,7 +84,7 @@ def test_amazon_says_what_an_order_allows(channel: AmazonChannel, store: StoreAc
                 "digitalAccessKey",
             ],
         ),
-        ({"status": "SHIPPED"}, ["confirmDeliveryDetails", "unexpectedProblem", "digitalAccessKey"]),
+        ({"status": "SHIPPED"}, ["confirmDeliveryDetails", "unexpectedProblem", "digitalAccessKey", "invoice"]),
         ({"status": "CANCELLED"}, []),
     ):
         assert asked(channel, store, amazon.place(marketplace="US", **wish)) == kinds
@@ -164,7 +165,16 @@ def test_an_unknown_order_and_a_missing_role_are_refusals(
     assert denied == Refused("Access to requested resource is denied.")
 
 
-@pytest.mark.parametrize("change", [{"payload": {"message": "warranty"}}, {"payload": {}}, {"private": {}}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"payload": {"message": "warranty"}},
+        {"payload": {}},
+        {"private": {}},
+        {"payload": {"message": "invoice"}},
+        {"private": {"text": "Hello", "files": [AttachedFile("1.pdf", "application/pdf", bytes)]}},
+    ],
+)
 def test_what_is_no_message_never_leaves(
     change: Json, channel: AmazonChannel, store: StoreAccess, amazon: PracticeClient, placed: Json, message: Message
 ) -> None:
@@ -237,6 +247,92 @@ def test_half_an_answer_of_success_is_success(
     amazon.fault("sendMessage", "garbage")
     assert delivered(channel, store, message(placed)) == Effective()
     assert received(amazon, placed) == ["Which color?"]
+
+
+# --- Invoices ---------------------------------------------------------------------------------------------------------
+
+
+PDF = b"%PDF-1.7 SECRET 7QX2"
+
+
+@pytest.fixture
+def shipped(amazon: PracticeClient) -> Json:
+    return amazon.place(marketplace="US", status="SHIPPED")
+
+
+def test_invoices_are_uploaded_and_sent_by_one_attempt(
+    channel: AmazonChannel, store: StoreAccess, amazon: PracticeClient, shipped: Json, message: Message,
+    reported: list[Call],
+) -> None:  # fmt: skip
+    update = message(shipped, "invoice", "", [PDF, PDF + b" 2"])
+    batch = HandedUpdates([update])
+    assert channel.deliver(store, batch) == {update.id: Effective()}
+    assert (len(batch.attempts), batch.called) == (1, {update.id})
+    [told] = amazon.told(shipped["order_id"])
+    files = [(file["name"], file["size"]) for file in told["body"]["files"]]
+    assert (told["effect"], files) == ("messaged", [("1.pdf", len(PDF)), ("2.pdf", len(PDF) + 2)])
+    made = [(one.operation, one.updates) for one in reported if one.operation != "token"]
+    upload = [("createUploadDestination", (update.id,)), ("uploadAttachment", (update.id,))]
+    assert [one for one in made if one[1]] == [*upload, *upload, ("sendMessage", (update.id,))]
+
+
+@pytest.mark.parametrize("operation", ["createUploadDestination", "uploadAttachment"])
+@pytest.mark.parametrize("fault", ["429", "500", "503", "drop"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_what_fails_before_an_invoice_is_sent_waits(
+    operation: str, fault: str, when: str,
+    channel: AmazonChannel, store: StoreAccess, amazon: PracticeClient, shipped: Json, message: Message,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(client, "sleep", lambda seconds: None)
+    update = message(shipped, "invoice", "", [PDF])
+    amazon.fault(operation, fault, when=when, times=2)
+    batch = HandedUpdates([update])
+    outcome = channel.deliver(store, batch)[update.id]
+    assert isinstance(outcome, NotYet), outcome
+    assert (batch.attempts, amazon.calls("sendMessage")) == ([], [])
+    amazon.mend()
+    assert delivered(channel, store, update) == Effective()
+
+
+def test_a_garbled_destination_waits_and_a_refused_one_is_refused(
+    channel: AmazonChannel, store: StoreAccess, amazon: PracticeClient, shipped: Json, message: Message
+) -> None:
+    update = message(shipped, "invoice", "", [PDF])
+    amazon.fault("createUploadDestination", "garbage")
+    assert isinstance(delivered(channel, store, update), NotYet)
+    amazon.fault("createUploadDestination", "400")
+    assert isinstance(delivered(channel, store, update), Refused)
+    early = message(amazon.place(marketplace="US", status="UNSHIPPED"), "invoice", "", [PDF])
+    assert delivered(channel, store, early) == Refused("Invalid amazonOrderId and template combination.")
+    assert isinstance(delivered(channel, store, message(shipped, "invoice", "", [b"no PDF"])), Refused)
+
+
+def test_a_lost_answer_about_an_invoice_stays_unknown(
+    channel: AmazonChannel, store: StoreAccess, amazon: PracticeClient, shipped: Json, message: Message
+) -> None:
+    amazon.fault("sendMessage", "drop", when="after")
+    assert isinstance(delivered(channel, store, message(shipped, "invoice", "", [PDF])), Unknown)
+    assert [one["effect"] for one in amazon.told(shipped["order_id"])] == ["messaged"]
+
+
+@pytest.mark.parametrize("operation", ["createUploadDestination", "uploadAttachment", "sendMessage"])
+@pytest.mark.parametrize("fault", [None, "400", "403", "500", "drop", "garbage"])
+def test_nothing_of_a_file_is_in_a_log_a_report_or_an_outcome(
+    operation: str, fault: str | None, channel: AmazonChannel, store: StoreAccess, amazon: PracticeClient,
+    shipped: Json, message: Message, reported: list[Call], caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(client, "sleep", lambda seconds: None)
+    update = message(shipped, "invoice", "", [PDF])
+    if fault:
+        amazon.fault(operation, fault, times=2)
+    with caplog.at_level(logging.DEBUG), structlog.testing.capture_logs() as logged:
+        outcome = delivered(channel, store, update)
+    everything = [repr(outcome), repr(update), repr(logged), caplog.text]
+    everything += [str(getattr(call, field.name)) for call in reported for field in fields(call)]
+    everything.append(str([call["params"] for call in amazon.calls("sendMessage")]))
+    assert not any("7QX2" in one or "signature=" in one for one in everything)
 
 
 # --- The text ---------------------------------------------------------------------------------------------------------
