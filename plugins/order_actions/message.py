@@ -66,7 +66,6 @@ class MessageInput(ActionInput):
     """
 
     answers: Annotated[int, FormField(_l("Answer of the buyer"), Kind.FIXED)] = 0
-
     situation: Annotated[
         str,
         Field(max_length=100),
@@ -83,10 +82,7 @@ class MessageInput(ActionInput):
         list[str],
         Field(max_length=20),
         FormField(
-            _l("Documents"),
-            Kind.SEVERAL,
-            help=_l("They go as PDF, with e-mails and kinds of messages that take them."),
-            only_with=("kind", MAIL),
+            _l("Documents"), Kind.SEVERAL, help=_l("They go as PDF, with e-mails and kinds of messages that take them.")
         ),
     ] = []
     text: Annotated[

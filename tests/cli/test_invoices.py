@@ -26,7 +26,7 @@ from webapp.vault.services import erase
 
 LINE = {"line_id", "component", "sku", "title", "units", "charged", "tax", "discount", "total", "tax_rate"}
 INVOICE = {"id", "number", "order", "shop", "issued_at", "currency", "total", "upload", "by", "lines"}
-INVOICE |= {"taken_back", "corrections"}
+INVOICE |= {"sent_to_buyer", "taken_back", "corrections"}
 
 
 def test_an_invoice_is_issued_listed_and_shown(cli: Command, make_order: MakeOrder) -> None:

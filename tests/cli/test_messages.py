@@ -2,9 +2,15 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+import time_machine
 
 from tests.cli.conftest import Command
 from webapp.audit.actor import Actor
+from webapp.channels.messages import MessageKind
+from webapp.channels.outgoing import Effective
 from webapp.clock import now
 from webapp.mail.imap import Listed
 from webapp.mail.reading import read_mail
@@ -34,6 +40,29 @@ def test_a_message_is_written_listed_and_shown(
     ask_allowed(order.id)
     refused = cli("orders", "act", order.number, "message", "--data", wish)
     assert (refused.code, "allows no message" in refused.err) == (1, True)
+
+
+def test_an_invoice_goes_to_the_buyer(
+    cli: Command, make_order: Callable[..., Order], channel: FakeChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    invoices = MessageKind("invoice", "Invoice", 0, documents=frozenset({"invoice"}))
+    monkeypatch.setattr(FakeChannel, "message_kinds", (*FakeChannel.message_kinds, invoices))
+    channel.messages = ["invoice"]
+    order = make_order()
+    assert cli("orders", "act", order.number, "invoice").code == 0
+    shown = cli("invoices", "show", "INV-000001", "--json").document
+    assert shown["sent_to_buyer"] is None
+    wish = {"kind": "invoice", "attach": ["invoice:INV-000001"]}
+    assert cli("orders", "act", order.number, "message", "--data", json.dumps(wish)).code == 0
+    refused = cli("orders", "act", order.number, "message", "--data", json.dumps({"kind": "invoice"}))
+    assert (refused.code, "has no text: choose a document" in refused.err) == (1, True)
+    channel.outcomes = [Effective()]
+    with time_machine.travel(now() + timedelta(minutes=2)):
+        sync_now(order.store)
+    sent = cli("invoices", "show", "INV-000001", "--json").document["sent_to_buyer"]
+    assert sent.endswith("Z")
+    assert cli("orders", "show", order.number, "--json").document["invoices"][0]["sent_to_buyer"] == sent
+    assert sent in cli("invoices", "show", "INV-000001").out
 
 
 def test_a_message_is_written_from_a_template(

@@ -23,6 +23,8 @@ from webapp.documents.facturx import facturx_of
 from webapp.documents.invoices import compose
 from webapp.documents.issued import archived_content_of, content_of
 from webapp.documents.uploads import uploads_of
+from webapp.messaging.documents import CREDIT_MEMO, INVOICE
+from webapp.messaging.sent_documents import sendings
 
 _LINES = ("line_id", "sku", "title", "component", "units", "charged", "tax", "discount", "total")
 
@@ -43,12 +45,13 @@ class Kind:
 
 def _invoices(found: Sequence[Invoice]) -> list[Document]:
     uploads, corrections = uploads_of(found), corrections_of(found)
-    return [presenting.invoice(row, uploads.get(row.id), corrections[row.id]) for row in found]
+    sent = sendings(INVOICE, [row.id for row in found])
+    return [presenting.invoice(row, uploads.get(row.id), sent.get(row.id), corrections[row.id]) for row in found]
 
 
 def _memos(found: Sequence[CreditMemo]) -> list[Document]:
-    uploads = uploads_of(found)
-    return [presenting.credit_memo(row, uploads.get(row.id)) for row in found]
+    uploads, sent = uploads_of(found), sendings(CREDIT_MEMO, [row.id for row in found])
+    return [presenting.credit_memo(row, uploads.get(row.id), sent.get(row.id)) for row in found]
 
 
 def _invoice_in_words(document: Document) -> Document:
@@ -72,7 +75,7 @@ INVOICES = Kind(
     present=_invoices,
     in_words=_invoice_in_words,
     head=("number", "order", "shop", "issued_at", "total", "currency"),
-    more=("by", "upload", "taken_back"),
+    more=("by", "upload", "sent_to_buyer", "taken_back"),
     none="No invoice.",
 )
 MEMOS = Kind(
@@ -80,7 +83,7 @@ MEMOS = Kind(
     present=_memos,
     in_words=_memo_in_words,
     head=("id", "number", "state", "order", "shop", "recorded_at", "issued_at", "total", "currency"),
-    more=("reason", "invoices", "takes_back", "taken_back_by", "by", "upload"),
+    more=("reason", "invoices", "takes_back", "taken_back_by", "by", "upload", "sent_to_buyer"),
     none="No credit memo.",
 )
 

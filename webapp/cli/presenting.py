@@ -33,6 +33,8 @@ from webapp.documents.uploads import upload_among
 from webapp.errors import sentence_of
 from webapp.fulfillment.models import Shipment
 from webapp.jobs.models import Run
+from webapp.messaging.documents import CREDIT_MEMO, INVOICE
+from webapp.messaging.sent_documents import Sending, sendings
 from webapp.money import Money
 from webapp.orders.addresses import ShownAddress
 from webapp.orders.attention import in_words
@@ -143,15 +145,19 @@ def order_document(
 ) -> Document:
     """The whole order; `names` are those of people. Sealed values are null unless they were revealed."""
     buyer, updates, invoices = sealed.buyer if sealed else None, list(updates), list(invoices)
-    corrections = corrections_of(invoices)
+    corrections, memos = corrections_of(invoices), list(memos)
+    sent = sendings(INVOICE, [row.id for row in invoices])
+    memos_sent = sendings(CREDIT_MEMO, [row.id for row in memos])
     return order_row(order, buyer) | {
         "version": order.version,
         "amounts": [order_amount(order, row) for row in order.amounts if any(row.figures)],
         "residual": amount(order.residual),
         "lines": [order_line(line, product_code_of(order.store.channel).code) for line in order.lines],
         "shipments": [shipment(row) for row in shipments],
-        "invoices": [invoice(row, upload_among(updates, row), corrections[row.id]) for row in invoices],
-        "credit_memos": [credit_memo(row, upload_among(updates, row)) for row in memos],
+        "invoices": [
+            invoice(row, upload_among(updates, row), sent.get(row.id), corrections[row.id]) for row in invoices
+        ],
+        "credit_memos": [credit_memo(row, upload_among(updates, row), memos_sent.get(row.id)) for row in memos],
         "refundable": refundable(order),
         "returns": [return_document(row) for row in returns],
         "updates": [update(row) for row in updates],
@@ -231,9 +237,11 @@ def shipment(row: Shipment) -> Document:
     }
 
 
-def invoice(row: Invoice, upload: ChannelUpdate | None, corrections: Sequence[CreditMemo]) -> Document:
-    """An issued invoice with its lines, its upload to the channel, and the credit memos that took it back. What it says
-    of the buyer stays sealed.
+def invoice(
+    row: Invoice, upload: ChannelUpdate | None, sent: Sending | None, corrections: Sequence[CreditMemo]
+) -> Document:
+    """An issued invoice with its lines, its upload to the channel, when it went to the buyer, and the credit memos that
+    took it back. What it says of the buyer stays sealed.
     """
     how_much = "whole" if is_taken_back(row, corrections) else "part"
     names = {row.person.id: row.person.name or row.person.email} if row.person else {}
@@ -246,6 +254,7 @@ def invoice(row: Invoice, upload: ChannelUpdate | None, corrections: Sequence[Cr
         "currency": row.currency,
         "total": amount(row.total),
         "upload": _upload(upload),
+        "sent_to_buyer": iso(sent.at) if sent else None,
         "taken_back": how_much if corrections else None,
         "corrections": [memo.number for memo in corrections],
         "by": actor(row.actor_kind, row.actor_id, names),
@@ -253,9 +262,9 @@ def invoice(row: Invoice, upload: ChannelUpdate | None, corrections: Sequence[Cr
     }
 
 
-def credit_memo(row: CreditMemo, upload: ChannelUpdate | None) -> Document:
-    """A credit memo with its lines, its upload to the channel, and the documents that it is about; also one that has no
-    number.
+def credit_memo(row: CreditMemo, upload: ChannelUpdate | None, sent: Sending | None) -> Document:
+    """A credit memo with its lines, its upload to the channel, when it went to the buyer, and the documents that it is
+    about; also one that has no number.
     """
     documents, takes_back = list(row.terms.get("documents", ())), row.purpose == Purpose.REVERSAL
     names = {row.person.id: row.person.name or row.person.email} if row.person else {}
@@ -280,6 +289,7 @@ def credit_memo(row: CreditMemo, upload: ChannelUpdate | None) -> Document:
         "takes_back": documents[0] if takes_back and documents else None,
         "taken_back_by": row.opposite.number if row.opposite else None,
         "upload": _upload(upload),
+        "sent_to_buyer": iso(sent.at) if sent else None,
         "by": actor(row.actor_kind, row.actor_id, names),
         "lines": [_document_line(line, row.currency) | {"restock": line.restock} for line in row.lines],
     }

@@ -3,18 +3,29 @@
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from html import unescape
 
 import pytest
 import time_machine
 
+from tests.mail_server import mail_server
 from tests.ui.conftest import Browser
 from tests.ui.orders.test_open_forms import OpenForm
 from tests.ui.orders.test_order_acts import undo_of
 from webapp.audit.actor import Actor
+from webapp.billing.corrections import correct_invoice
 from webapp.channels.connecting import Throttled
+from webapp.channels.messages import MessageKind
+from webapp.channels.models import Store
+from webapp.channels.outgoing import Effective
 from webapp.clock import now
+from webapp.db import db, unit_of_work
+from webapp.mail.jobs import send_mail
+from webapp.messaging.message_settings import BUYER_MAIL
 from webapp.messaging.queries import list_messages
 from webapp.orders.models import Order
+from webapp.orders.queries import locked
+from webapp.settings.services import store_all
 from webapp.sync.allowed_messages import ask_allowed
 from webapp.testing import FakeChannel, sync_now
 from webapp.ui.orders import order as order_pages
@@ -124,3 +135,62 @@ def test_the_tab_offers_writing_as_the_order_does(
     tab = tab[tab.index("messages-heading") :]
     assert link not in tab
     assert "takes no messages to buyers from the desk" in tab
+
+
+def test_an_invoice_goes_to_the_buyer_from_its_place_on_the_tab(
+    browser: Browser, make_order: Callable[..., Order], channel: FakeChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    invoices = MessageKind("invoice", "Invoice", 0, documents=frozenset({"invoice"}))
+    monkeypatch.setattr(FakeChannel, "message_kinds", (*FakeChannel.message_kinds, invoices))
+    channel.messages = ["problem", "invoice"]
+    order = make_order()
+    ask_allowed(order.id)
+    url, tab = f"/orders/{order.number}/actions/message", f"/orders/{order.number}?tab=invoices"
+    browser.post(f"/orders/{order.number}/actions/invoice", {})
+    shown = browser.get(tab).text
+    assert "Not sent to the buyer yet" in shown
+    [link] = re.findall(r'href="([^"]*)#order-actions"[^>]*>.*?Send to the buyer', shown)
+    assert unescape(link) == f"{url}?kind=invoice&attach=invoice:INV-000001"
+    form = browser.get(unescape(link), htmx=True).text
+    assert '<option selected value="invoice">Invoice</option>' in form
+    assert re.search(r'<input checked[^>]*value="invoice:INV-000001">', form)
+    assert "As PDF, with: Invoice" in form
+    typed = {"kind": "invoice", "attach": "invoice:INV-000001", "text": ""}
+    assert "With: Invoice INV-000001" in browser.post(f"{url}/preview", typed, htmx=True).text
+    wrong = browser.post(url, typed | {"text": "Hello"})
+    assert (wrong.status_code, "must be empty: this kind of message has no text" in wrong.text) == (422, True)
+    needed = browser.post(url, {"kind": "invoice", "text": ""})
+    assert "This kind of message has no text: choose a document that goes with it." in needed.text
+    assert browser.post(url, typed).status_code == 302
+    assert "Being sent to the buyer" in browser.get(tab).text
+    thread = browser.get(f"/orders/{order.number}?tab=messages").text
+    assert "With: Invoice INV-000001" in thread
+    assert "blockquote" not in thread
+    channel.outcomes = [Effective()]
+    with time_machine.travel(now() + timedelta(minutes=2)):
+        sync_now(order.store)
+    assert re.search(r"Sent to the buyer <time", browser.get(tab).text)
+
+
+def test_a_credit_memo_is_sent_by_e_mail_from_its_place_on_the_tab(
+    browser: Browser, make_order: Callable[..., Order], operator: Actor
+) -> None:
+    order = make_order()
+    url, tab = f"/orders/{order.number}/actions", f"/orders/{order.number}?tab=refunds"
+    browser.post(f"{url}/invoice", {})
+    with unit_of_work():
+        correct_invoice(locked(order), 1, actor=operator)
+    assert "Send by e-mail" not in browser.get(tab).text
+    with mail_server() as postbox:
+        with unit_of_work():
+            store_all(BUYER_MAIL, {"by_mail": True}, db.session.get_one(Store, order.store_id))
+        shown = browser.get(tab).text
+        [link] = re.findall(r'href="([^"]*)#order-actions"[^>]*>.*?Send by e-mail', shown)
+        form = browser.get(unescape(link), htmx=True).text
+        assert '<option selected value="mail">E-mail</option>' in form
+        [name] = re.findall(r'<input checked[^>]*value="(credit_memo:[^"]*)">', form)
+        postbox.refused["RCPT"] = "550 5.1.1 no such mailbox"
+        assert browser.post(f"{url}/message", {"kind": "mail", "text": "Hello", "attach": name}).status_code == 302
+        with time_machine.travel(now() + timedelta(minutes=2)):
+            send_mail()
+    assert "Not sent to the buyer: " in browser.get(tab).text

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, quote, urlsplit
 
 from flask import g, url_for
@@ -24,6 +24,7 @@ from webapp.billing.queries import invoices_of, memos_of
 from webapp.billing.transactions import transactions_of
 from webapp.channels import described
 from webapp.channels.incoming import BUYER_FIELDS
+from webapp.channels.messages import MAIL
 from webapp.channels.review_requests import REVIEW_REQUEST
 from webapp.clock import iso, now, parse_instant
 from webapp.db import db
@@ -40,8 +41,10 @@ from webapp.hooks.fence import PluginFailed, ask
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
 from webapp.jobs.telling import missed_of
 from webapp.messaging import reviews
+from webapp.messaging.documents import CREDIT_MEMO, INVOICE
 from webapp.messaging.queries import thread_of
 from webapp.messaging.review_settings import rule_of, window_of
+from webapp.messaging.sent_documents import sending_kind, sendings
 from webapp.orders import addresses, of_buyer
 from webapp.orders.cancel_requests import is_answered_elsewhere, request_of
 from webapp.orders.contract import OrderAction, Place
@@ -98,6 +101,7 @@ PLACES = {  # the place of an act's form: the part, and its element
     Place.RETURNS: ("orders/_tab.html", "#order-tab"),
     Place.MESSAGES: ("orders/_tab.html", "#order-tab"),
 }
+D = TypeVar("D", Invoice, CreditMemo)
 _FORM = re.compile(r"/actions/(\w+)$")  # the address of an act's form
 # The places with a tab of their own.
 TAB_OF = {Place.PACKAGES: SHIPMENTS, Place.RETURNS: RETURNS, Place.MESSAGES: MESSAGES}
@@ -118,7 +122,7 @@ def open_order(number: str, actor: Actor, tab: str = OVERVIEW, *, action: OrderA
     another. With an action that has drafts, the person's draft of it, too.
     """
     drafts = [with_draft(action.code, actor)] if action and action.drafts else []
-    if tab not in (OVERVIEW, CHANNEL):
+    if tab not in (OVERVIEW, INVOICES, CHANNEL):
         return find_order(number, actor, *_AROUND, *drafts)
     order = find_order(number, actor, *_AROUND, *_FIGURES, *drafts)
     amounts = [*order.own_amounts, *(amount for line in order.lines for amount in line.amounts)]
@@ -545,9 +549,33 @@ class OrderView:
                 "lines": [shown.document_line(line, row.currency) for line in row.lines],
                 "correcting": self._correcting(row),
                 "upload": self._upload(row),
+                "sent": sent,
             }
-            for row in invoices_of(self.order)
+            for row, sent in self._with_sent(invoices_of(self.order), INVOICE)
         ]
+
+    def _with_sent(self, documents: Sequence[D], kind: str) -> list[tuple[D, dict[str, Any] | None]]:
+        """Documents of one kind, each with whether it went to the buyer, and the form that sends it; None for those
+        that are not issued.
+        """
+        issued = {one.id: f"{kind}:{one.number}" for one in documents if one.number}
+        found, forms = sendings(kind, list(issued)), self._sending_forms(issued, kind)
+        return [(one, shown.sending(found.get(one.id)) | forms[one.id] if one.number else None) for one in documents]
+
+    def _sending_forms(self, issued: Mapping[int, str], kind: str) -> dict[int, dict[str, Any]]:
+        """By document, the address of the form that writes to the buyer with it, None if it can't be sent, and words
+        for the link.
+        """
+        writing = self.writing if issued and not self.order.managed_at_channel else None
+        by = sending_kind(self.order, kind) if writing and not writing.refusal else None
+        if writing is None or by is None:
+            return {id_: {"form": None, "label": ""} for id_ in issued}
+        label, number = _("Send by e-mail") if by.code == MAIL else _("Send to the buyer"), reference(self.order)
+        forms = {
+            id_: url_for("orders.choose", number=number, code=writing.code, kind=by.code, attach=name)
+            for id_, name in issued.items()
+        }
+        return {id_: {"form": form, "label": label} for id_, form in forms.items()}
 
     def _upload(self, document: Invoice | CreditMemo) -> dict[str, Any] | None:
         """How far the upload of a document to the channel is, and what can be decided about it; None if there is
@@ -579,7 +607,10 @@ class OrderView:
     @cached_property
     def memos(self) -> list[dict[str, Any]]:
         """Every credit memo with its lines, oldest first, and what can be done about it."""
-        return [refunds.shown_memo(self.order, row, self.actor, self._upload(row)) for row in memos_of(self.order)]
+        return [
+            refunds.shown_memo(self.order, row, self.actor, self._upload(row)) | {"sent": sent}
+            for row, sent in self._with_sent(memos_of(self.order), CREDIT_MEMO)
+        ]
 
     @cached_property
     def transactions(self) -> list[dict[str, Any]]:

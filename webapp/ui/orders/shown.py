@@ -18,8 +18,9 @@ from webapp.channels import described
 from webapp.channels.incoming import Component
 from webapp.channels.models import Store
 from webapp.channels.services import channel_name
-from webapp.errors import Refusal
+from webapp.errors import Refusal, sentence_of
 from webapp.i18n import LazyString, get_locale, gettext as _
+from webapp.messaging.sent_documents import Sending
 from webapp.money import Money
 from webapp.orders.attention import Attention, in_words
 from webapp.orders.badges import Badges
@@ -66,6 +67,13 @@ class ShownOrder:
     @property
     def service_label(self) -> str:
         return described.service_label(self.order.store.channel, self.order.service_level)
+
+
+def sending(found: Sending | None) -> dict[str, Any]:
+    """How far a document has come on its way to the buyer."""
+    if found is None:
+        return {"how_far": None, "at": None, "problem": ""}
+    return {"how_far": found.how_far.value, "at": found.at, "problem": sentence_of(found.problem) or ""}
 
 
 # --- Money ------------------------------------------------------------------------------------------------------------
