@@ -1,6 +1,7 @@
 """Documents of orders that go by the channel's own messages."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -17,6 +18,7 @@ from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, Invalid
 from webapp.messaging import services
+from webapp.messaging.composing import fill_from_template
 from webapp.messaging.documents import NoSuchDocument
 from webapp.messaging.message_settings import MESSAGES
 from webapp.messaging.models import Message, MessageDocument
@@ -154,6 +156,15 @@ def test_how_far_a_document_has_come(
     write(order, "invoice", "", name, actor=mia)
     sync_now(order.store)
     assert state_of(invoice) is HowFar.SENT  # the buyer has it
+
+
+def test_a_template_chooses_no_kind_without_a_text(
+    order: Order, channel: FakeChannel, mia: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meant = (replace(INVOICES, situations=("invoice",)), replace(KINDS[0], situations=("invoice",)))
+    monkeypatch.setattr(FakeChannel, "message_kinds", meant)
+    ask_allowed(order.id)
+    assert fill_from_template(order, "invoice-en", "", mia).values == {"kind": "problem"}
 
 
 def test_an_undone_message_sent_nothing(order: Order, invoice: Invoice, mia: Actor, channel: FakeChannel) -> None:

@@ -149,7 +149,7 @@ def filled_for(order: Order, named: str, actor: Actor, *, kind: str = "") -> Fil
     template = template_for(order, named)
     text, without = filled(template.text, template.language, buyer_locale(order), order, actor)
     kinds = [*kinds_allowed(order), *([BY_MAIL] if mail_refusal(order) is None else [])]
-    suiting = [one.code for one in kinds if template.situation in one.situations]
+    suiting = [one.code for one in kinds if one.longest and template.situation in one.situations]
     return FilledTemplate(template, text, without, kind if kind in suiting or not suiting else suiting[0])
 
 
