@@ -286,6 +286,10 @@ def test_a_relayed_mail_has_no_links_and_another_may(
     monkeypatch.setattr(FakeChannel, "mail", MailRoute(relayed=True, documents=frozenset()))
     with pytest.raises(Invalid):
         write(order, mia, "See https://shop.example/mug")
+    with pytest.raises(Invalid):
+        write(order, mia, subject="See www.shop.example/mug")
+    with pytest.raises(Invalid):
+        write(order, mia, subject="About {order_number}")
     assert documents_offered(order)[0] == []
 
 

@@ -31,7 +31,7 @@ from webapp.messaging.message_settings import route_of
 from webapp.messaging.message_words import REFUSED, REFUSED_EVENT, SENT, UNKNOWN, UNKNOWN_EVENT
 from webapp.messaging.models import Direction, Message, Route, Said
 from webapp.messaging.sealing import BuyerIsErased, said_in, sealed
-from webapp.messaging.text_rules import checked_words
+from webapp.messaging.text_rules import check_words, checked_words
 from webapp.orders.events import record
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
@@ -127,6 +127,7 @@ def checked_mail(order: Order, text: str, subject: str, names: Sequence[str]) ->
     if len(subject) > LONGEST_SUBJECT:
         problem = _l("has %(length)s characters, of at most %(longest)s.", length=len(subject), longest=LONGEST_SUBJECT)
         raise Invalid(field="subject", problem=problem)
+    check_words(subject, "subject", forbids=route.relayed)
     text = checked_words(text, BY_MAIL.longest, forbids=route.relayed)
     return Checked(subject, text, chosen(order, route.documents, names))
 

@@ -22,13 +22,20 @@ def checked_words(text: str, longest: int, *, forbids: bool) -> str:
     if len(text) > longest:
         problem = _l("has %(length)s characters, of at most %(longest)s.", length=len(text), longest=longest)
         raise Invalid(field="text", problem=problem)
-    if left := placeholder_in(text):
-        raise Invalid(field="text", problem=_l("still has %(found)s: write something in its place.", found=left))
-    if forbids and (link := link_in(text)):
-        raise Invalid(field="text", problem=_l("has a link, which is not allowed: %(found)s", found=link))
-    if forbids and (address := address_in(text)):
-        raise Invalid(field="text", problem=_l("has an e-mail address, which is not allowed: %(found)s", found=address))
+    check_words(text, "text", forbids=forbids)
     return text
+
+
+def check_words(text: str, field: str, *, forbids: bool) -> None:
+    """Raises `Invalid` for words of this field that have a variable, or, where the channel `forbids` it, a link or an
+    e-mail address.
+    """
+    if left := placeholder_in(text):
+        raise Invalid(field=field, problem=_l("still has %(found)s: write something in its place.", found=left))
+    if forbids and (link := link_in(text)):
+        raise Invalid(field=field, problem=_l("has a link, which is not allowed: %(found)s", found=link))
+    if forbids and (address := address_in(text)):
+        raise Invalid(field=field, problem=_l("has an e-mail address, which is not allowed: %(found)s", found=address))
 
 
 def link_in(text: str) -> str:
