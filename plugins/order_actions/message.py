@@ -3,6 +3,7 @@ what is done about the buyer's answers.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -150,6 +151,13 @@ class WriteToBuyer(OrderAction):
             "subject": Offered() if by_mail else HIDDEN,
             "attach": Offered(choices=documents, help=with_which) if documents else HIDDEN,
         }
+
+    def offered_for(self, order: Order, number: int, actor: Actor) -> Mapping[str, Offered]:
+        """A reply goes as the answer came, by e-mail, unless something else is chosen."""
+        offered = self.offered(order, actor)
+        if offered["subject"] is HIDDEN:
+            return offered
+        return {**offered, "kind": replace(offered["kind"], default=MAIL)}
 
     def undo_in_run(self, since: int, version: int) -> tuple[str, Mapping[str, Any]]:
         return UndoMessage.code, {"since": since, "until": version}
