@@ -69,6 +69,7 @@ NOT_OF_BUTTONS = {
     messaging.NoDocumentsWithIt: "of the form of a message, which says what is allowed",
     messaging.DocumentNeeded: "of the form of a message, which says what is allowed",
     messaging.OnlyByMail: "of the form of a message, which says what is allowed",
+    messaging.NothingToAnswer: "of the form of a message, which is opened from an answer",
     messaging.NoKindChosen: "of the form of a message, which says what is allowed",
     reviews.RefundedInFull: "of the rule of a store, which leaves such orders out",
     reviews.HasReturn: "of the rule of a store, which leaves such orders out",
