@@ -40,7 +40,7 @@ def queue(door: Door, limit: int) -> None:
 @click.argument("mail_id", metavar="ID", type=int)
 @desk_command
 def retry(door: Door, mail_id: int) -> None:
-    """Send a mail once more that was refused, or that may not have arrived."""
+    """Send a mail once more that was refused, or that may not have arrived, and is not to a buyer."""
     with unit_of_work():
         mails.send_again(mail_id, actor=door.actor)
         send_mail.enqueue()

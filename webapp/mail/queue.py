@@ -50,6 +50,13 @@ class NothingToSendAgain(Refusal):
     sentence = _l("Only a mail that was refused, or may not have arrived, can be sent again.")
 
 
+class SentFromItsOrder(Refusal):
+    """Whoever sends it again needs another right, and the order's history tells of it."""
+
+    code = "mail_sent_from_its_order"
+    sentence = _l("A mail to a buyer is sent again from its order, under Messages.")
+
+
 class LinkEnded(Refusal):
     """What the mail says no longer holds."""
 
@@ -139,10 +146,13 @@ def doubt(kind: str, problem: DeskError) -> None:
 
 
 def send_again(mail_id: int, *, actor: Actor) -> None:
-    """Queue a mail that was refused, or of which nobody knows whether it arrived."""
+    """Queue a mail of the desk's own that was refused, or of which nobody knows whether it arrived."""
     actor.needs("settings.edit")
     actor.needs_all_shops()
-    queue_again(get(mail_id), actor=actor)
+    mail = get(mail_id)
+    if mail.source_id is not None:
+        raise SentFromItsOrder
+    queue_again(mail, actor=actor)
 
 
 def queue_again(mail: Mail, *, actor: Actor) -> None:

@@ -90,7 +90,7 @@ def _page(typed: SettingsForm | None = None) -> str:
                 "kind": queue.kind_name(row.kind),
                 "problem": sentence_of(row.problem) or "",
                 "waits": row.state in UNSENT_STATES,
-                "again": row.state in (MailState.REFUSED, MailState.UNKNOWN),
+                "again": row.state in (MailState.REFUSED, MailState.UNKNOWN) and row.source_id is None,
             }
             for row in mails
         ],
