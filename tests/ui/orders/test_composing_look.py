@@ -55,3 +55,21 @@ def test_a_template_is_put_at_the_cursor_and_a_draft_is_kept(
     expect(text).to_have_value("")
     page.goto(f"/orders/{order.number}?tab=messages")
     expect(page.locator("blockquote.message")).to_contain_text("We are sorry: your order")
+
+
+def test_the_preview_is_drawn_again_once_the_channel_answers_otherwise(
+    page: Any,  # noqa: F811
+    make_order: Callable[..., Order],
+    channel: FakeChannel,
+) -> None:
+    order = make_order()
+    ask_allowed(order.id)
+    page.goto(f"/orders/{order.number}/actions/message")
+    page.get_by_role("button", name="Delay", exact=True).first.click()
+    preview = page.locator(".previewed blockquote")
+    expect(preview).to_be_visible()
+    channel.messages = ["problem"]
+    ask_allowed(order.id)
+    page.evaluate("htmx.trigger('form.chosen [data-live]', 'refresh')")
+    expect(page.locator("#message-kind option")).to_have_count(2)  # with the empty one
+    expect(preview).to_be_visible()

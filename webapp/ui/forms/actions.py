@@ -181,6 +181,7 @@ def _shape(fields: Sequence[InputField]) -> list[Any]:
             one.name,
             str(one.help),
             [value for value, _words in one.offered.choices],
+            [value for _group, choices in one.offered.further for value, _words in choices],
             [(line.id, line.most) for line in one.offered.lines],
             [(line.id, line.most, [str(left.left) for left in line.amounts]) for line in one.offered.amounts],
             _shape(one.fields),

@@ -24,6 +24,7 @@ from webapp.orders.queries import find_order
 from webapp.orders.services import Done, UnknownAction, act, find_action, pin, read_input, refusal_of, unpin
 from webapp.sync import allowed_messages, finances, fresh_facts
 from webapp.ui.forms.actions import (
+    ActionForm,
     action_form,
     again,
     asks_for_groups,
@@ -275,21 +276,28 @@ def preview(number: str, code: str) -> AnyResponse | str:
     actor, action = current_actor(), find_action(code)
     actor.needs(action.right)
     order = open_order(number, actor, action=action)
-    context: dict[str, Any] = {"preview": None, "why_not": ""}
     try:
         form = action_form(action, order, request.form, actor=actor)
-        data = read_input(action, form.so_far)
-        found = ask(action, "form", action.dry_run, order, data, actor, gives=Preview, raises=DeskError)
-        context["preview"] = shown.preview(found)
+        context = _previewed(action, order, form, actor)
     except PluginFailed as problem:
         return _refused(action, order, actor, problem)
-    except DeskError as error:
-        context["why_not"] = in_words(action, order, error.stored())
     if htmx.is_htmx():
         return page("orders/_preview.html", **context)
     usual = facts(order, actor, reveals=True)
     usual |= _of_tab(usual["view"], OVERVIEW) | {"action": action, "form": form}
     return page("orders/show.html", **usual | context | _kept_at(action, usual["view"]))
+
+
+def _previewed(action: OrderAction, order: Order, form: ActionForm, actor: Actor) -> dict[str, Any]:
+    """The context of `orders/_preview.html` for what is typed. Raises `PluginFailed`."""
+    try:
+        data = read_input(action, form.so_far)
+        found = ask(action, "form", action.dry_run, order, data, actor, gives=Preview, raises=DeskError)
+    except PluginFailed:
+        raise
+    except DeskError as error:
+        return {"preview": None, "why_not": in_words(action, order, error.stored())}
+    return {"preview": shown.preview(found), "why_not": ""}
 
 
 @bp.post("/orders/<number>/actions/<code>/draft")
@@ -359,10 +367,14 @@ def renew(number: str, code: str) -> AnyResponse:
     refusal = refusal_of(action, order, actor, request.form.get(action.about, type=int))
     if request.args.get("shape") == (_STOPPED if refusal else form.shape):
         return make_response("", 204)
+    try:
+        previewed = _previewed(action, order, form, actor) if action.previews else {}
+    except PluginFailed as problem:
+        return _refused(action, order, actor, problem)
     meanwhile = _since(order, form.version or 0)
     context = facts(order, actor, tab=tab, reveals=_reveals(action.place))
     context |= {"action": action, "form": form.renewed(order.version), "stopped": refusal, "meanwhile": meanwhile}
-    context |= _kept_at(action, context["view"])
+    context |= previewed | _kept_at(action, context["view"])
     return parts(PLACES[action.place][0], **context)
 
 
