@@ -6,7 +6,7 @@ import imaplib
 import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -44,7 +44,7 @@ class ImapAccount:
     port: int
     security: str
     user: str
-    password: str
+    password: str = field(repr=False)
     folder: str
 
 
