@@ -28,7 +28,13 @@ from webapp.mail.reading import read_mail
 from webapp.messaging import services
 from webapp.messaging.composing import fill_from_template
 from webapp.messaging.documents import NoSuchDocument
-from webapp.messaging.mail_route import MailSwitchedOff, NoBuyerAddress, NoMailToBuyers, StoreSendsNothing
+from webapp.messaging.mail_route import (
+    BuyersAreInvented,
+    MailSwitchedOff,
+    NoBuyerAddress,
+    NoMailToBuyers,
+    StoreSendsNothing,
+)
 from webapp.messaging.message_settings import BUYER_MAIL, MESSAGES
 from webapp.messaging.models import Message, MessageDocument, ReceivedMail
 from webapp.messaging.previewing import documents_offered, messages_offered, preview_message
@@ -254,6 +260,7 @@ def test_a_mail_of_which_nobody_knows_is_said_to_have_arrived(order: Order, mia:
         (lambda order: switch(order, by_mail=False), MailSwitchedOff),
         (lambda order: _store_mail(to_buyers=False), NoMailToBuyers),
         (lambda order: _store_mail(host=""), server.MailNotSetUp),
+        (lambda order: _change(db.session.get_one(Store, order.store_id), {"practice": True}), BuyersAreInvented),
     ],
 )
 def test_where_no_mail_goes_it_says_why(

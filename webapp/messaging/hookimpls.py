@@ -95,7 +95,7 @@ def shipments_created(shipments: list[ShipmentCreated]) -> None:
 
 @hookimpl
 def settings_changed(changes: list[SettingsChange]) -> None:
-    """Let a new practice store write to its buyers by e-mail, too: nobody gets it."""
+    """Let a new practice store write to its buyers by e-mail, too: only its marketplace does."""
     for change in changes:
         store = db.session.get(Store, change.id) if change.concerns(CONNECTION) and change.added else None
         if store is not None and store.practice and mail_route(store.channel) is not None:

@@ -74,6 +74,13 @@ class MailIsCaught(Refusal):
     sentence = _l("No mail server is set up: the practice marketplace takes all mail, so no real buyer would get it.")
 
 
+class BuyersAreInvented(Refusal):
+    """A practice store, whose buyers' addresses may be those of real people."""
+
+    code = "buyers_are_invented"
+    sentence = _l("The buyers of a practice store are invented: they get no mail from a real mail server.")
+
+
 class StoreSendsNothing(NotNow):
     """Its store is paused, or read-only: the database may be a copy, or older than what was sent."""
 
@@ -96,7 +103,9 @@ def mail_refusal(order: Order) -> Refusal | None:
         return NoMailToBuyers()
     if not is_set_up():
         return MailNotSetUp()
-    return MailIsCaught() if caught_by() and not order.store.practice else None
+    if order.store.practice:
+        return BuyersAreInvented() if caught_by() is None else None
+    return MailIsCaught() if caught_by() is not None else None
 
 
 def store_waits(store: Store) -> StoreSendsNothing | None:
