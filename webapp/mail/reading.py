@@ -38,6 +38,7 @@ _HEAD = re.compile(rb"\r?\n\r?\n")
 _ID = re.compile(r"<[^<>\s]{1,998}>")
 _ADDRESS = re.compile(r"[^\s<>()\[\],;:\"]+@[^\s<>()\[\],;:\"]+")
 _STATUS = re.compile(r"\b[245]\.\d{1,3}\.\d{1,3}\b")
+_CODED = re.compile(r"(?m)^\W{0,9}[45]\d\d[ -].*$|^.{0,200}\b[45]\.\d{1,3}\.\d{1,3}\b.*$")
 _FOLDED = re.compile(r"\r?\n[ \t]*")
 _ENCODED_GAP = re.compile(r"(\?=)\s+(=\?)")
 _SERVERS = {"mailer-daemon", "postmaster"}
@@ -347,12 +348,14 @@ def _bounce(message: Message, parts: list[Message], text: str) -> Bounced | None
         given = fields.get("status", "").strip()
         status = _STATUS.search(given) or _STATUS.search(fields.get("diagnostic-code", ""))
         sentence = re.sub(r"(?i)^\s*[\w-]+;\s*", "", fields.get("diagnostic-code", ""))
-        return Bounced(_returned_id(message, parts, text), status[0] if status else "", _sentence(sentence or text))
+        return Bounced(
+            _returned_id(message, parts, text), status[0] if status else "", _sentence(sentence) or _said_in(text)
+        )
     name = _sender(message)[1].partition("@")[0]
     from_server = name in _SERVERS or _raw(message, "Return-Path").strip() == "<>"
     if _raw(message, "X-Failed-Recipients") or (from_server and _RETURNED.search(_header(message, "Subject"))):
         status = _STATUS.search(text)
-        return Bounced(_returned_id(message, parts, text), status[0] if status else "", _sentence(text))
+        return Bounced(_returned_id(message, parts, text), status[0] if status else "", _said_in(text))
     return None
 
 
@@ -366,6 +369,14 @@ def _returned_id(message: Message, parts: list[Message], text: str) -> str:
     if found := re.search(r"(?im)^[> ]*message-id:\s*(<[^<>\s]{1,998}>)", text):
         return found[1][:_LONGEST_ID]
     return next(iter(_references(message)), "")
+
+
+def _said_in(text: str) -> str:
+    """The line with a server's code in a text that may also tell of the buyer, or repeat our mail; empty if there is
+    none.
+    """
+    found = _CODED.search(text)
+    return _sentence(found[0]) if found else ""
 
 
 def _sentence(text: str) -> str:

@@ -207,7 +207,7 @@ def _match(mail: ReadMail, row: ReceivedMail) -> Match:
     """The order of a mail; of one that came back, also the message that it carried."""
     if mail.bounced is None:
         return match(mail)
-    row.problem = words.NotDelivered(answer=mail.bounced.sentence or mail.bounced.status).stored()
+    row.problem = words.NotDelivered(answer=mail.bounced.sentence or mail.bounced.status or "…").stored()
     if (message := message_of(mail.bounced.message_id)) is not None:
         row.bounced_id = message.id
         return Match(message.order_id, Matched.REFERENCE)
