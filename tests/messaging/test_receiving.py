@@ -281,6 +281,20 @@ def test_mails_are_read_in_chunks_and_older_ones_are_left(
         assert len(received()) == 6
 
 
+def test_a_copy_that_arrives_at_the_same_moment_leaves_no_file_behind(
+    order: Order, box: Postbox, server: ImapServer, operator: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = "--f\r\n\r\nSee.\r\n--f\r\nContent-Type: image/png\r\n\r\nPNG\r\n--f--"
+    with_file, second = mail(body, Content_Type="multipart/mixed; boundary=f"), server.folder()
+    box.put(with_file)
+    second.put(with_file)
+    assert read(box.connect(operator)) == {Taken.ORDER: 1}
+    before = list(files.folder().iterdir())
+    monkeypatch.setattr(receiving, "any_row", lambda *_given: False)  # the other reader has not committed yet
+    assert read(second.connect(operator)) == {Taken.KNOWN: 1}
+    assert list(files.folder().iterdir()) == before
+
+
 def test_what_is_too_large_is_named_and_files_are_sealed(
     order: Order, box: Postbox, operator: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -171,6 +171,7 @@ def take_in(mailbox_id: int, mail: ReadMail, listed: Listed) -> Taken:
     with _sealed_files(mail) as written, unit_of_work():
         row = _row(mailbox_id, mail.fingerprint, mail.sort, listed)
         if row is None:
+            _discard(written)
             return Taken.KNOWN
         row.reference = hashed_id(mail.message_id) if mail.message_id else ""
         for position, writer in written:
@@ -304,9 +305,13 @@ def _sealed_files(mail: ReadMail) -> Iterator[list[tuple[int, files.Writer]]]:
                 written.append((position, writer))
         yield written
     except BaseException:
-        for _position, writer in written:
-            writer.discard()
+        _discard(written)
         raise
+
+
+def _discard(written: Sequence[tuple[int, files.Writer]]) -> None:
+    for _position, writer in written:
+        writer.discard()
 
 
 # --- After 30 days ----------------------------------------------------------------------------------------------------
