@@ -332,7 +332,7 @@ def _is_automatic(message: Message) -> bool:
         return True
     if message.get_content_type() == "multipart/report":
         return True
-    if _raw(message, "Precedence").strip().lower() in ("auto_reply", "bulk", "junk"):
+    if _raw(message, "Precedence").strip().lower() in ("auto_reply", "junk"):  # relays put "bulk" on what people write
         return True
     return any(_raw(message, name) for name in ("X-Autoreply", "X-Autorespond", "X-Autoresponder"))
 

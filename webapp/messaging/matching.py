@@ -59,17 +59,16 @@ def order_of_reference(message_id: str) -> int | None:
 
 
 def message_of(message_id: str) -> Message | None:
-    """The message that our mail with this Message-ID carries."""
+    """The message that our mail with this Message-ID carries; None for the desk's own mails, such as sign-in links."""
+    mail = mail_of(message_id)
+    return db.session.scalar(select(Message).where(Message.mail_id == mail.id)) if mail is not None else None
+
+
+def mail_of(message_id: str) -> Mail | None:
+    """Our mail with this Message-ID; other desks make such ids, too, and anybody can invent one."""
     number = number_of(message_id)
     mail = db.session.get(Mail, number) if number is not None else None
-    if mail is None or f"{mail.created_at:%Y%m%d%H%M%S}" not in message_id:  # anybody can invent a number
-        return None
-    return message_of_mail(mail)
-
-
-def message_of_mail(mail: Mail) -> Message | None:
-    """The message that a mail of the queue carries; None for the desk's own mails, such as sign-in links."""
-    return db.session.scalar(select(Message).where(Message.mail_id == mail.id))
+    return mail if mail is not None and f"{mail.created_at:%Y%m%d%H%M%S}" in message_id else None
 
 
 def _orders_of_address(address: str) -> list[int]:

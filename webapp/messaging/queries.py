@@ -22,6 +22,7 @@ from webapp.updates.models import ChannelUpdate
 from webapp.vault import services as vault
 
 Ts = TypeVarTuple("Ts")
+SHOWN = 100  # messages of a thread: anybody who knows an order's number can write to it
 PURPOSE = "messages"  # for which what messages say is revealed, in the record
 CARRIES = and_(  # the update of a message, which is found by its order's index
     ChannelUpdate.order_id == Message.order_id, ChannelUpdate.source_id == Message.id, ChannelUpdate.kind == MESSAGE
@@ -43,7 +44,7 @@ class Written:
 
 
 def thread_of(order: Order, actor: Actor) -> Sequence[Written] | None:
-    """The messages of an order, newest first; None for people who may not see buyers, since messages name them.
+    """The newest messages of an order, newest first; None for people who may not see buyers, since messages name them.
     Revealing the texts is recorded.
     """
     if not actor.may("buyers.see"):
@@ -51,7 +52,7 @@ def thread_of(order: Order, actor: Actor) -> Sequence[Written] | None:
     query = _carried(select(Message, ChannelUpdate.id, Mail, ReceivedMail)).where(Message.order_id == order.id)
     people = joinedload(Message.person), joinedload(ReceivedMail.assignee), joinedload(ReceivedMail.finisher)
     query = query.options(selectinload(Message.documents), *people)
-    rows = db.session.execute(query.order_by(Message.id.desc())).all()
+    rows = db.session.execute(query.order_by(Message.id.desc()).limit(SHOWN)).all()
     if not rows:
         return []
     said = _opened([(row[0], row[3]) for row in rows], actor)

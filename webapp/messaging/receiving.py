@@ -29,7 +29,7 @@ from webapp.mail.mailboxes import Claimed, MailboxFailed
 from webapp.mail.reading import MailSort, ReadMail, hashed_id, read_mail
 from webapp.mail.server import SENDER
 from webapp.messaging import received_words as words
-from webapp.messaging.matching import Match, match, message_of, order_of_reference
+from webapp.messaging.matching import Match, mail_of, match, message_of, order_of_reference
 from webapp.messaging.models import (
     UNREADABLE,
     Direction,
@@ -160,7 +160,9 @@ def _take_safely(mailbox_id: int, found: Fetched, place: str) -> Taken:
 def take_in(mailbox_id: int, mail: ReadMail, listed: Listed) -> Taken:
     """Take a mail in that was read, in a unit of work of its own."""
     if mail.sort is MailSort.LOOP:
-        return Taken.LOOP
+        if mail_of(mail.message_id) is not None:
+            return Taken.LOOP
+        mail = replace(mail, sort=MailSort.ANSWER)  # from another merchant's desk
     own = _own_addresses()
     if mail.sender in own:
         if not mail.reply_to or mail.reply_to in own:

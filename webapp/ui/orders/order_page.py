@@ -42,7 +42,7 @@ from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
 from webapp.jobs.telling import missed_of
 from webapp.messaging import reviews
 from webapp.messaging.documents import CREDIT_MEMO, INVOICE
-from webapp.messaging.queries import thread_of
+from webapp.messaging.queries import SHOWN as MESSAGES_SHOWN, thread_of
 from webapp.messaging.review_settings import rule_of, window_of
 from webapp.messaging.sent_documents import sending_kind, sendings
 from webapp.orders import addresses, of_buyer
@@ -186,6 +186,7 @@ class OrderView:
     """One order as its page draws it. A part that no template asks for is not read."""
 
     comment_problem = channel_url_problem = ""  # errors of plugins, after their parts were read
+    most_messages = MESSAGES_SHOWN
 
     def __init__(self, order: Order, actor: Actor, *, reveals: bool) -> None:
         self.order, self.actor, self._reveals = order, actor, reveals
