@@ -116,12 +116,16 @@ def take_all(page: Page, link: str, practice_url: str) -> None:
     _outbox(page)
     _packages(page)
     _money(page)
+    _messages(page, practice_url)
+    _review(page)
     _stores(page)
     _dashboard(page)
     _people(page)
     _look_otherwise(page)
     page.goto(practice_url)
     keep(page, "practice")
+    page.goto(f"{practice_url}/practice/mail")
+    keep(page, "practice-mail")
 
 
 def _base(page: Page) -> str:
@@ -268,6 +272,61 @@ def _money(page: Page) -> None:
         expect(page.locator("#messages")).to_contain_text(done)
     page.goto(f"{order}?tab=returns")
     keep(page, "return")
+
+
+def _messages(page: Page, practice_url: str) -> None:
+    """An e-mail with an invoice as it is composed, the thread with the buyer's answer, a mail that fits no order, and
+    the settings of mail.
+    """
+    _list(page, "state:processing fulfilled-by:merchant country:FR -hold buyer-cancel:no attention:no")
+    page.locator("#list tbody a.number").first.click()
+    expect(page.locator("#order-actions")).to_be_visible()
+    order = page.url.split("?")[0].split("#")[0]
+    page.goto(f"{order}/actions/invoice")
+    page.locator("#order-actions form.chosen button.main").click()
+    expect(page.locator("#messages")).to_contain_text("issued")
+    page.goto(f"{order}/actions/message")
+    form = page.locator("#order-actions form.chosen")
+    expect(form.locator("optgroup[label='Through Amazon']")).to_be_attached()
+    form.get_by_role("button", name="Invoice attached", exact=True).first.click()
+    expect(form.locator(".previewed")).to_contain_text("With: Invoice")
+    form.evaluate("form => scrollTo(0, form.getBoundingClientRect().top + scrollY - 60)")
+    keep(page, "message")
+    form.locator("button.main").click()
+    expect(page.locator("#messages")).to_contain_text("written")
+    page.goto(f"{order}?tab=messages")
+    thread = page.locator(".thread")
+    await_on(page, thread.get_by_text("Sent", exact=True), progress=thread)
+    [mail, *_] = page.request.get(f"{practice_url}/practice/mails").json()["mails"]
+    for how, subject, text in (
+        ("plain", "", "Merci ! Quand le colis part-il ?"),
+        ("stray", "Une question", "Vendez-vous aussi des tasses rouges ?"),
+    ):
+        answer = {"mail_id": mail["id"], "how": how, "subject": subject, "text": text}
+        page.request.post(f"{practice_url}/practice/answers", data=answer)
+    await_on(page, thread.get_by_text("Unread", exact=True), progress=thread)
+    page.locator("#order-tab").evaluate("tab => scrollTo(0, tab.getBoundingClientRect().top + scrollY - 60)")
+    keep(page, "messages")
+    page.goto(f"{_base(page)}/inbox/")
+    await_on(page, page.locator("main tbody tr"), progress=page.locator("main"))
+    page.locator("main tbody a").first.click()
+    keep(page, "inbox")
+    page.goto(f"{_base(page)}/settings/mail/")
+    keep(page, "mail")
+
+
+def _review(page: Page) -> None:
+    """A review request, of an order that was delivered long enough ago."""
+    _list(page, "state:complete fulfilled-by:merchant placed:-25d..-10d")
+    orders = [link.get_attribute("href") for link in page.locator("#list tbody a.number").all()]
+    for order in orders:
+        page.goto(f"{_base(page)}{order}")
+        offer = page.locator("a#offer-request_review")
+        if offer.count():
+            offer.click()
+            expect(page.locator("#order-actions form.chosen .previewed")).to_contain_text("once and in its own words")
+            return keep(page, "review")
+    raise SystemExit("No order can be asked for a review.")
 
 
 def _update(page: Page) -> Locator:
