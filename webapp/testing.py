@@ -558,7 +558,7 @@ class ChannelContract:
         assert len(codes) == len(set(codes))
         for kind in channel.message_kinds:
             assert str(kind.label)
-            assert kind.documents <= {"invoice", "credit_memo"}
+            assert set(kind.documents) <= {"invoice", "credit_memo"}
             assert kind.longest > 0 or kind.documents, "a message is a text, or documents"
             assert kind.most_documents > 0
         for order in channel.fetch_orders(access, OrdersWindow(now() - timedelta(days=30))).orders[:3]:

@@ -90,13 +90,13 @@ MESSAGES: Final = (
         _l("Invoice"),
         0,
         _l("To send invoices of the order, as files alone."),
-        documents=frozenset({"invoice"}),
+        documents=("invoice",),
         most_documents=5,
     ),
 )
 BY_MAIL: Final = MailRoute(
     relayed=True,
-    documents=frozenset({"invoice", "credit_memo"}),  # Amazon itself tells buyers about shipments
+    documents=("invoice", "credit_memo"),  # Amazon itself tells buyers about shipments
     help=_l(
         "Amazon relays mails to its buyers only from addresses that are registered in Seller Central, under Messaging "
         "permissions: register the shop's sender there first."

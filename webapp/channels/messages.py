@@ -4,7 +4,7 @@ A channel that carries them has the kind of update `message`; which kinds it all
 asked (`Channel.messages_allowed`). Nothing here uses the database or the network.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -32,7 +32,7 @@ class MessageKind:
     longest: int
     help: LazyString | str = ""
     situations: Sequence[str] = ()
-    documents: frozenset[str] = frozenset()
+    documents: Collection[str] = ()
     most_documents: int = 5
 
 
@@ -56,5 +56,5 @@ class MailRoute:
     """
 
     relayed: bool = False
-    documents: frozenset[str] = frozenset({"invoice", "credit_memo", "shipment"})
+    documents: Collection[str] = ("invoice", "credit_memo", "shipment")
     help: LazyString | str = ""

@@ -30,7 +30,10 @@ def _address(text: str) -> None:
 
 
 HOST = Setting(
-    name="host", label=_l("Mail server"), compact=True, help=_l("SMTP, such as smtp.example.com. Empty: no mail.")
+    name="host",
+    label=_l("Mail server"),
+    compact=True,
+    help=_l("SMTP, such as smtp.example.com. Empty: no mail leaves."),
 )
 PORT = Setting(name="port", label=_l("Port"), default=587, minimum=1, maximum=65535)
 SECURITY = Setting(

@@ -69,7 +69,7 @@ def fill_from_template(order: Order, named: str, kind: str, actor: Actor) -> Fil
 def _documents(order: Order, found: FilledTemplate) -> dict[str, str]:
     """The documents of which a template says that they are attached: their names, and their names for people."""
     route = route_of(order.store) if found.kind == MAIL else None
-    kinds = {found.template.situation} & route.documents if route else frozenset()
+    kinds = {found.template.situation}.intersection(route.documents if route else ())
     return {name: label_of(one) for name, one in documents_of(order, kinds).items()}
 
 

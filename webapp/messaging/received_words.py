@@ -26,7 +26,7 @@ class NotDelivered(DeskError):
     """What a mail server said of a mail that it could not deliver."""
 
     code = "mail_not_delivered"
-    sentence = _l("The mail server says: %(answer)s")
+    sentence = _l("The mail server says: “%(answer)s”.")
 
 
 class MailUnreadable(DeskError):

@@ -33,9 +33,10 @@ from webapp.mail.mailboxes import MailboxFailed
 from webapp.mail.models import Mailbox
 from webapp.mail.queue import TEST, put
 from webapp.mail.reading import read_mail
-from webapp.messaging.models import ReceivedMail
+from webapp.messaging.models import MessageTemplate, ReceivedMail
 from webapp.messaging.receiving import take_in
 from webapp.messaging.services import note_allowed, write_message
+from webapp.messaging.templates import add_template
 from webapp.orders.bulk import start_bulk
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
@@ -135,6 +136,7 @@ def _pages(app: Flask, order: Order, store: Any, run: Any) -> list[str]:
     values |= {"shop_id": order.shop_id, "token": "none", "person_id": db.session.scalar(select(User.id).limit(1))}
     values |= {"mailbox_id": db.session.scalar(select(Mailbox.id).limit(1))}
     values |= {"mail_id": db.session.scalar(select(ReceivedMail.id).where(ReceivedMail.message_id.is_(None)))}
+    values |= {"template_id": db.session.scalar(select(MessageTemplate.id).limit(1))}
     codes: dict[str, list[str]] = {
         "orders.choose": ["ship", "hold", "assign", "due", "tag", "address", "message"],
         "stores.credentials": ["fake"],
@@ -212,6 +214,7 @@ def test_axe_finds_nothing_on_any_page_and_none_scrolls_sideways(
             issue_invoices([row], {row.lines[0].id: 1}, actor=olga)
         note_allowed(order.id, MessagesAnswer(["problem"]))
         write_message(locked(order), "problem", "Your mug is late.\nWe are sorry.", actor=olga)
+        add_template(situation="custom", language="en", shop=None, name="Sold out", text="{write_here}", actor=olga)
         put(TEST, trial_letter("olga@example.com"))
         box = {"host": "imap.example.com", "port": 993, "security": "tls", "user": "desk", "folder": ""}
         mailboxes.add(box | {"name": "Answers", "password": "x"}, actor=olga).problem = MailboxFailed().stored()
