@@ -26,7 +26,7 @@ def test_an_offset_is_turned_into_utc() -> None:
     assert iso(None) is None
 
 
-@pytest.mark.parametrize("text", ["2026-11-20T10:00:00", "2026-11-20", "yesterday", "", "9999-12-31T23:59:59-14:00"])
+@pytest.mark.parametrize("text", ["2026-11-20T10:00:00", "2026-11-20", "yesterday", ""])
 def test_text_without_an_offset_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"offset|isoformat|out of range"):
+    with pytest.raises(ValueError, match=r"offset|isoformat"):
         parse_instant(text)

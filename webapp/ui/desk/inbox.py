@@ -89,7 +89,7 @@ def _before() -> Any:
         return None
     try:
         return parse_instant(at), int(mail_id)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

@@ -106,7 +106,7 @@ def _as_of(order: Order, actor: Actor) -> str:
     context, moments = facts(order, actor), events_of(order)
     try:
         at = parse_instant(request.args["at"].replace(" ", "+"))
-    except ValueError:
+    except (ValueError, OverflowError):
         raise NotFound(name=request.args["at"]) from None
     standing = as_of(moments, at)
     context |= {"at": at, "moments": then.moments(order, moments), "then": then.shown_then(order, standing)}

@@ -346,7 +346,7 @@ def _instant(column: str, value: str) -> datetime | None:
         return None
     try:
         return parse_instant(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
