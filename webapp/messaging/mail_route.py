@@ -24,6 +24,7 @@ from webapp.i18n import gettext as _, lazy_gettext as _l, spoken
 from webapp.mail import queue
 from webapp.mail.composing import Letter
 from webapp.mail.contract import MailKind, NotNow, mail_kind
+from webapp.mail.jobs import send_mail
 from webapp.mail.models import Mail, MailState
 from webapp.mail.server import TO_BUYERS, MailNotSetUp, Sender, caught_by, is_set_up
 from webapp.messaging.documents import attach, chosen, files_of
@@ -182,6 +183,8 @@ def write_mail(
     db.session.flush()
     attach(message, checked.documents)
     message.mail_id = queue.put_made(BuyerMail.code, message.id, now() + timedelta(seconds=hold)).id
+    if not hold:
+        send_mail.enqueue()
     return message
 
 
@@ -207,7 +210,7 @@ def _answered(message: Message) -> str:
 class BuyerMail(MailKind):
     """A mail to the buyer of an order, made of a message."""
 
-    code, label, kept = "message", _l("Mail to a buyer"), True
+    code, label = "message", _l("Mail to a buyer")
 
     def letter(self, mail: Mail) -> Letter:
         message, order = db.session.get_one(Message, mail.source_id), _order_of(mail)
