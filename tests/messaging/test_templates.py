@@ -15,7 +15,7 @@ from webapp.messaging import services, templates
 from webapp.messaging.composing import composed_message, fill_from_template, templates_offered
 from webapp.messaging.models import MessageTemplate
 from webapp.messaging.situations import CUSTOM, SITUATIONS, TEXTS
-from webapp.messaging.text_rules import address_in, link_in, phone_in, site_in
+from webapp.messaging.text_rules import address_in, advertising_in, link_in, phone_in, site_in
 from webapp.messaging.variables import VARIABLES, variables_in
 from webapp.orders.models import Order
 from webapp.sync.allowed_messages import ask_allowed
@@ -40,7 +40,7 @@ def test_each_language_has_a_text_for_each_situation_that_may_be_sent() -> None:
         assert set(texts) == SITUATIONS.keys() - {CUSTOM}
         for text in texts.values():
             assert set(variables_in(text)) <= VARIABLES.keys()
-            assert [find(text) for find in (link_in, address_in, phone_in, site_in)] == ["", "", "", ""]
+            assert [find(text) for find in (link_in, address_in, phone_in, site_in, advertising_in)] == [""] * 5
             assert templates.checked_text(text) == text
     for text in TEXTS["fr"].values():
         assert not re.search(r"(?<!\N{NO-BREAK SPACE})[:;!?]", text)

@@ -21,7 +21,7 @@ from webapp.messaging.message_settings import MESSAGES as SETTINGS
 from webapp.messaging.models import Message
 from webapp.messaging.previewing import messages_offered
 from webapp.messaging.queries import thread_of
-from webapp.messaging.text_rules import address_in, link_in, phone_in, site_in
+from webapp.messaging.text_rules import address_in, advertising_in, link_in, phone_in, site_in
 from webapp.orders.models import Order, OrderEvent
 from webapp.orders.queries import locked
 from webapp.settings.services import store_all
@@ -156,6 +156,10 @@ def test_what_the_channel_does_not_take_is_refused_before_it_is_sent(
 
 def test_telephone_numbers_are_told_from_order_numbers() -> None:
     assert phone_in("Call 030 123456-78 or so") == "030 123456-78"
+    assert advertising_in("Get a 10 % Discount with the next order") == "Discount"
+    assert advertising_in("Laissez-nous un avis positif !") == "avis positif"
+    assert advertising_in("Bitte 5 Sterne geben") == "5 Sterne"
+    assert advertising_in("Your order of 5 starfish has left, at no discounted rate") == ""
     assert phone_in("Call +33 1 23 45 67 89.") == "+33 1 23 45 67 89"
     assert not phone_in("Your order 302-1234567-1234567, parcel JD014600003SE, of 2026-11-30")
     assert not link_in("Size 1.5, e.g. M. OK.Thanks")

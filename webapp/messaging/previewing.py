@@ -24,7 +24,7 @@ from webapp.messaging.services import (
     problem_of,
     unsaid,
 )
-from webapp.messaging.text_rules import phone_in, site_in
+from webapp.messaging.text_rules import advertising_in, phone_in, site_in
 from webapp.orders.contract import Preview
 from webapp.orders.models import Order
 from webapp.updates.kinds import carried
@@ -143,5 +143,6 @@ def _warnings(order: Order, text: str) -> list[Sentence]:
     looks = (
         (phone_in(text), _l("“%(found)s” looks like a telephone number, which %(channel)s forbids.")),
         (site_in(text), _l("“%(found)s” looks like a link, which %(channel)s forbids.")),
+        (advertising_in(text), _l("“%(found)s” looks like advertising, which %(channel)s forbids.")),
     )
     return [(sentence, {"found": found, "channel": channel}) for found, sentence in looks if found]

@@ -9,6 +9,12 @@ _LINK = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
 _SITE = re.compile(r"(?<![\w@.-])(?:[a-z0-9-]+\.)+[a-z]{2,}/\S*", re.IGNORECASE)
 _MAIL = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]{2,}")
 PLACEHOLDER = re.compile(r"\{\s*([A-Za-z][A-Za-z_]*)\s*\}")  # a variable of a template
+_ADVERTISING = re.compile(  # words of English, French and German
+    r"\b(?:discount|coupon|voucher|promo(?:tion)? code|newsletter|special offer|follow us|positive (?:review|feedback)|"
+    r"(?:5|five)[ -]stars?|code promo|r[ée]duction|bon d[’']achat|offre sp[ée]ciale|suivez-nous|avis positif|"
+    r"(?:5|cinq) [ée]toiles|rabatt|gutschein|sonderangebot|positive bewertung|(?:5|f[üu]nf) sterne)\b",
+    re.IGNORECASE,
+)
 _PHONE = re.compile(r"(?<![\w-])(?:\+|00|0)\d[\d ()/.-]{6,}\d(?![\w-])")
 
 
@@ -61,6 +67,11 @@ def phone_in(text: str) -> str:
 def placeholder_in(text: str) -> str:
     """The first variable that was left in a text, as it stands there; empty if there is none."""
     return _first(PLACEHOLDER, text)
+
+
+def advertising_in(text: str) -> str:
+    """The first words that look like advertising, or like a wish for a good review; empty if there are none."""
+    return _first(_ADVERTISING, text)
 
 
 def _first(pattern: re.Pattern[str], text: str) -> str:
