@@ -19,6 +19,7 @@ ALONE = {
     "table_kwargs": {"sqlite_autoincrement": True},
 }
 NAME = "ck_mails_sealed_until_sent"
+SEALED_ONES = sa.text("source_id IS NULL")
 
 
 def upgrade() -> None:
@@ -26,6 +27,9 @@ def upgrade() -> None:
         batch.add_column(sa.Column("source_id", sa.Integer(), nullable=True))
         batch.drop_constraint(op.f(NAME), type_="check")
         batch.create_check_constraint(op.f(NAME), "sealed IS NOT NULL OR source_id IS NOT NULL OR state = 'sent'")
+    op.create_index(
+        "ix_mails_forgotten", "mails", ["created_at"], sqlite_where=SEALED_ONES, postgresql_where=SEALED_ONES
+    )
     op.add_column("messages", sa.Column("mail_id", sa.Integer(), nullable=True))
     op.add_column("messages", sa.Column("answers_id", sa.Integer(), nullable=True))
     op.create_index("uq_messages_mail_id", "messages", ["mail_id"], unique=True)
@@ -49,6 +53,7 @@ def downgrade() -> None:
     op.drop_column("messages", "mail_id")
     op.execute("DELETE FROM messages WHERE route = 'mail'")
     op.execute("DELETE FROM mails WHERE sealed IS NULL AND state != 'sent' OR state = 'undone'")
+    op.drop_index("ix_mails_forgotten", "mails")
     with op.batch_alter_table("mails", **ALONE) as batch:
         batch.drop_constraint(op.f(NAME), type_="check")
         batch.create_check_constraint(op.f(NAME), "sealed IS NOT NULL OR state = 'sent'")

@@ -24,7 +24,6 @@ class MailKind:
 
     code: ClassVar[str]
     label: ClassVar[LazyString | str]
-    kept: ClassVar[bool] = False  # its mails are kept for as long as what they are made of; others for 30 days
     over: ClassVar[type[Refusal] | None] = None  # why one whose time is over is not sent again; None: it may be
 
     def letter(self, mail: Mail) -> Letter:

@@ -22,7 +22,7 @@ from webapp.mail import caught
 from webapp.mail.imap import ImapAccount
 from webapp.mail.models import Mailbox
 from webapp.mail.server import PLAIN, STARTTLS, TLS
-from webapp.vault.key_file import open_secret, seal_secret
+from webapp.vault.key_file import KeyProblem, open_secret, seal_secret
 
 BEFORE = timedelta(days=30)  # mails that arrived so long before a mailbox was connected are read
 PORTS = {TLS: 993, STARTTLS: 143, PLAIN: 143}
@@ -184,15 +184,21 @@ def any_due() -> bool:
 
 
 def claim(mailbox_id: int | None = None) -> Claimed | None:
-    """Claim the next mailbox that is due, or this one, in the open unit of work. Raises `KeyProblem`."""
+    """Claim the next mailbox that is due, or this one, in the open unit of work; None if there is none, or its password
+    can't be opened.
+    """
     query = select(Mailbox).where(Mailbox.next_at <= now()).order_by(Mailbox.next_at, Mailbox.id).limit(1)
     if mailbox_id is not None:
         query = select(Mailbox).where(Mailbox.id == mailbox_id)
     row = db.session.scalar(query.with_for_update(skip_locked=True).execution_options(populate_existing=True))
     if row is None:
         return None
+    try:
+        account = account_of(row)
+    except KeyProblem as problem:  # the others are read all the same
+        row.problem, row.failures, row.next_at = problem.stored(), row.failures + 1, now() + _WAITS[-1]
+        return None
     row.claim, row.next_at = str(uuid.uuid4()), now() + _CLAIMED
-    account = account_of(row)
     return Claimed(row.id, row.claim, account, row.added_at, row.uid_validity, row.last_uid, row.failures)
 
 

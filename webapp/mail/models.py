@@ -43,6 +43,7 @@ STATE_TONES = {
 ENDED_STATES = (MailState.SENT, MailState.REFUSED, MailState.UNKNOWN)
 UNSENT_STATES = (MailState.QUEUED, MailState.LEAVING)
 UNSENT = "state IN ('queued', 'leaving')"  # the condition of an index: queries must repeat it literally
+SEALED_ONES = "source_id IS NULL"  # so, too
 
 
 class Mail(Model):
@@ -55,6 +56,7 @@ class Mail(Model):
         CheckConstraint("sealed IS NOT NULL OR source_id IS NOT NULL OR state = 'sent'", name="sealed_until_sent"),
         Index("ix_mails_due", "next_at", "id", sqlite_where=text(UNSENT), postgresql_where=text(UNSENT)),
         Index("ix_mails_created_at", "created_at", "id"),
+        Index("ix_mails_forgotten", "created_at", sqlite_where=text(SEALED_ONES), postgresql_where=text(SEALED_ONES)),
         {"sqlite_autoincrement": True},  # the id is in the Message-ID: ids are never reused
     )
 

@@ -20,7 +20,7 @@ from webapp.errors import DeskError, NotFound, Refusal
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.mail.composing import Letter, compose
 from webapp.mail.contract import KINDS, MailKind, NotNow, mail_kind
-from webapp.mail.models import ENDED_STATES, UNSENT, UNSENT_STATES, Mail, MailState
+from webapp.mail.models import ENDED_STATES, SEALED_ONES, UNSENT, UNSENT_STATES, Mail, MailState
 from webapp.mail.server import (
     Conversation,
     LeftUnanswered,
@@ -197,8 +197,9 @@ def forget_old() -> bool:
 
 
 def _old() -> tuple[ColumnElement[bool], ...]:
-    kept = [kind.code for kind in KINDS.values() if kind.kept]
-    return Mail.created_at < now() - _KEPT, Mail.state.not_in(UNSENT_STATES), Mail.kind.not_in(kept)
+    """Ended mails that are not kept with what they were made of."""
+    sealed: ColumnElement[bool] = literal_column(f"({SEALED_ONES})")
+    return Mail.created_at < now() - _KEPT, Mail.state.not_in(UNSENT_STATES), sealed
 
 
 # --- In the worker ----------------------------------------------------------------------------------------------------
