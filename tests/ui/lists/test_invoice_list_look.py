@@ -32,6 +32,7 @@ def test_invoices_are_printed_by_keys_alone(page: Any) -> None:  # noqa: F811
     page.keyboard.press("i")
     expect(page.get_by_role("heading", name="Invoices", level=1)).to_be_visible()
     expect(page.locator("#list-rows tr")).to_have_count(3)
+    page.wait_for_load_state()  # by then the scripts take keys
     for key in ("j", "x", "j", "x"):
         page.keyboard.press(key)
     expect(page.locator("#list-rows input:checked")).to_have_count(2)
