@@ -35,7 +35,9 @@ _MOST_PARTS = 200
 _MOST_COMPARED = 20_000_000  # lines with boundaries: a few seconds
 _BOUNDARY = re.compile(rb"(?i)boundary")
 _HEAD = re.compile(rb"\r?\n\r?\n")
-_ID = re.compile(r"<[^<>\s]{1,998}>")
+_ID = re.compile(r"<[^<>\s\x00-\x1f\x7f]{1,998}>")
+_ID_IN_HEAD = re.compile(rf"(?im)^message-id:\s*({_ID.pattern})")
+_ID_IN_TEXT = re.compile(rf"(?im)^[> ]*message-id:\s*({_ID.pattern})")
 _ADDRESS = re.compile(r"[^\s<>()\[\],;:\"]+@[^\s<>()\[\],;:\"]+")
 _STATUS = re.compile(r"\b[245]\.\d{1,3}\.\d{1,3}\b")
 _CODED = re.compile(r"(?m)^\W{0,9}[45]\d\d[ -].*$|^.{0,200}\b[45]\.\d{1,3}\.\d{1,3}\b.*$")
@@ -364,9 +366,9 @@ def _returned_id(message: Message, parts: list[Message], text: str) -> str:
     for part in parts:
         if part.get_content_type() in ("message/rfc822", "message/rfc822-headers", "text/rfc822-headers"):
             head = decoded(_content(part)[:200_000], "")
-            if found := re.search(r"(?im)^message-id:\s*(<[^<>\s]{1,998}>)", head):
+            if found := _ID_IN_HEAD.search(head):
                 return found[1][:_LONGEST_ID]
-    if found := re.search(r"(?im)^[> ]*message-id:\s*(<[^<>\s]{1,998}>)", text):
+    if found := _ID_IN_TEXT.search(text):
         return found[1][:_LONGEST_ID]
     return next(iter(_references(message)), "")
 
