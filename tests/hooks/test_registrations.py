@@ -4,7 +4,7 @@ import copy
 import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from flask import Flask
@@ -16,7 +16,8 @@ from webapp.hooks import hookimpl, hooks, specs
 from webapp.hooks.discovery import PluginState
 from webapp.hooks.failures import Failure
 from webapp.hooks.registered import faults_of, is_ours, owner_of
-from webapp.orders.contract import Panel
+from webapp.orders.contract import ActionInput, OrderAction, Panel
+from webapp.orders.inputs import FormField, Kind
 from webapp.registrations import ASKED, check_all
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
@@ -160,3 +161,24 @@ def test_check_and_the_plugins_page_say_it_at_once(
     shown = Browser(app).enter(make_user("manager", "Max")).get("/plugins/").text
     assert f"Left out: {why}" in shown
     assert "Loaded in part" in shown
+
+
+def test_an_action_with_a_field_that_fills_others_says_how(app: Flask, plugin_failures: list[Failure]) -> None:
+    class Input(ActionInput):
+        start: Annotated[str, FormField("Start", Kind.FILLING)] = ""
+
+    class Mute(OrderAction):
+        code, label, right = "mute", "Mute", "orders.comment"
+
+        def refusal(self, order: Any, actor: Any) -> None:
+            return None
+
+        def perform(self, order: Any, data: Any, actor: Any) -> None:
+            raise AssertionError("nobody does it")
+
+    Mute.Input = Input
+    with plugged(mute=("register_order_actions", [Mute()])):
+        check_all(app)
+        [why] = faults_of("mute")
+    assert why.endswith("a field of its Input fills others, and its filling does not say how")
+    plugin_failures.clear()

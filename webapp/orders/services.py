@@ -23,7 +23,7 @@ from webapp.orders import drafts
 from webapp.orders.contract import ActionInput, OrderAction, PackageAction, PartAction, Place
 from webapp.orders.events import record
 from webapp.orders.input_errors import invalid_of
-from webapp.orders.inputs import check_input
+from webapp.orders.inputs import Kind, check_input, shown_of
 from webapp.orders.models import Order, OrderComment, Submission
 from webapp.orders.search_words import add_comment
 from webapp.orders.states import follows_from, open_units, state_of
@@ -91,6 +91,9 @@ def _check(action: OrderAction, plugin: str) -> None:
         raise NotTaken("only an action on one package has its form with the packages")
     if action.about and action.about not in action.Input.model_fields:
         raise NotTaken(f"its Input has no field {action.about}")
+    fields = [shown for info in action.Input.model_fields.values() if (shown := shown_of(info)) is not None]
+    if any(one.kind is Kind.FILLING for one in fields) and type(action).filling is OrderAction.filling:
+        raise NotTaken("a field of its Input fills others, and its filling does not say how")
 
 
 def find_action(code: str) -> OrderAction:
