@@ -90,9 +90,7 @@ def dismiss(mail_id: int, *, actor: Actor) -> None:
 
 
 def _waiting() -> Select[ReceivedMail]:
-    return select(ReceivedMail).where(
-        text(f"received_mails.{OPEN_MAILS}"), ReceivedMail.message_id.is_(None), ReceivedMail.id.is_not(None)
-    )
+    return select(ReceivedMail).where(text(f"received_mails.{OPEN_MAILS}"), ReceivedMail.message_id.is_(None))
 
 
 def _needs(actor: Actor) -> None:

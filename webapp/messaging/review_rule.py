@@ -16,6 +16,7 @@ from webapp.channels.models import Store
 from webapp.clock import now
 from webapp.db import any_row, db, insert_into
 from webapp.jobs.runs import passes
+from webapp.messaging.mail_route import store_waits
 from webapp.messaging.models import ReviewRequest, ReviewWalk
 from webapp.messaging.review_settings import ReviewRule, rules
 from webapp.messaging.reviews import (
@@ -44,18 +45,17 @@ def undecided() -> ColumnElement[bool]:
 
 def any_due() -> bool:
     """Whether the job has to consider an order, or to begin a walk."""
-    return any(_is_due(store_id, rule) for store_id, rule in rules().items() if not _waits(store_id))
+    return any(_is_due(store_id, rule) for store_id, rule in _rules_in_use().items())
+
+
+def _rules_in_use() -> dict[int, ReviewRule]:
+    """The rules of the stores that send, by the ids of the stores."""
+    return {id_: rule for id_, rule in rules().items() if store_waits(db.session.get_one(Store, id_)) is None}
 
 
 def _is_due(store_id: int, rule: ReviewRule) -> bool:
     walk = db.session.get(ReviewWalk, store_id)
     return walk is None or _is_over(walk, rule) or any_row(Order, *_next(walk, rule))
-
-
-def _waits(store_id: int) -> bool:
-    """Whether nothing is requested for the store: its database may be a copy, or it was put aside."""
-    store = db.session.get_one(Store, store_id)
-    return store.read_only is not None or not store.active
 
 
 def _is_over(walk: ReviewWalk, rule: ReviewRule) -> bool:
@@ -77,8 +77,7 @@ def _next(walk: ReviewWalk, rule: ReviewRule) -> tuple[ColumnElement[bool], ...]
 
 def work_off(limit: int) -> bool:
     """Consider the next orders of each store, in the open unit of work; returns whether more may be left."""
-    found = [_consider_some(store_id, rule, limit) for store_id, rule in rules().items() if not _waits(store_id)]
-    return limit in found
+    return limit in [_consider_some(store_id, rule, limit) for store_id, rule in _rules_in_use().items()]
 
 
 def _consider_some(store_id: int, rule: ReviewRule, limit: int) -> int:
