@@ -25,25 +25,29 @@ def shown_thread(
     possible, by_id = _possible(order, actor), {update["id"]: update for update in updates}
     documents = names_of([one for written in found for one in written.documents])
     bounced = {one.received.bounced_id: one.received.problem for one in found if one.received}
-    return [
-        received_messages.shown(order, one, one.received, actor)
-        if one.received
-        else {
-            "received": False,
-            "id": one.message.id,
-            "kind": kind_name(order.store.channel, one.message.kind),
-            "subject": one.said["subject"] if one.said else "",
-            "text": one.said["text"] if one.said else None,
-            "at": one.message.written_at,
-            "by": shown.author_of(one.message, order.store),
-            "carried": by_id.get(one.update_id),
-            "bounced": sentence_of(bounced.get(one.message.id)),
-            "mail": _mail(one.mail) if one.mail else None,
-            "documents": [documents[file.kind, file.document_id] for file in one.documents],
-            "acts": document_acts(order, possible[one.message.id], {"message": one.message.id}, actor, version=None),
-        }
-        for one in found
-    ]
+    thread = []
+    for one in found:
+        acts = document_acts(order, possible[one.message.id], {"message": one.message.id}, actor, version=None)
+        if one.received is not None:
+            thread.append(received_messages.shown(order, one, one.received, acts))
+            continue
+        thread.append(
+            {
+                "received": False,
+                "id": one.message.id,
+                "kind": kind_name(order.store.channel, one.message.kind),
+                "subject": one.said["subject"] if one.said else "",
+                "text": one.said["text"] if one.said else None,
+                "at": one.message.written_at,
+                "by": shown.author_of(one.message, order.store),
+                "carried": by_id.get(one.update_id),
+                "bounced": sentence_of(bounced.get(one.message.id)),
+                "mail": _mail(one.mail) if one.mail else None,
+                "documents": [documents[file.kind, file.document_id] for file in one.documents],
+                "acts": acts,
+            }
+        )
+    return thread
 
 
 def _mail(mail: Mail) -> dict[str, Any]:

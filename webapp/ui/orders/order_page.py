@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 from flask import g, url_for
@@ -24,7 +24,6 @@ from webapp.billing.queries import invoices_of, memos_of
 from webapp.billing.transactions import transactions_of
 from webapp.channels import described
 from webapp.channels.incoming import BUYER_FIELDS
-from webapp.channels.messages import MAIL
 from webapp.channels.review_requests import REVIEW_REQUEST
 from webapp.clock import iso, now, parse_instant
 from webapp.db import db
@@ -44,7 +43,6 @@ from webapp.messaging import reviews
 from webapp.messaging.documents import CREDIT_MEMO, INVOICE
 from webapp.messaging.queries import SHOWN as MESSAGES_SHOWN, thread_of
 from webapp.messaging.review_settings import rule_of, window_of
-from webapp.messaging.sent_documents import sending_kind, sendings
 from webapp.orders import addresses, of_buyer
 from webapp.orders.cancel_requests import is_answered_elsewhere, request_of
 from webapp.orders.contract import OrderAction, Place
@@ -73,6 +71,7 @@ from webapp.ui.forms.actions import ActionForm, action_form, document_acts, undo
 from webapp.ui.frame import htmx
 from webapp.ui.orders import refunds, returns, shown, timeline
 from webapp.ui.orders.messages import shown_thread
+from webapp.ui.orders.sent_documents import with_sent
 from webapp.updates import deciding
 from webapp.updates.kinds import why_not
 from webapp.updates.models import STATE_TONES, UNSETTLED, ChannelUpdate, UpdateState
@@ -101,7 +100,6 @@ PLACES = {  # the place of an act's form: the part, and its element
     Place.RETURNS: ("orders/_tab.html", "#order-tab"),
     Place.MESSAGES: ("orders/_tab.html", "#order-tab"),
 }
-D = TypeVar("D", Invoice, CreditMemo)
 _FORM = re.compile(r"/actions/(\w+)$")  # the address of an act's form
 # The places with a tab of their own.
 TAB_OF = {Place.PACKAGES: SHIPMENTS, Place.RETURNS: RETURNS, Place.MESSAGES: MESSAGES}
@@ -552,31 +550,8 @@ class OrderView:
                 "upload": self._upload(row),
                 "sent": sent,
             }
-            for row, sent in self._with_sent(invoices_of(self.order), INVOICE)
+            for row, sent in with_sent(self.order, invoices_of(self.order), INVOICE, self.writing)
         ]
-
-    def _with_sent(self, documents: Sequence[D], kind: str) -> list[tuple[D, dict[str, Any] | None]]:
-        """Documents of one kind, each with whether it went to the buyer, and the form that sends it; None for those
-        that are not issued.
-        """
-        issued = {one.id: f"{kind}:{one.number}" for one in documents if one.number}
-        found, forms = sendings(kind, list(issued)), self._sending_forms(issued, kind)
-        return [(one, shown.sending(found.get(one.id)) | forms[one.id] if one.number else None) for one in documents]
-
-    def _sending_forms(self, issued: Mapping[int, str], kind: str) -> dict[int, dict[str, Any]]:
-        """By document, the address of the form that writes to the buyer with it, None if it can't be sent, and words
-        for the link.
-        """
-        writing = self.writing if issued and not self.order.managed_at_channel else None
-        by = sending_kind(self.order, kind) if writing and not writing.refusal else None
-        if writing is None or by is None:
-            return {id_: {"form": None, "label": ""} for id_ in issued}
-        label, number = _("Send by e-mail") if by.code == MAIL else _("Send to the buyer"), reference(self.order)
-        forms = {
-            id_: url_for("orders.choose", number=number, code=writing.code, kind=by.code, attach=name)
-            for id_, name in issued.items()
-        }
-        return {id_: {"form": form, "label": label} for id_, form in forms.items()}
 
     def _upload(self, document: Invoice | CreditMemo) -> dict[str, Any] | None:
         """How far the upload of a document to the channel is, and what can be decided about it; None if there is
@@ -610,7 +585,7 @@ class OrderView:
         """Every credit memo with its lines, oldest first, and what can be done about it."""
         return [
             refunds.shown_memo(self.order, row, self.actor, self._upload(row)) | {"sent": sent}
-            for row, sent in self._with_sent(memos_of(self.order), CREDIT_MEMO)
+            for row, sent in with_sent(self.order, memos_of(self.order), CREDIT_MEMO, self.writing)
         ]
 
     @cached_property

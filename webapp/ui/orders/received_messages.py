@@ -3,13 +3,12 @@
 What comes from outside is only ever shown as text, and its files are only ever saved, never opened by the page.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from flask import Blueprint, Response, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from webapp.audit.actor import Actor
 from webapp.errors import NotFound, sentence_of
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.mail.reading import MailSort
@@ -18,7 +17,6 @@ from webapp.messaging.queries import Written, find_message, said_of
 from webapp.messaging.receiving import FILES
 from webapp.orders.models import Order
 from webapp.orders.queries import find_order, reference
-from webapp.ui.forms.actions import document_acts
 from webapp.ui.frame.access import current_actor, needs
 from webapp.ui.frame.header_values import attach, put
 from webapp.ui.orders import shown as words
@@ -35,13 +33,9 @@ SORTS: dict[str, LazyString] = {
 _SAVED_AS = {"image/png", "image/jpeg", "image/gif", "image/webp", "application/pdf", "text/plain"}  # else as bytes
 
 
-def shown(order: Order, one: Written, received: ReceivedMail, actor: Actor) -> dict[str, Any]:
-    """One received message, as the order's page and its template have it."""
+def shown(order: Order, one: Written, received: ReceivedMail, acts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One received message with what can be done about it, as the order's page and its template have it."""
     said = cast(SaidByMail | None, one.said)
-    is_open = received.done_at is None
-    acts = document_acts(
-        order, ["message_done", "assign_message"] if is_open else [], {"message": one.message.id}, actor, version=None
-    )
     return {
         "id": one.message.id,
         "received": True,
@@ -61,7 +55,7 @@ def shown(order: Order, one: Written, received: ReceivedMail, actor: Actor) -> d
         ),
         "at": one.message.written_at,
         "problem": sentence_of(received.problem),
-        "open": is_open,
+        "open": received.done_at is None,
         "assignee": words.name_of(received.assignee) if received.assigned_to else "",
         "assigned_to": received.assigned_to,
         "done_at": received.done_at if received.done_by else None,
