@@ -4,40 +4,39 @@ They are queued in the transaction in which that happens, from the template of t
 One that can't be written, since the order has no address or the text lacks a value, is left out.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import structlog
 from sqlalchemy import select
 
 from webapp.audit.actor import Actor
-from webapp.billing.models import CreditMemo, Invoice
 from webapp.billing.queries import documents_by_id
 from webapp.db import among, db
 from webapp.errors import DeskError
 from webapp.fulfillment.holding import SHIP_HOLD
 from webapp.fulfillment.models import Shipment
-from webapp.i18n import gettext as _, spoken
-from webapp.messaging.documents import CREDIT_MEMO, INVOICE, SHIPMENT, label_of
+from webapp.i18n import gettext as _, lazy_gettext as _l, spoken
+from webapp.messaging.documents import CREDIT_MEMO, INVOICE, MODELS, SHIPMENT, label_of
 from webapp.messaging.mail_route import buyer_language, write_mail
-from webapp.messaging.message_settings import MESSAGE_HOLD, goes_by_itself
-from webapp.messaging.message_words import WRITTEN
+from webapp.messaging.message_settings import MESSAGE_HOLD, goes_by_itself, stores_that_mail
 from webapp.messaging.models import Message, MessageDocument
 from webapp.messaging.templates import filled_for
-from webapp.orders.events import record
 from webapp.orders.models import Order
 
 log = structlog.get_logger(__name__)
 _ACTOR = Actor.job("messages")
 SITUATIONS: Mapping[str, str] = {INVOICE: "invoice", CREDIT_MEMO: "credit_memo", SHIPMENT: "shipped"}
-_MODELS: Mapping[str, type[Invoice | CreditMemo]] = {INVOICE: Invoice, CREDIT_MEMO: CreditMemo}
 
 
 def mail_documents(kind: str, ids: Sequence[int]) -> bool:
     """Queue a mail with each of these issued documents of one kind, where its store wants it, in the transaction that
     issued them; returns whether any was queued.
     """
-    documents = [one for one in documents_by_id(_MODELS[kind], ids, _ACTOR) if goes_by_itself(one.order.store, kind)]
-    written = [_write(one.order, kind, label_of(one), names=[f"{kind}:{one.number}"]) for one in documents]
+    if not ids or not stores_that_mail(kind):
+        return False
+    documents = [one for one in documents_by_id(MODELS[kind], ids, _ACTOR) if goes_by_itself(one.order.store, kind)]
+    written = [_write(one.order, kind, partial(label_of, one), names=[f"{kind}:{one.number}"]) for one in documents]
     return any(written)
 
 
@@ -45,29 +44,34 @@ def mail_shipments(ids: Sequence[int]) -> bool:
     """Queue a mail about each of these shipments, where its store wants it, in the transaction that recorded them;
     returns whether any was queued.
     """
-    shipments = db.session.scalars(select(Shipment).where(among(Shipment.id, ids)).order_by(Shipment.id))
+    stores = stores_that_mail(SHIPMENT) if ids else []
+    if not stores:
+        return False
+    shipments = select(Shipment).join(Order, Order.id == Shipment.order_id).where(among(Shipment.id, ids))
+    shipments = shipments.where(Order.store_id.in_(stores)).order_by(Shipment.id)
     queued = False
-    for one in (one for one in shipments.all() if goes_by_itself(one.order.store, SHIPMENT)):
-        with spoken(buyer_language(one.order)):
-            subject = _("Shipped")
-        message = _write(one.order, SHIPMENT, subject, hold=SHIP_HOLD.of(one.order.store))
+    for one in db.session.scalars(shipments).all():
+        if not goes_by_itself(one.order.store, SHIPMENT):
+            continue
+        hold = SHIP_HOLD.of(one.order.store)
+        message = _write(one.order, SHIPMENT, partial(str, _l("Shipped")), hold=hold)
         if message is not None:
             db.session.add(MessageDocument(message_id=message.id, kind=SHIPMENT, document_id=one.id))
             queued = True
     return queued
 
 
-def _write(order: Order, kind: str, label: str, *, names: Sequence[str] = (), hold: int = 0) -> Message | None:
-    """Queue one mail; None if it can't be written."""
+def _write(
+    order: Order, kind: str, label: Callable[[], str], *, names: Sequence[str] = (), hold: int = 0
+) -> Message | None:
+    """Queue one mail; None if it can't be written. The label is asked for in the buyer's language."""
     try:
         with db.session.begin_nested():
             text = filled_for(order, SITUATIONS[kind], _ACTOR).text
             with spoken(buyer_language(order)):
-                subject = _("%(what)s: your order %(number)s", what=label, number=order.channel_order_number)
+                subject = _("%(what)s: your order %(number)s", what=label(), number=order.channel_order_number)
             held = max(hold, MESSAGE_HOLD.of(order.store))
-            message = write_mail(order, text, subject=subject, names=names, hold=held, actor=_ACTOR)
-            record(order, WRITTEN.code, actor=_ACTOR, values={"id": message.id})
-            return message
+            return write_mail(order, text, subject=subject, names=names, hold=held, actor=_ACTOR)
     except DeskError as why:
         log.info("document_not_mailed", order=order.id, kind=kind, why=why.code)
         return None

@@ -20,7 +20,7 @@ from webapp.orders.models import Order
 INVOICE, CREDIT_MEMO, SHIPMENT = "invoice", "credit_memo", "shipment"
 ALL: Mapping[str, LazyString] = {INVOICE: _l("Its invoices"), CREDIT_MEMO: _l("Its credit memos")}
 LABELS: Mapping[str, LazyString] = {INVOICE: _l("Invoice %(number)s"), CREDIT_MEMO: _l("Credit memo %(number)s")}
-_MODELS: Mapping[str, type[Invoice | CreditMemo]] = {INVOICE: Invoice, CREDIT_MEMO: CreditMemo}
+MODELS: Mapping[str, type[Invoice | CreditMemo]] = {INVOICE: Invoice, CREDIT_MEMO: CreditMemo}
 
 
 class ShipmentTakenBack(Refusal):
@@ -66,7 +66,7 @@ def label_of(document: Invoice | CreditMemo) -> str:
 def names_of(rows: Sequence[MessageDocument]) -> dict[tuple[str, int], str]:
     """The names of documents that went with messages, for people, by kind and id."""
     found = {(SHIPMENT, row.document_id): str(_l("Shipment")) for row in rows if row.kind == SHIPMENT}
-    for kind, model in _MODELS.items():
+    for kind, model in MODELS.items():
         ids = sorted({row.document_id for row in rows if row.kind == kind})
         numbers = db.session.execute(select(model.id, model.number).where(among(model.id, ids))).all() if ids else []
         found |= {(kind, id_): str(LABELS[kind]) % {"number": number} for id_, number in numbers}
@@ -91,7 +91,7 @@ def files_of(message: Message, actor: Actor) -> list[AttachedFile]:
     ).all()
     if any(row.kind == SHIPMENT and db.session.get(Shipment, row.document_id) is None for row in rows):
         raise ShipmentTakenBack
-    return [_file(db.session.get_one(_MODELS[row.kind], row.document_id), actor) for row in rows if row.kind in _MODELS]
+    return [_file(db.session.get_one(MODELS[row.kind], row.document_id), actor) for row in rows if row.kind in MODELS]
 
 
 def _file(document: Any, actor: Actor) -> AttachedFile:

@@ -27,12 +27,13 @@ from webapp.mail.contract import MailKind, NotNow, mail_kind
 from webapp.mail.jobs import send_mail
 from webapp.mail.models import Mail, MailState
 from webapp.mail.server import TO_BUYERS, MailNotSetUp, Sender, caught_by, is_set_up
-from webapp.messaging.documents import attach, chosen, files_of
+from webapp.messaging.documents import chosen, files_of
 from webapp.messaging.message_settings import route_of
 from webapp.messaging.message_words import REFUSED, REFUSED_EVENT, SENT, UNKNOWN, UNKNOWN_EVENT
 from webapp.messaging.models import Direction, Message, Route, Said
-from webapp.messaging.sealing import BuyerIsErased, said_in, sealed
+from webapp.messaging.sealing import BuyerIsErased, said_in
 from webapp.messaging.text_rules import check_words, checked_words
+from webapp.messaging.writing import new_message
 from webapp.orders.events import record
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
@@ -164,24 +165,13 @@ def write_mail(
     actor: Actor,
 ) -> Message:
     """Queue a mail to the buyer, perhaps in reply to a received message; it leaves after these seconds at the earliest.
-    The caller holds the order's lock and records the event. Raises what `checked_mail` raises, or `NoBuyerAddress`.
+    The caller holds the order's lock. Raises what `checked_mail` raises, or `NoBuyerAddress`.
     """
     checked = checked_mail(order, text, subject, names)
     if not _address(order):
         raise NoBuyerAddress
-    message = Message(
-        order_id=order.id,
-        route=Route.MAIL,
-        kind=MAIL,
-        answers_id=answers,
-        sealed=sealed(order.id, Said(subject=checked.subject, text=checked.text)),
-        written_at=now(),
-        actor_kind=actor.kind,
-        actor_id=actor.id,
-    )
-    db.session.add(message)
-    db.session.flush()
-    attach(message, checked.documents)
+    said = Said(subject=checked.subject, text=checked.text)
+    message = new_message(order, Route.MAIL, MAIL, said, checked.documents, answers=answers, actor=actor)
     message.mail_id = queue.put_made(BuyerMail.code, message.id, now() + timedelta(seconds=hold)).id
     if not hold:
         send_mail.enqueue()

@@ -12,6 +12,7 @@ from webapp.channels.models import Store
 from webapp.i18n import lazy_gettext as _l
 from webapp.messaging.documents import CREDIT_MEMO, INVOICE, SHIPMENT
 from webapp.settings.declared import STORE, Setting, SettingsGroup
+from webapp.settings.stored import stored_everywhere
 
 MESSAGE_HOLD = Setting(
     name="message_hold",
@@ -54,5 +55,10 @@ def route_of(store: Store) -> MailRoute | None:
 
 def goes_by_itself(store: Store, kind: str) -> bool:
     """Whether documents of this kind are mailed once they are issued."""
-    route, setting = route_of(store), AUTOMATIC[kind]
-    return route is not None and kind in route.documents and bool(BUYER_MAIL.read(store, [setting])[setting.name])
+    route = route_of(store)
+    return route is not None and kind in route.documents and store.id in stores_that_mail(kind)
+
+
+def stores_that_mail(kind: str) -> list[int]:
+    """The ids of the stores whose documents of this kind are mailed, if they are written to by e-mail at all."""
+    return [id_ for id_, on in stored_everywhere(STORE, BUYER_MAIL.code, AUTOMATIC[kind].name).items() if on]

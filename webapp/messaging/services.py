@@ -27,9 +27,10 @@ from webapp.messaging import documents
 from webapp.messaging.mail_route import BY_MAIL, Checked, mail_refusal, write_mail
 from webapp.messaging.message_settings import MESSAGE_HOLD
 from webapp.messaging.message_words import ARRIVED, REFUSED, SENT_AGAIN, UNDONE, UNKNOWN, WRITTEN
-from webapp.messaging.models import Direction, Message, MessagesAllowed, MessageTemplate, Said
-from webapp.messaging.sealing import BuyerIsErased, sealed
+from webapp.messaging.models import Direction, Message, MessagesAllowed, MessageTemplate, Route, Said
+from webapp.messaging.sealing import BuyerIsErased
 from webapp.messaging.text_rules import checked_words
+from webapp.messaging.writing import new_message
 from webapp.orders.events import record
 from webapp.orders.models import Order, OrderEvent
 from webapp.orders.services import settle_attention
@@ -250,25 +251,12 @@ def write_message(
     answered = _received(order, answers) if answers else None
     if kind == MAIL:
         hold = MESSAGE_HOLD.of(order.store)
-        row = write_mail(order, text, subject=subject, names=attach, answers=answered, hold=hold, actor=actor)
-        record(order, WRITTEN.code, actor=actor, values={"id": row.id})
-        return row
+        return write_mail(order, text, subject=subject, names=attach, answers=answered, hold=hold, actor=actor)
     if refusal := message_refusal(order, actor):
         raise refusal
     checked = checked_message(order, kind, text, subject, attach)
-    row = Message(
-        order_id=order.id,
-        kind=kind,
-        answers_id=answered,
-        sealed=sealed(order.id, Said(subject="", text=checked.text)),
-        written_at=now(),
-        actor_kind=actor.kind,
-        actor_id=actor.id,
-    )
-    db.session.add(row)
-    db.session.flush()
-    documents.attach(row, checked.documents)
-    record(order, WRITTEN.code, actor=actor, values={"id": row.id})
+    said = Said(subject="", text=checked.text)
+    row = new_message(order, Route.CHANNEL, kind, said, checked.documents, answers=answered, actor=actor)
     owe(MESSAGE, [Owing(order, row)])
     return row
 
