@@ -93,6 +93,35 @@ def test_a_worker_told_to_stop_as_it_is_forked_does_not_miss_it() -> None:
     assert told.returncode == signal.SIGTERM, told.stderr.decode()
 
 
+FORKS_STOPPED_AT_ONCE = """
+import os, signal, sys, time
+from webapp.jobs import crew
+
+def tell(number, frame):
+    os._exit(0 if os.getpid() != us else 3)
+
+us = os.getpid()
+signal.signal(signal.SIGTERM, tell)
+crew._stop_forks_too()
+missed = 0
+for _ in range(100):
+    pid = os.fork()
+    if not pid:
+        time.sleep(1)
+        os._exit(1)
+    os.kill(pid, signal.SIGTERM)  # most likely before the fork has run at all
+    missed += os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+assert not signal.pthread_sigmask(signal.SIG_BLOCK, ())
+sys.exit(missed)
+"""
+
+
+def test_a_fork_of_a_worker_that_is_told_to_stop_at_once_does_not_miss_it() -> None:
+    argv = [sys.executable, "-c", FORKS_STOPPED_AT_ONCE]
+    told = subprocess.run(argv, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True)
+    assert told.returncode == 0, told.stderr.decode()
+
+
 STOPPED_AS_IT_SIGNS_IN = """
 import os, signal
 from webapp import create_app

@@ -72,7 +72,7 @@ def _start(app: Flask, place: _Place) -> None:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
         _end_with_parent()
-        os.register_at_fork(after_in_child=_end_with_parent)  # otherwise RQ's scheduler would never end
+        _stop_forks_too()
         if os.getppid() == parent:
             run_worker(app, service=place.service)
             status = 0
@@ -86,6 +86,29 @@ def _end_with_parent() -> None:
     """On Linux, let the kernel tell this process to stop once its parent is gone."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
+def _stop_forks_too() -> None:
+    """Let no fork of this process outlive it or miss a signal to stop: RQ tells its scheduler once, and then waits for
+    its end. Python drops what arrives before a fork runs its first line.
+    """
+    parent = 0
+
+    def before() -> None:
+        nonlocal parent
+        parent = os.getpid()
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+
+    def after() -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
+
+    def after_in_child() -> None:
+        _end_with_parent()
+        if os.getppid() != parent:  # it ended before the kernel was asked to tell
+            os.kill(os.getpid(), signal.SIGTERM)
+        after()
+
+    os.register_at_fork(before=before, after_in_parent=after, after_in_child=after_in_child)
 
 
 def _ended(pid: int) -> int | None:
