@@ -67,6 +67,7 @@ READ_IN = {
     "MailRoute.relayed": "webapp/messaging/previewing.py",
     "Channel.buyers_kept_at_most": "webapp/channels/keeping.py",
     "Channel.guide": "webapp/ui/templates/desk/stores/_guide.html",
+    "OrderAction.foremost": "webapp/ui/templates/orders/_actions.html",
     "Check.label": "webapp/ui/templates/desk/stores/_test.html",
     "Check.ok": "webapp/ui/templates/desk/stores/_test.html",
     "Check.sentence": "webapp/ui/templates/desk/stores/_test.html",

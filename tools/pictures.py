@@ -212,6 +212,7 @@ def _cancel(page: Page) -> None:
     """Cancel an order; until it goes to Amazon it can be undone."""
     _list(page, "state:processing fulfilled-by:merchant country:FR -hold buyer-cancel:no attention:no")
     page.locator("#list tbody a.number").first.click()
+    page.locator("#order-actions .offers summary").click()
     page.locator("#order-actions").get_by_role("link", name="Cancel order", exact=True).click()
     page.get_by_label("Reason").select_option("NoInventory")
     page.locator("#order-actions").get_by_role("button", name="Cancel order", exact=True).click()

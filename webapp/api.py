@@ -124,7 +124,7 @@ from webapp.fulfillment.correcting import (
 )
 from webapp.fulfillment.holding import SHIP_HOLD
 from webapp.fulfillment.models import Package, Shipment
-from webapp.fulfillment.services import ship_order, shipping_refusal
+from webapp.fulfillment.services import last_carrier, ship_order, shipping_refusal
 from webapp.fulfillment.taking_back import any_shipment_undoable, take_back, taking_back_refusals
 from webapp.hooks import hookimpl
 from webapp.hooks.processes import PracticeStore, Process
@@ -512,6 +512,7 @@ __all__ = [
     "issue_invoices",
     "job",
     "kinds_by_route",
+    "last_carrier",
     "lazy_gettext",
     "lines_left",
     "load_orders",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated
 
 from plugins.order_actions.moments import Moment, typed
-from plugins.order_actions.ship import Short, carrier_choices, shipped_at
+from plugins.order_actions.ship import Short, carrier_fields, shipped_at
 from webapp.api import (
     ActionInput,
     Actor,
@@ -29,7 +29,7 @@ class CorrectInput(ActionInput):
 
     package: Annotated[int | None, FormField(_l("Package"), Kind.FIXED)] = None
     carrier: Annotated[str | None, Short, FormField(_l("Carrier"), Kind.CHOICE, needed=True)] = None
-    carrier_name: Annotated[str | None, Short, FormField(_l("Carrier's name"), help=_l("Only for “Other”."))] = None
+    carrier_name: Annotated[str | None, Short, FormField(_l("Carrier's name"), expected=True)] = None
     service: Annotated[str | None, Short, FormField(_l("Service"))] = None
     tracking_number: Annotated[str | None, Short, FormField(_l("Tracking number"), needed=True)] = None
     ship_date: Annotated[Moment, FormField(_l("Shipped on"), Kind.TIME, help=_l("In the shop's time zone."))] = None
@@ -50,14 +50,12 @@ class CorrectShipment(PackageAction):
         correct_shipment(order, data.package, correction, actor=actor)
 
     def offered(self, order: Order | None, actor: Actor) -> Mapping[str, Offered]:
-        return {"carrier": Offered(choices=carrier_choices(order))} if order is not None else {}
+        return carrier_fields(order, "", "", "") if order is not None else {}
 
     def offered_for(self, order: Order, package: int, actor: Actor) -> Mapping[str, Offered]:
         row = find_package(order, package)
         return {
-            "carrier": Offered(choices=carrier_choices(order), default=row.carrier),
-            "carrier_name": Offered(default=row.carrier_name or None),
-            "service": Offered(default=row.service or None),
+            **carrier_fields(order, row.carrier, row.carrier_name, row.service),
             "tracking_number": Offered(default=row.tracking_number),
             "ship_date": Offered(default=typed(order, row.shipped_at)),
         }

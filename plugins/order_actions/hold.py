@@ -48,7 +48,7 @@ class HoldOrder(OrderAction):
     """Hold the order until somebody releases it, or until its end."""
 
     code, label, right, bulk, icon = "hold", _l("Hold"), "orders.hold", True, "player-pause"
-    counterpart = "release"
+    counterpart, foremost = "release", True
     Input = HoldInput
 
     def doing(self, count: int) -> str:
@@ -74,7 +74,7 @@ class ReleaseOrder(OrderAction):
     """End the hold."""
 
     code, label, right, bulk, icon = "release", _l("Release"), "orders.hold", True, "player-play"
-    counterpart = "hold"
+    counterpart, foremost = "hold", True
 
     def doing(self, count: int) -> str:
         return str(ngettext("%(num)s order is being released.", "%(num)s orders are being released.", count))

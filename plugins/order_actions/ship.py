@@ -18,7 +18,6 @@ from webapp.api import (
     DeskError,
     FormField,
     Kind,
-    LazyString,
     Offered,
     Order,
     OrderAction,
@@ -32,6 +31,7 @@ from webapp.api import (
     get_channel,
     invoice_refusal,
     issue_invoices,
+    last_carrier,
     lazy_gettext as _l,
     ngettext,
     now,
@@ -49,7 +49,7 @@ class PackageFields(BaseModel):
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     carrier: Annotated[str, Short, FormField(_l("Carrier"), Kind.CHOICE, needed=True)] = ""
-    carrier_name: Annotated[str, Short, FormField(_l("Carrier's name"), help=_l("Only for “Other”."))] = ""
+    carrier_name: Annotated[str, Short, FormField(_l("Carrier's name"), expected=True)] = ""
     service: Annotated[str, Short, FormField(_l("Service"))] = ""
     tracking_number: Annotated[str, Short, FormField(_l("Tracking number"), needed=True)] = ""
     ship_date: Moment = None
@@ -66,13 +66,20 @@ def shipped_at(order: Order, moment: datetime | date | None) -> datetime | None:
     return now() if moment == today else in_shop(order, moment)
 
 
-def carrier_choices(order: Order) -> list[tuple[str, LazyString | str]]:
-    """The carriers of the order's marketplace; none if the plugin of its channel was left out, which refusals say."""
+def carrier_fields(order: Order, carrier: str, name: str, service: str) -> dict[str, Offered]:
+    """What the fields of a carrier offer, with these at first: the carriers of the order's marketplace, and a name for
+    those that need one. There are none if the plugin of its channel was left out, which refusals say.
+    """
     try:
         carriers = get_channel(order.store.channel).carriers(order.marketplace)
     except DeskError:
-        return []
-    return [(carrier.code, carrier.label) for carrier in carriers]
+        carriers = ()
+    unlisted = [one.code for one in carriers if one.needs_name]
+    return {
+        "carrier": Offered(choices=[(one.code, one.label) for one in carriers], default=carrier or None),
+        "carrier_name": Offered(default=name or None, only_with=("carrier", *unlisted)) if unlisted else HIDDEN,
+        "service": Offered(default=service or None),
+    }
 
 
 class ShipInput(ActionInput):
@@ -102,7 +109,7 @@ class ShipOrder(OrderAction):
     """Record what was shipped; a confirmation is sent to the channel by itself."""
 
     code, label, right, bulk, icon = "ship", _l("Ship"), "orders.ship", True, "truck-delivery"
-    listed = lets_leave = True
+    listed = lets_leave = foremost = True
     answers_cancel_request = _l("Ship anyway")
     Input = ShipInput
 
@@ -151,7 +158,7 @@ class ShipOrder(OrderAction):
         left = [UnitsOfLine(line.id, line.title, line.sku, line.open) for line in order.lines if line.open]
         units = sum(line.most for line in left)
         fields = {
-            "carrier": Offered(choices=carrier_choices(order)),
+            **carrier_fields(order, *last_carrier(order, actor)),
             "lines": Offered(lines=left) if units > 1 else HIDDEN,
         }
         return {

@@ -14,12 +14,14 @@ from webapp.orders.contract import Origin
 from webapp.orders.models import Order, OrderLine
 
 DESK, ELSEWHERE = Origin
+_PERSON = text("actor_kind = 'person'")
 
 
 class Shipment(Model):
     """Goods that left together: from the desk, or elsewhere (on the channel's own page, by another tool)."""
 
     __tablename__ = "shipments"
+    __table_args__ = (Index("ix_shipments_person", "actor_id", "id", postgresql_where=_PERSON, sqlite_where=_PERSON),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     order_id: Mapped[int] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"), index=True)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Integer, cast, func, select
 from sqlalchemy.orm import joinedload
 
-from webapp.audit.actor import Actor
+from webapp.audit.actor import Actor, ActorKind
 from webapp.channels.described import carriers
 from webapp.channels.incoming import ChannelStage, FulfilledBy
 from webapp.channels.registered import channels
@@ -36,6 +36,7 @@ from webapp.orders.services import ManagedAtChannel, settle_state
 from webapp.updates.models import ChannelUpdate
 
 _ROUNDED = re.compile(r"\d([.,]\d+)?E\+\d+", re.ASCII | re.IGNORECASE)  # 9.40011E+21, as spreadsheets write it
+LOOKED_BACK = 200  # shipments of a person, for the carrier that is offered
 CLOCK_SLACK = timedelta(minutes=2)  # a ship time up to this far ahead is accepted from a fast clock
 
 
@@ -285,6 +286,26 @@ def _shipments_of(order: Order) -> list[Shipment]:
     query = select(Shipment).where(Shipment.order_id == order.id).order_by(Shipment.id)
     query = query.options(joinedload(Shipment.packages).joinedload(Package.lines))
     return list(db.session.scalars(query).unique())
+
+
+def last_carrier(order: Order, actor: Actor) -> tuple[str, str, str]:
+    """Carrier, its name and service of the package that this person last shipped for the order's store and marketplace,
+    among the last shipments; empty if there is none.
+    """
+    if actor.kind is not ActorKind.PERSON:
+        return "", "", ""
+    theirs = select(Shipment.id).where(Shipment.actor_kind == actor.kind, Shipment.actor_id == actor.id)
+    recent = theirs.order_by(Shipment.id.desc()).limit(LOOKED_BACK)
+    query = (
+        select(Package.carrier, Package.carrier_name, Package.service)
+        .join(Order, Order.id == Package.order_id)
+        .where(
+            Package.shipment_id.in_(recent), Order.store_id == order.store_id, Order.marketplace == order.marketplace
+        )
+        .order_by(Package.shipment_id.desc(), Package.number)
+    )
+    found = db.session.execute(query.limit(1)).first()
+    return (found.carrier, found.carrier_name, found.service) if found else ("", "", "")
 
 
 def departed(line_ids: Sequence[int]) -> dict[int, list[tuple[datetime, int]]]:

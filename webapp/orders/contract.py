@@ -96,6 +96,7 @@ class OrderAction(ABC):
     icon: ClassVar[str] = "dots"
     listed: ClassVar[bool] = False  # in bulk, each order has an input of its own, from a list instead of a form
     place: ClassVar[Place] = Place.ACTIONS
+    foremost: ClassVar[bool] = False  # its button is always in sight; the others are in the menu "More"
     about: ClassVar[str] = ""  # a field of the kind `fixed`: what of the order the form is about, by its number
     counterpart: ClassVar[str] = ""  # the code of the act that undoes this one: a bar shows the possible one
     lets_leave: ClassVar[bool] = False  # its orders leave: they are read again first if their facts are too old

@@ -53,8 +53,8 @@ class FormField:
 
     `needed` says whether the form requires the field; by default, whether its type does. A field that is only
     `expected` may be left empty, but is not marked as optional. `help` is shown below the field, unless `Offered` has
-    another help for an order. A text or several choices with `only_with`, the name of a choice and a value of it, are
-    drawn and sent only while that is chosen; without scripts always.
+    another help for an order. A text or several choices with `only_with`, the name of a choice beside it and values of
+    that, are drawn and sent only while one of these is chosen; without scripts always. `Offered` may have others.
     """
 
     label: Words
@@ -65,7 +65,7 @@ class FormField:
     each: Words = ""  # for groups: the name of one, with %(number)s
     add: Words = ""  # for groups: the button that adds one
     remove: Words = ""  # for groups: the button that removes one, with %(number)s
-    only_with: tuple[str, str] | None = None
+    only_with: tuple[str, ...] = ()
 
 
 class UnitsOfLine(NamedTuple):
@@ -115,6 +115,7 @@ class Offered:
     expected: bool | None = None
     shown: bool = True
     fold: Words = ""
+    only_with: tuple[str, ...] = ()
     fields: Mapping[str, "Offered"] = field(default_factory=lambda: MappingProxyType({}))  # for groups: by field
     most: int = 1  # for groups: the highest number of them
 
@@ -136,6 +137,10 @@ class InputField:
     @property
     def help(self) -> Words:
         return self.offered.help or self.shown.help
+
+    @property
+    def only_with(self) -> tuple[str, ...]:
+        return self.offered.only_with or self.shown.only_with
 
     @property
     def expected(self) -> bool:

@@ -46,7 +46,7 @@ def caught(desk: Desk, channel_order_number: str) -> list[dict[str, Any]]:
 
 def open_form(page: Page, steps: Steps) -> Any:
     """Open the form of a message, and wait until it offers what Amazon allows."""
-    steps.click(page.locator("#order-actions").get_by_role("link", name="Write to buyer", exact=True))
+    steps.click(page.locator("#order-writing").get_by_role("link", name="Write to buyer", exact=True))
     form = page.locator("#order-actions form.chosen")
     expect(form.locator("optgroup[label='Through Amazon'] option").first).to_be_attached(timeout=LONG)
     return form

@@ -59,6 +59,7 @@ def test_one_line_is_refunded_in_four_and_the_total_follows_what_is_typed(
     page.goto(f"{full_desk.url}/orders/")
     steps = Steps(page)
     steps.search(number)
+    steps.click(page.locator("#order-actions .offers summary"))
     steps.click(page.locator("#order-actions").get_by_role("link", name="Refund buyer", exact=True))
     form = page.locator("#order-actions form.chosen")
     compose(page)
@@ -77,14 +78,15 @@ def test_one_line_is_refunded_in_four_and_the_total_follows_what_is_typed(
     assert pending(full_desk, number) > 0
 
 
-def test_an_order_is_invoiced_in_two(full_desk: Desk, open_page: Callable[..., Page]) -> None:
+def test_an_order_is_invoiced_in_three(full_desk: Desk, open_page: Callable[..., Page]) -> None:
     number, page = full_desk.until(lambda: full_desk.read(NOT_INVOICED), "an order")[0]["number"], open_page()
     page.goto(f"{full_desk.url}/orders/{number}")
     steps = Steps(page)
+    steps.click(page.locator("#order-actions .offers summary"))
     steps.click(page.locator("#order-actions").get_by_role("link", name="Invoice order", exact=True))
     steps.click(page.locator("#order-actions form.chosen button.main"))
     expect(page.locator("#messages")).to_contain_text("issued")
-    assert steps.taken <= 2
+    assert steps.taken <= 3
     page.goto(f"{full_desk.url}/orders/{number}?tab=invoices")
     page.get_by_role("button", name="Correct invoice").click()
     expect(page.locator("#order-tab")).to_contain_text("was taken back already")

@@ -154,3 +154,20 @@ def test_the_tick_is_hidden_where_the_store_invoices_by_itself(make_order: Calla
         values = {"invoices": "when_shipped", "invoice_from": (now() - timedelta(days=2)).date().isoformat()}
         store_all(AUTOMATIC, values, order.store)
     assert ShipOrder().offered(order, mia)["invoice"] is HIDDEN
+
+
+def test_the_carrier_of_the_last_shipment_is_offered_to_who_shipped_it(
+    take: Callable[..., list[Order]], mia: Actor, make_user: Callable[..., Actor]
+) -> None:
+    first, second = take(incoming_order(), incoming_order())
+
+    def offered(actor: Actor) -> list[Any]:
+        fields = ShipOrder().offered(second, actor)["packages"].fields
+        return [fields[name].default for name in ("carrier", "carrier_name", "service")]
+
+    assert offered(mia) == [None, None, None]
+    ship(first, PARCEL | {"carrier": "Other", "carrier_name": "Bike post", "service": "Noon"}, mia)
+    assert offered(mia) == ["Other", "Bike post", "Noon"]
+    assert offered(make_user(name="Ann")) == [None, None, None]
+    name = ShipOrder().offered(second, mia)["packages"].fields["carrier_name"]
+    assert name.only_with == ("carrier", "Other")

@@ -66,7 +66,7 @@ def test_without_a_script_the_list_counts_and_the_same_acts_stand_on_a_page(
     assert plain.inner_text("#list-count") == "1 order"
     plain.locator("#list-rows a.number").click()
     plain.wait_for_url(f"**/orders/{order.number}")
-    plain.locator("details.menu summary").last.click()
+    plain.locator(".bar details.menu summary").last.click()
     plain.locator("a[data-palette]").click()
     plain.wait_for_url("**/palette/?order=*")
     plain.get_by_role("link", name="Comment", exact=True).click()

@@ -29,7 +29,9 @@ def test_from_the_list_in_three_steps_and_undone_from_the_message(
 ) -> None:
     order = make_order()
     page.goto(f"/orders/{order.number}")  # the first: the list opens it by its number
-    page.click("#offer-cancel")
+    page.keyboard.press("ControlOrMeta+k")
+    page.keyboard.type("Cancel order")
+    page.keyboard.press("Enter")  # the second
     page.select_option("#cancel-reason", "NoInventory")
     page.click("#order-actions form.chosen button.main")
     banner = page.locator("#order-canceling")
@@ -46,6 +48,8 @@ def test_undone_from_the_banner_and_asked_for_by_keyboard(
 ) -> None:
     order = make_order()
     page.goto(f"/orders/{order.number}")
+    page.focus("#order-actions summary")
+    page.keyboard.press("Enter")
     page.focus("#offer-cancel")
     page.keyboard.press("Enter")
     page.wait_for_selector("#cancel-reason")
@@ -79,6 +83,7 @@ def test_a_refusal_comes_to_the_open_page(
     renew(page, "#order-live")
     expect(page.locator("#order-canceling")).to_have_count(0)
     expect(page.locator("#order-summary")).to_contain_text("did not cancel this order: The order is packed.")
+    page.click("#order-actions summary")
     expect(page.locator("#offer-cancel")).to_be_visible()
 
 

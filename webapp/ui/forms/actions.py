@@ -364,7 +364,10 @@ def _posted(action: OrderAction, given: Mapping[str, Any]) -> list[tuple[str, st
 
 def _field(one: InputField) -> Field:
     label, offered = one.shown.label, one.offered
-    only_with = {"data-only-with": "=".join(one.shown.only_with)} if one.shown.only_with else {}
+    only_with = {}
+    if one.only_with:
+        choice, *values = one.only_with
+        only_with["data-only-with"] = choice + "=" + "\n".join(values)
     match one.shown.kind:
         case Kind.QUANTITIES:
             return QuantitiesField(label, offered.lines, offered.none, description=one.help)

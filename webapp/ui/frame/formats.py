@@ -86,13 +86,16 @@ class Reader:
         """An instant in the page's zone as plain text, for sentences."""
         return self._written(instant)[1]
 
-    def countdown(self, instant: datetime) -> Markup:
-        """The time left until `instant`, or the time since it has passed; page.js updates it in the browser."""
-        left, text, passed = instant - self.at, self._apart(instant), _words_left(self.locale)[-1]
-        late = left < timedelta(minutes=-0.5)
-        due = "late" if late else "soon" if left < SOON else ""
-        sentence = passed.replace("{time}", text) if late else text
-        return Markup(f'<time {self._written(instant)[0]} data-countdown data-due="{due}">{sentence}</time>')  # noqa: S704
+    def countdown(self, instant: datetime, left: str = "") -> Markup:
+        """The time left until `instant`, or the time since it has passed; page.js updates it in the browser. `left` is
+        the sentence around {time} while it is still to come.
+        """
+        until, text, passed = instant - self.at, self._apart(instant), _words_left(self.locale)[-1]
+        late = until < timedelta(minutes=-0.5)
+        due = "late" if late else "soon" if until < SOON else ""
+        text = (passed if late else left or "{time}").replace("{time}", text)
+        around = Markup(' data-left="{}"').format(left) if left else ""
+        return Markup(f'<time {self._written(instant)[0]} data-countdown{around} data-due="{due}">{text}</time>')  # noqa: S704
 
     def age(self, instant: datetime) -> Markup:
         """The time since `instant`, which has no deadline; page.js updates it in the browser."""
@@ -158,8 +161,8 @@ def moment(instant: datetime) -> str:
     return reader().moment(instant)
 
 
-def countdown(instant: datetime) -> Markup:
-    return reader().countdown(instant)
+def countdown(instant: datetime, left: str = "") -> Markup:
+    return reader().countdown(instant, left)
 
 
 def age(instant: datetime) -> Markup:

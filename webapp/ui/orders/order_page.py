@@ -158,7 +158,7 @@ def live_parts(tab: str) -> list[str]:
     """The read-only parts of a tab that are on its page: renewed while somebody types elsewhere on it."""
     if tab != OVERVIEW:
         return ["orders/_summary.html"]
-    names = ("summary", "tabs", "information", "payment", "totals", "comment_list")
+    names = ("summary", "tabs", "writing", "information", "payment", "totals", "comment_list")
     return [*(f"orders/_{name}.html" for name in names), ASIDE]
 
 

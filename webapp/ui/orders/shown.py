@@ -135,8 +135,8 @@ def totals_of(order: Order) -> Totals:
 
 
 def component_rows(amounts: Iterable[tuple[str, Amount]], currency: str | None) -> list[dict[str, Any]]:
-    """The price of each component, its tax and its discount; components that the channel no longer lists are left
-    out.
+    """The price of each component, its tax, its discount and what they come to; components that the channel no
+    longer lists are left out.
     """
     sums: dict[str, Amount] = {}
     for component, amount in amounts:
@@ -146,7 +146,8 @@ def component_rows(amounts: Iterable[tuple[str, Amount]], currency: str | None) 
     if currency is None:
         return []
     return [
-        {"component": component} | {name: Money(minor, currency) for name, minor in sums[component]._asdict().items()}
+        {"component": component, "net": Money(sums[component].net, currency)}
+        | {name: Money(minor, currency) for name, minor in sums[component]._asdict().items()}
         for component in sorted(sums, key=component_place)
     ]
 

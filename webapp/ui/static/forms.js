@@ -82,11 +82,13 @@ const followTick = (box) => $$(`fieldset[data-needs="${box.id}"]`).forEach((part
 document.addEventListener("change", ({ target }) => target.id && isTick(target) && followTick(target));
 whenReady(() => $$("fieldset[data-needs]").forEach(({ dataset }) => followTick(document.getElementById(dataset.needs))));
 
-/* Fields that belong to one choice (data-only-with="kind=mail") are hidden and not sent while another is chosen. */
+/* Fields that belong to some values of a choice beside them, each in a line of its own (data-only-with="kind=mail"), are hidden and
+   not sent while another is chosen. */
 function followChoice(form) {
   for (const part of $$("[data-only-with]", form)) {
-    const [name, wanted] = part.dataset.onlyWith.split("=");
-    const off = form.elements[name]?.value !== wanted;
+    const [name, values] = part.dataset.onlyWith.split("=");
+    const group = (part.name ?? "").replace(/[^-]*$/, "");
+    const off = !values.split("\n").includes(form.elements[group + name]?.value);
     part.closest(".field").hidden = off;
     for (const field of [part, ...$$("input", part)]) field.disabled = off;
   }

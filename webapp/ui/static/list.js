@@ -2,6 +2,14 @@
    panels that open in place. Everything essential works without this script. */
 import { $, $$ } from "./page.js";
 
+// The orders of this list, in its sequence: the page of one of them offers the one before and the next (order.js).
+document.addEventListener("click", ({ target }) => {
+  const rows = target.closest?.("[data-list] a.number")?.closest("[data-list]");
+  if (!rows) return;
+  const orders = $$("a.number", rows).map((link) => link.pathname);
+  sessionStorage.setItem("waybill-list", JSON.stringify({ url: location.pathname + location.search, orders }));
+});
+
 const token = () => $("input[name=csrf_token]").value;
 
 // Choosing: a click with Shift chooses all rows between. Rows stay chosen while they renew themselves. While all orders of the

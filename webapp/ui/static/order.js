@@ -21,6 +21,30 @@ if (present) {
   });
 }
 
+// The list from which this order was opened: back to it, and to the orders before and after it.
+const neighbors = $("#order-neighbors");
+const list = JSON.parse(sessionStorage.getItem("waybill-list")) ?? { orders: [] };
+const here = list.orders.indexOf(neighbors?.dataset.order);
+if (here >= 0) {
+  $(".crumb").href = list.url;
+  $("output", neighbors).textContent = `${here + 1} / ${list.orders.length}`;
+  for (const [rel, step] of [["prev", -1], ["next", 1]]) {
+    const link = $(`[rel=${rel}]`, neighbors), url = list.orders[here + step];
+    if (url) link.href = url;
+    else link.remove();
+  }
+  neighbors.hidden = false;
+}
+
+// A form that somebody opened has the focus in its first empty field; once it is done, the next order of the list is one key away.
+const emptyField = ":is(input:not([type=hidden], [type=checkbox], [type=radio]), select, textarea):enabled";
+document.addEventListener("htmx:afterSettle", ({ detail: { elt, requestConfig } }) => {
+  if (elt.id !== "order-actions" || !["click", "submit"].includes(requestConfig?.triggeringEvent?.type)) return;
+  const form = $("form.chosen", elt);
+  if (form && requestConfig.verb === "get") $$(emptyField, form).find((field) => !field.value && field.checkVisibility())?.focus();
+  else if (!form && requestConfig.verb === "post") $("[rel=next]:not([hidden] *)", neighbors)?.focus();
+});
+
 // Units by line: whoever changes a line chooses it; the sum of the chosen units is shown. Whoever chooses none sees what else there is.
 function showChosen(box) {
   if ($("input[value=none]:checked", box)) $$(".fields > details", box.closest("form")).forEach((fold) => (fold.open = true));

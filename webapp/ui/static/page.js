@@ -3,7 +3,8 @@
 
    Attributes on elements, and the script that reads each
      data-countdown    page      <time>: its text is renewed every 30 s; the script sets data-due to "soon" or "late".
-                                 With the value "age" it is the time since then
+                                 With the value "age" it is the time since then. data-left is a sentence around {time}
+                                 while it is still to come
      data-copy         page      a button that copies its value
      data-dismiss      page      a button that closes the message it is in
      data-failed       page      shown where a part could not be loaded
@@ -113,7 +114,7 @@ function count(time) {
   const parts = days ? [[days, words.day], [hours, words.hour]] : [[hours, words.hour], [rest, words.minute]];
   const text = parts.filter(([n]) => n).slice(0, days > 2 ? 1 : 2).map((part) => part.join(" ")).join(" ") || `0 ${words.minute}`;
   if (time.dataset.countdown === "age") return void (time.textContent = text);
-  time.textContent = minutes < 0 ? words.late.replace("{time}", text) : text;
+  time.textContent = (minutes < 0 ? words.late : time.dataset.left || "{time}").replace("{time}", text);
   time.dataset.due = minutes < 0 ? "late" : minutes < 240 ? "soon" : "";
 }
 setInterval(() => $$("time[data-countdown]").forEach(count), 30000);

@@ -2,8 +2,8 @@
    search is sent by the search box, and a number is posted, since it may be a buyer's.
 
    An act is any element with data-act; its name is that value, or the element's text. It is offered while the element is
-   visible or inside a menu, and choosing it clicks the element. With aria-disabled it is listed with its title as the reason,
-   and can't be chosen. The server adds links and acts that are posted (frame/palette.py). "hold 000123" names an act and an order. */
+   visible or inside a menu, and choosing it clicks the element. With aria-disabled it is listed with the text that describes it as
+   the reason, and can't be chosen. The server adds links and acts that are posted (frame/palette.py). "hold 000123" names an act and an order. */
 import { $, $$ } from "./page.js";
 
 const dialog = $("#palette");
@@ -15,6 +15,7 @@ const number = String.raw`(?=\D*\d)[\w@-]{3,60}`;
 let ways, arriving, offered, orderActs = [], shown = [], at = 0;
 
 const refused = (element) => element.getAttribute("aria-disabled") === "true";
+const reason = (element) => document.getElementById(element.getAttribute("aria-describedby"))?.textContent.trim() ?? element.title;
 
 const barLast = (one, other) => Boolean(one.closest(".bar")) - Boolean(other.closest(".bar"));
 
@@ -22,7 +23,7 @@ function actsHere() {
   const seen = (element) => element.checkVisibility() || element.closest("details[data-menu], [popover]");
   return $$("[data-act]:not([hidden], :disabled)").filter(seen).sort(barLast).map((element) => ({
     label: element.dataset.act || element.textContent.trim(),
-    about: refused(element) ? element.title : texts.here,
+    about: refused(element) ? reason(element) : texts.here,
     off: refused(element),
     act: () => {
       const menu = element.matches("label") && element.closest("details");
