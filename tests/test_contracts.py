@@ -54,9 +54,9 @@ READ = {
 # What the desk builds and plugins read:
 TOLD = {
     "Actor", "Amount", "AmountChange", "AttachedFile", "Attempt", "Batch", "Begun", "Bound", "Calling",
-    "DocumentIssued", "Loaded", "OrdersChange", "OrdersWindow", "PlainRow", "RefundAmount", "RefundRequest",
-    "SettingsChange", "ShipmentCreated", "StoreAccess", "TransactionsWindow", "UnitsMoved", "Update", "UpdateOwed",
-    "UpdateSettled", "UploadedDocument",
+    "ComposedMessage", "DocumentIssued", "Loaded", "OrdersChange", "OrdersWindow", "PlainRow", "RefundAmount",
+    "RefundRequest", "SettingsChange", "ShipmentCreated", "StoreAccess", "TransactionsWindow", "UnitsMoved", "Update",
+    "UpdateOwed", "UpdateSettled", "UploadedDocument",
 }  # fmt: skip
 # Where something is read by code, or a template, that does not name the class:
 READ_IN = {

@@ -143,6 +143,7 @@ from webapp.messaging.answers import (
     open_answer_refusals,
 )
 from webapp.messaging.composing import (
+    ComposedMessage,
     composed_message,
     fill_from_template,
     message_addressee,
@@ -310,6 +311,7 @@ __all__ = [
     "Column",
     "ColumnKind",
     "Component",
+    "ComposedMessage",
     "Connection",
     "Contradicted",
     "Correction",

@@ -14,6 +14,7 @@ from webapp.api import (
     ActionInput,
     Actor,
     ActorKind,
+    ComposedMessage,
     Filling,
     FormField,
     Invalid,
@@ -61,7 +62,8 @@ ME, NOBODY = "me", "nobody"
 
 class MessageInput(ActionInput):
     """What the buyer gets: a kind of message that the channel allows, or e-mail, and its text, or a template instead of
-    it; an e-mail may have a subject of its own. Documents go with an e-mail, and with kinds that take them, by their
+    it; an e-mail may have a subject of its own. A text that was typed names the template that it was `started_from`, or
+    has the `template` beside it. Documents go with an e-mail, and with kinds that take them, by their
     names, such as `invoice:1001`; some kinds are documents alone. And the received message that it answers, which is
     done by that.
     """
@@ -73,6 +75,7 @@ class MessageInput(ActionInput):
         FormField(_l("Text"), Kind.CHOICE, help=_l("Each buyer gets it in their language, filled in for their order.")),
     ] = ""
     template: Annotated[str, Field(max_length=100), FormField(_l("Start from a template"), Kind.FILLING)] = ""
+    started_from: Annotated[str, Field(max_length=100), FormField(_l("Start from a template"), Kind.FIXED)] = ""
     kind: Annotated[str, Field(max_length=100), FormField(_l("Kind of message"), Kind.CHOICE, needed=True)] = ""
     subject: Annotated[
         str,
@@ -116,15 +119,19 @@ class WriteToBuyer(OrderAction):
         return message_refusal(order, actor)
 
     def perform(self, order: Order, data: MessageInput, actor: Actor) -> None:
-        kind, text = composed_message(order, data.kind, data.text, data.template or data.situation, actor)
+        composed = self._composed(order, data, actor)
         with_it = data.subject, data.attach, data.answers
-        write_message(order, kind, text, *with_it, actor=actor)
+        write_message(order, composed.kind, composed.text, *with_it, started_from=composed.started_from, actor=actor)
         if data.answers:
             finish_answered(order, data.answers, actor=actor)
 
     def dry_run(self, order: Order, data: MessageInput, actor: Actor) -> Preview:
-        kind, text = composed_message(order, data.kind, data.text, data.template or data.situation, actor)
-        return preview_message(order, kind, text, data.subject, data.attach)
+        composed = self._composed(order, data, actor)
+        return preview_message(order, composed.kind, composed.text, data.subject, data.attach)
+
+    def _composed(self, order: Order, data: MessageInput, actor: Actor) -> ComposedMessage:
+        named, started_from = data.template or data.situation, data.started_from or data.template
+        return composed_message(order, data.kind, data.text, named, actor, started_from=started_from)
 
     def filling(self, order: Order, field: str, choice: str, data: Mapping[str, Any], actor: Actor) -> Filling:
         return fill_from_template(order, choice, str(data.get("kind", "")), actor)

@@ -77,6 +77,9 @@ def test_a_message_is_written_from_a_template(
     assert f"your order {order.channel_order_number}" in cli("messages", "show", "1").out
     assert write(kind="details", template="Question", text="Which color?").code == 0
     assert "Which color?" in cli("messages", "show", "2").out
+    assert write(kind="details", text="Which size?").code == 0
+    assert [row["template"] for row in cli("messages", "list", "--json").document] == [None, "Question", "Delay"]
+    assert cli("messages", "show", "2", "--json").document["template"] == "Question"
     unknown = write(kind="details", template="holiday")
     assert (unknown.code, "No template for this order's shop goes by “holiday”." in unknown.err) == (1, True)
     left = write(kind="details", template="question-en")

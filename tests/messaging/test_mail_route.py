@@ -43,6 +43,7 @@ from webapp.messaging.queries import list_messages, thread_of
 from webapp.messaging.receiving import Taken, take_in
 from webapp.messaging.sealing import BuyerIsErased
 from webapp.messaging.sent_documents import HowFar, sendings
+from webapp.messaging.templates import template_of
 from webapp.orders.models import Order, OrderEvent
 from webapp.orders.queries import locked
 from webapp.orders.services import act, find_action, read_input
@@ -348,6 +349,7 @@ def issue(order: Order, actor: Actor) -> Invoice:
 def test_a_template_about_documents_attaches_them_and_makes_it_a_mail(order: Order, mia: Actor) -> None:
     invoice = issue(order, mia)
     assert fill_from_template(order, "invoice", "", mia).values == {
+        "started_from": "invoice-en",
         "kind": "mail",
         "attach": [f"invoice:{invoice.number}"],
     }
@@ -370,6 +372,7 @@ def test_an_invoice_is_mailed_once_it_is_issued_where_the_store_wants_it(
     assert str(invoice.number) in body.get_content()
     assert [part.get_filename() for part in sent.iter_attachments()] == [f"{invoice.number}.pdf"]
     [message] = db.session.scalars(select(Message))
+    assert template_of(message) == "Invoice attached"
     assert sendings("invoice", [invoice.id])[invoice.id].message_id == message.id
 
 

@@ -105,12 +105,13 @@ def test_variables_are_filled_by_the_templates_language(
 
 def test_a_text_with_a_variable_left_is_not_sent(order: Order, operator: Actor) -> None:
     filling = fill_from_template(order, "question-en", "", operator)
-    assert filling.values == {"kind": "details"}  # the kind that is meant for questions
+    assert filling.values == {"started_from": "question-en", "kind": "details"}  # the kind that is meant for questions
     with pytest.raises(Invalid, match=r"still has \{write_here\}"):
         services.checked_message(order, "details", filling.text)
-    kind, text = composed_message(order, "", "", "delay", operator)
+    kind, text, started_from = composed_message(order, "", "", "delay", operator)
     assert services.checked_message(order, kind, text).text == text
-    assert composed_message(order, "problem", "Mine.", "delay", operator) == ("problem", "Mine.")
+    assert started_from == ("delay", "")
+    assert composed_message(order, "problem", "Mine.", "delay", operator) == ("problem", "Mine.", None)
     with pytest.raises(templates.UnknownTemplate, match="goes by “holiday”"):
         composed_message(order, "", "", "holiday", operator)
 

@@ -13,6 +13,7 @@ from webapp.clock import iso
 from webapp.errors import sentence_of
 from webapp.messaging.models import ReceivedMail, SaidByMail
 from webapp.messaging.queries import Listed, find_message, list_messages, said_of
+from webapp.messaging.templates import template_of
 from webapp.orders.queries import find_order, reference
 
 _HEAD = ("id", "order", "direction", "route", "kind", "state", "written_at")
@@ -73,5 +74,6 @@ def _document(row: Listed) -> Document:
         "route": row.message.route,
         "kind": row.message.kind,
         "state": row.state,
+        "template": template_of(row.message) or None,
         "written_at": iso(row.message.written_at),
     }

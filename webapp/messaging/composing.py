@@ -1,6 +1,7 @@
 """Writing a message from a template: what the form offers, and what a template puts into it."""
 
 from itertools import groupby
+from typing import NamedTuple
 
 from webapp.audit.actor import Actor
 from webapp.channels.messages import MAIL
@@ -9,9 +10,18 @@ from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.messaging.documents import documents_of, label_of
 from webapp.messaging.mail_route import mail_refusal
 from webapp.messaging.message_settings import route_of
+from webapp.messaging.models import StartedFrom
 from webapp.messaging.services import allowed, is_erased, kind_name, nothing_allowed
 from webapp.messaging.situations import CUSTOM, SITUATIONS
-from webapp.messaging.templates import FilledTemplate, buyer_locale, filled_for, language_name, templates_for
+from webapp.messaging.templates import (
+    FilledTemplate,
+    UnknownTemplate,
+    buyer_locale,
+    filled_for,
+    language_name,
+    template_for,
+    templates_for,
+)
 from webapp.messaging.variables import filled, variables_in
 from webapp.orders.contract import Filling
 from webapp.orders.inputs import HIDDEN, Offered
@@ -52,7 +62,7 @@ def fill_from_template(order: Order, named: str, kind: str, actor: Actor) -> Fil
     sentences: list[tuple[LazyString | str, dict[str, object]]] = [
         (_l("“%(name)s” was put into the text."), {"name": found.template.name})
     ]
-    values: dict[str, str | list[str]] = {}
+    values: dict[str, str | list[str]] = {"started_from": found.template.code}
     if found.kind != kind:
         values["kind"] = found.kind
         kind_chosen = _l("The kind of message is now “%(kind)s”.")
@@ -73,17 +83,35 @@ def _documents(order: Order, found: FilledTemplate) -> dict[str, str]:
     return {name: label_of(one) for name, one in documents_of(order, kinds).items()}
 
 
-def composed_message(order: Order, kind: str, text: str, template: str, actor: Actor) -> tuple[str, str]:
+class ComposedMessage(NamedTuple):
+    """A message as it is to be written: its kind, its text, and the template from which it was started."""
+
+    kind: str
+    text: str
+    started_from: StartedFrom | None
+
+
+def composed_message(
+    order: Order, kind: str, text: str, template: str, actor: Actor, *, started_from: str = ""
+) -> ComposedMessage:
     """The kind and the text of a message: without a text, that of the template, and without a kind, that for which the
-    template is meant. Variables in a text are filled. Raises `UnknownTemplate`.
+    template is meant. Variables in a text are filled. A text that was typed was `started_from` the template with this
+    name, if there is one. Raises `UnknownTemplate`.
     """
     if template and not text:
         found = filled_for(order, template, actor, kind=kind)
-        return kind or found.kind, found.text
+        return ComposedMessage(kind or found.kind, found.text, found.template.started_from)
     if variables_in(text):
         locale = buyer_locale(order)
         text, _without = filled(text, locale.partition("_")[0], locale, order, actor)
-    return kind, text
+    return ComposedMessage(kind, text, _started_from(order, started_from) if text and started_from else None)
+
+
+def _started_from(order: Order, named: str) -> StartedFrom | None:
+    try:
+        return template_for(order, named).started_from
+    except UnknownTemplate:  # it was deleted meanwhile, which does not stop the message
+        return None
 
 
 def situations_offered() -> list[tuple[str, LazyString | str]]:

@@ -67,11 +67,18 @@ def _write(
     """Queue one mail; None if it can't be written. The label is asked for in the buyer's language."""
     try:
         with db.session.begin_nested():
-            text = filled_for(order, SITUATIONS[kind], _ACTOR).text
+            found = filled_for(order, SITUATIONS[kind], _ACTOR)
             with spoken(buyer_language(order)):
                 subject = _("%(what)s: your order %(number)s", what=label(), number=order.channel_order_number)
-            held = max(hold, MESSAGE_HOLD.of(order.store))
-            return write_mail(order, text, subject=subject, names=names, hold=held, actor=_ACTOR)
+            return write_mail(
+                order,
+                found.text,
+                subject=subject,
+                names=names,
+                started_from=found.template.started_from,
+                hold=max(hold, MESSAGE_HOLD.of(order.store)),
+                actor=_ACTOR,
+            )
     except DeskError as why:
         log.info("document_not_mailed", order=order.id, kind=kind, why=why.code)
         return None

@@ -30,7 +30,7 @@ from webapp.mail.server import TO_BUYERS, MailNotSetUp, Sender, caught_by, is_se
 from webapp.messaging.documents import chosen, files_of
 from webapp.messaging.message_settings import route_of
 from webapp.messaging.message_words import REFUSED, REFUSED_EVENT, SENT, UNKNOWN, UNKNOWN_EVENT
-from webapp.messaging.models import Direction, Message, Route, Said
+from webapp.messaging.models import Direction, Message, Route, Said, StartedFrom
 from webapp.messaging.sealing import BuyerIsErased, said_in
 from webapp.messaging.text_rules import check_words, checked_words
 from webapp.messaging.writing import new_message
@@ -161,17 +161,21 @@ def write_mail(
     subject: str = "",
     names: Sequence[str] = (),
     answers: int | None = None,
+    started_from: StartedFrom | None = None,
     hold: int = 0,
     actor: Actor,
 ) -> Message:
-    """Queue a mail to the buyer, perhaps in reply to a received message; it leaves after these seconds at the earliest.
-    The caller holds the order's lock. Raises what `checked_mail` raises, or `NoBuyerAddress`.
+    """Queue a mail to the buyer, perhaps in reply to a received message, or started from a template; it leaves after
+    these seconds at the earliest. The caller holds the order's lock. Raises what `checked_mail` raises, or
+    `NoBuyerAddress`.
     """
     checked = checked_mail(order, text, subject, names)
     if not _address(order):
         raise NoBuyerAddress
     said = Said(subject=checked.subject, text=checked.text)
-    message = new_message(order, Route.MAIL, MAIL, said, checked.documents, answers=answers, actor=actor)
+    message = new_message(
+        order, Route.MAIL, MAIL, said, checked.documents, answers=answers, started_from=started_from, actor=actor
+    )
     message.mail_id = queue.put_made(BuyerMail.code, message.id, now() + timedelta(seconds=hold)).id
     if not hold:
         send_mail.enqueue()

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 from sqlalchemy import ForeignKey, Index, LargeBinary, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -44,6 +44,13 @@ class SaidByMail(Said):
     files: list[SaidFile]
 
 
+class StartedFrom(NamedTuple):
+    """The template from which a message was started, as it was then."""
+
+    situation: str
+    name: str  # of a custom one; the others have that of their situation
+
+
 class Direction(StrEnum):
     OUT = "out"  # to the buyer
     IN = "in"  # from the buyer, or from a mail server about one of ours
@@ -80,6 +87,8 @@ class Message(Model):
     kind: Mapped[str]  # by the channel's route its code
     mail_id: Mapped[int | None]  # of one that goes by mail: its mail in the queue, which is kept
     answers_id: Mapped[int | None]  # the received message that it replies to
+    template_situation: Mapped[str | None]  # of the template from which it was started
+    template_name: Mapped[str] = mapped_column(server_default="", default="")  # of a custom one, as it was then
     sealed: Mapped[bytes] = mapped_column(LargeBinary)
     written_at: Mapped[datetime]
     actor_kind: Mapped[str]

@@ -27,7 +27,7 @@ from webapp.messaging import documents
 from webapp.messaging.mail_route import BY_MAIL, Checked, mail_refusal, write_mail
 from webapp.messaging.message_settings import MESSAGE_HOLD
 from webapp.messaging.message_words import ARRIVED, REFUSED, SENT_AGAIN, UNDONE, UNKNOWN, WRITTEN
-from webapp.messaging.models import Direction, Message, MessagesAllowed, MessageTemplate, Route, Said
+from webapp.messaging.models import Direction, Message, MessagesAllowed, MessageTemplate, Route, Said, StartedFrom
 from webapp.messaging.sealing import BuyerIsErased
 from webapp.messaging.text_rules import checked_words
 from webapp.messaging.writing import new_message
@@ -242,21 +242,32 @@ def write_message(
     attach: Sequence[str] = (),
     answers: int = 0,
     *,
+    started_from: StartedFrom | None = None,
     actor: Actor,
 ) -> Message:
-    """Write to the buyer, by the channel or by e-mail, perhaps in reply to a received message, with documents by their
-    names; the caller holds the order's lock. Raises the refusal of `message_refusal`, or what `checked_message` or
-    `checked_mail` raise, or `NothingToAnswer`.
+    """Write to the buyer, by the channel or by e-mail, perhaps in reply to a received message, or started from a
+    template, with documents by their names; the caller holds the order's lock. Raises the refusal of `message_refusal`,
+    or what `checked_message` or `checked_mail` raise, or `NothingToAnswer`.
     """
     answered = _received(order, answers) if answers else None
     if kind == MAIL:
-        hold = MESSAGE_HOLD.of(order.store)
-        return write_mail(order, text, subject=subject, names=attach, answers=answered, hold=hold, actor=actor)
+        return write_mail(
+            order,
+            text,
+            subject=subject,
+            names=attach,
+            answers=answered,
+            started_from=started_from,
+            hold=MESSAGE_HOLD.of(order.store),
+            actor=actor,
+        )
     if refusal := message_refusal(order, actor):
         raise refusal
     checked = checked_message(order, kind, text, subject, attach)
-    said = Said(subject="", text=checked.text)
-    row = new_message(order, Route.CHANNEL, kind, said, checked.documents, answers=answered, actor=actor)
+    said, with_it = Said(subject="", text=checked.text), checked.documents
+    row = new_message(
+        order, Route.CHANNEL, kind, said, with_it, answers=answered, started_from=started_from, actor=actor
+    )
     owe(MESSAGE, [Owing(order, row)])
     return row
 

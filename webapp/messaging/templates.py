@@ -22,7 +22,7 @@ from webapp.db import db
 from webapp.errors import Invalid, NotFound, Refusal
 from webapp.i18n import LANGUAGES, LazyString, get_locale, lazy_gettext as _l
 from webapp.messaging.mail_route import BY_MAIL, mail_refusal
-from webapp.messaging.models import MessageTemplate
+from webapp.messaging.models import Message, MessageTemplate, StartedFrom
 from webapp.messaging.services import allowed, kinds_allowed, own_templates_for
 from webapp.messaging.situations import CUSTOM, SITUATIONS, TEXTS
 from webapp.messaging.variables import VARIABLES, filled, variables_in
@@ -67,8 +67,22 @@ class Template:
 
     @property
     def name(self) -> str:
-        """Its own name, or that of its situation in the reader's language."""
-        return (self.row.name if self.row else "") or str(SITUATIONS.get(self.situation, self.situation))
+        return _name(self.situation, self.row.name if self.row else "")
+
+    @property
+    def started_from(self) -> StartedFrom:
+        """What a message that is started from it keeps of it."""
+        return StartedFrom(self.situation, self.row.name if self.row else "")
+
+
+def template_of(message: Message) -> str:
+    """The name of the template from which a message was started, as it was then; empty if from none."""
+    return _name(message.template_situation, message.template_name) if message.template_situation else ""
+
+
+def _name(situation: str, own: str) -> str:
+    """A template's own name, or that of its situation in the reader's language."""
+    return own or str(SITUATIONS.get(situation, situation))
 
 
 # --- For an order -----------------------------------------------------------------------------------------------------

@@ -9,7 +9,9 @@ import time_machine
 from tests.ui.conftest import Browser
 from webapp.audit.actor import Actor
 from webapp.clock import now
+from webapp.db import unit_of_work
 from webapp.messaging.queries import list_messages, thread_of
+from webapp.messaging.templates import add_template, find_template, remove_template, template_of
 from webapp.orders.models import Order
 from webapp.sync.allowed_messages import ask_allowed
 from webapp.testing import FakeChannel
@@ -34,13 +36,31 @@ def test_a_template_is_put_into_the_form_and_sent(browser: Browser, order: Order
     assert "Fake channel allows these as of " in form
     assert form.index('value="delay-fr"') < form.index("<summary>English</summary>") < form.index('value="delay-en"')
     filled = browser.post(url, {"template-fill": "delay-fr", "kind": "", "text": "Bonjour Jeanne !"}).text
+    assert 'name="started_from" type="hidden" value="delay-fr"' in filled
     assert "Bonjour Jeanne !\n\nBonjour,\n\nNous sommes désolés" in filled.replace("\r", "")
     assert '<option selected value="problem">' in filled  # the kind that is meant for delays
     assert "“Delay” was put into the text. The kind of message is now “Unexpected problem”." in filled
     assert list_messages(operator) == []
-    sent = browser.post(url, {"kind": "problem", "text": "Bonjour", "template": "delay-fr"})
-    assert sent.status_code == 302
+    typed = {"kind": "problem", "started_from": "delay-fr", "template": "delay-fr"}
+    emptied = browser.post(url, typed | {"text": ""})
+    assert (emptied.status_code, list_messages(operator)) == (422, [])
+    assert browser.post(url, typed | {"text": "Bonjour"}).status_code == 302
     assert [one.said["text"] for one in thread_of(order, operator) or [] if one.said] == ["Bonjour"]
+    assert "From the template “Delay”" in browser.get(f"/orders/{order.number}?tab=messages").text
+
+
+def test_the_thread_names_a_template_that_is_gone(browser: Browser, order: Order, url: str, operator: Actor) -> None:
+    with unit_of_work():
+        row = add_template(
+            situation="custom", language="fr", shop=None, name="Vacances", text="Nous revenons.", actor=operator
+        )
+    typed = {"kind": "problem", "text": "Nous revenons.", "started_from": str(row.id)}
+    assert browser.post(url, typed).status_code == 302
+    with unit_of_work():
+        remove_template(find_template(row.id, operator), actor=operator)
+    assert "From the template “Vacances”" in browser.get(f"/orders/{order.number}?tab=messages").text
+    assert browser.post(url, typed | {"text": "Encore une fois."}).status_code == 302  # an old form is still sent
+    assert [template_of(one.message) for one in list_messages(operator)] == ["", "Vacances"]
 
 
 def test_with_scripts_the_page_puts_it_in(browser: Browser, url: str) -> None:
@@ -48,6 +68,7 @@ def test_with_scripts_the_page_puts_it_in(browser: Browser, url: str) -> None:
     assert (answer.headers["HX-Retarget"], answer.headers["HX-Reswap"]) == ("#message-template-filled", "innerHTML")
     assert 'data-fills="message-text" data-text="Hello,' in answer.text
     assert 'data-sets="message-kind" data-text="details"' in answer.text
+    assert 'data-sets="message-started_from" data-text="question-en"' in answer.text
     assert "Still to be written by you: {write_here}." in answer.text
     unknown = browser.post(url, {"template-fill": "holiday"}, htmx=True)
     assert (unknown.status_code, "goes by “holiday”" in unknown.text) == (409, True)
@@ -59,12 +80,12 @@ def test_a_draft_comes_back_until_it_is_sent_or_discarded(
     make_browser: Callable[..., Browser], mia: Actor, make_user: Callable[..., Actor], order: Order, url: str
 ) -> None:
     browser, other = make_browser(mia), make_browser(make_user(name="Ben"))
-    typed = {"kind": "details", "text": "Which color?", "template": "question-en"}
+    typed = {"kind": "details", "text": "Which color?", "started_from": "question-en"}
     assert "Your draft of" in browser.post(f"{url}/draft", typed, htmx=True).text
     form = browser.get(url).text
     assert "Which color?" in form
     assert '<option selected value="details">' in form
-    assert 'name="template" value="question-en"' in form
+    assert 'name="started_from" type="hidden" value="question-en"' in form
     assert "Your draft of" in form
     assert "Which color?" not in other.get(url).text
     assert "Your draft of" not in browser.post(f"{url}/draft", {"kind": "", "text": ""}, htmx=True).text

@@ -11,6 +11,7 @@ from webapp.mail.models import STATE_LABELS, STATE_TONES, Mail, MailState
 from webapp.messaging.documents import names_of
 from webapp.messaging.queries import Written
 from webapp.messaging.services import kind_name
+from webapp.messaging.templates import template_of
 from webapp.orders.contract import PartAction, Place
 from webapp.orders.models import Order
 from webapp.orders.services import actions
@@ -40,6 +41,7 @@ def shown_thread(
                 "text": one.said["text"] if one.said else None,
                 "at": one.message.written_at,
                 "by": shown.author_of(one.message, order.store),
+                "template": template_of(one.message),
                 "carried": by_id.get(one.update_id),
                 "bounced": sentence_of(bounced.get(one.message.id)),
                 "mail": _mail(one.mail) if one.mail else None,

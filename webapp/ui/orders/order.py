@@ -472,12 +472,12 @@ def _with_filling(action: OrderAction, order: Order, actor: Actor, field: str, c
     said = shown.sentences(found.sentences)
     if htmx.is_htmx():
         given = [(name, [one] if isinstance(one, str) else one) for name, one in found.values.items()]
-        values = [(form[name].id, value) for name, several in [*given, (field, [choice])] for value in several]
+        values = [(form[name].id, value) for name, several in given for value in several]
         filled = {"said": said, "into": form[found.into].id, "text": found.text, "values": values}
         answer = make_response(page("orders/_filled.html", **filled))
         return htmx.retarget(answer, f"#{form[field].id}-filled", "innerHTML")
     typed = form.text_of(found.into).rstrip()
-    for name, value in {**found.values, field: choice, found.into: f"{typed}\n\n{found.text}".strip()}.items():
+    for name, value in {**found.values, found.into: f"{typed}\n\n{found.text}".strip()}.items():
         form[name].data = value
     form[field].said = said
     context = facts(order, actor, tab=tab_of(action.place), reveals=_reveals(action.place))
