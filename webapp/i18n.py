@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from babel import Locale, UnknownLocaleError
 from babel.dates import format_date
 from flask import Flask, g
 from flask_babel import (
@@ -68,6 +69,14 @@ def spoken(code: str) -> Iterator[None]:
         g.locale = before
 
 
+def known_locale(code: str) -> Locale | None:
+    """The locale of a code such as "fr", "fr_FR" or "fr-FR"; None if there is none."""
+    try:
+        return Locale.parse(code.strip().replace("-", "_")) if code else None
+    except (UnknownLocaleError, ValueError):
+        return None
+
+
 def reader_zone() -> ZoneInfo:
     """The zone in which the reader counts days: the shop's, if the door knows it."""
     return ZoneInfo(g.get("zone") or "UTC")
@@ -86,6 +95,7 @@ __all__ = [
     "get_locale",
     "gettext",
     "init_app",
+    "known_locale",
     "lazy_gettext",
     "lazy_pgettext",
     "ngettext",

@@ -14,7 +14,7 @@ from webapp.audit.actor import Actor
 from webapp.billing.models import Invoice
 from webapp.billing.services import issue_invoice
 from webapp.channels.legal_face import SENDER
-from webapp.channels.messages import MailRoute
+from webapp.channels.messages import MailRoute, MessagesAnswer
 from webapp.channels.models import Shop, Store
 from webapp.clock import now
 from webapp.db import db, unit_of_work
@@ -27,6 +27,7 @@ from webapp.mail.jobs import send_mail
 from webapp.mail.models import Mail, MailState
 from webapp.mail.reading import read_mail
 from webapp.messaging import services
+from webapp.messaging.allowed import note_allowed
 from webapp.messaging.composing import fill_from_template
 from webapp.messaging.documents import NoSuchDocument
 from webapp.messaging.mail_route import (
@@ -129,6 +130,20 @@ def test_an_invoice_goes_with_it_drawn_as_it_leaves(order: Order, mia: Actor, po
         sent["Subject"] == f"Ihre Bestellung {order.channel_order_number}"
         or order.channel_order_number in sent["Subject"]
     )
+
+
+@pytest.mark.parametrize(
+    ("said", "subject"), [("fr_BE", "Votre commande"), ("", "Your order"), ("it_IT", "Your order")]
+)
+def test_the_usual_subject_is_in_the_buyers_language(
+    order: Order, mia: Actor, postbox: Postbox, said: str, subject: str
+) -> None:
+    with unit_of_work():
+        note_allowed(order.id, MessagesAnswer(["problem"], said))
+    write(order, mia)
+    send_mail()
+    [sent] = postbox.mails
+    assert sent["Subject"] == f"{subject} {order.channel_order_number}"
 
 
 def test_a_mail_is_undone_while_it_is_held(order: Order, mia: Actor, postbox: Postbox) -> None:

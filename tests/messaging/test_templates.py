@@ -11,7 +11,7 @@ from webapp.channels.models import Shop, Store
 from webapp.channels.shops import create_shop
 from webapp.db import unit_of_work
 from webapp.errors import Forbidden, Invalid
-from webapp.messaging import services, templates
+from webapp.messaging import allowed, services, templates
 from webapp.messaging.composing import composed_message, fill_from_template, templates_offered
 from webapp.messaging.models import MessageTemplate
 from webapp.messaging.situations import CUSTOM, SITUATIONS, TEXTS
@@ -72,17 +72,19 @@ def test_the_buyers_language_comes_first(order: Order, operator: Actor, channel:
     def languages() -> list[str]:
         return list(dict.fromkeys(one.language for one in templates.templates_for(order)))
 
-    assert (templates.buyer_locale(order), languages()[0]) == ("de", "en")  # the marketplace's
+    assert (allowed.buyer_locale(order), languages()[0]) == ("de", "en")  # the marketplace's
     with unit_of_work():
-        services.note_allowed(order.id, MessagesAnswer(["problem"], "fr_BE"))
-    assert (templates.buyer_locale(order), languages()) == ("fr_BE", ["fr", "en"])
+        allowed.note_allowed(order.id, MessagesAnswer(["problem"], "fr_BE"))
+    assert (allowed.buyer_locale(order), languages()) == ("fr_BE", ["fr", "en"])
     assert str(templates_offered(order).help) == "The buyer's language, as Fake channel says: French."
     with unit_of_work():
-        services.note_allowed(order.id, MessagesAnswer(["problem"], "de_DE"))
+        allowed.note_allowed(order.id, MessagesAnswer(["problem"], "de_DE"))
     assert languages() == ["en", "fr"]  # nothing is in German
     assert str(templates_offered(order).help) == "There is no template in the buyer's language: German."
-    add(operator, language="de", text="Verspätet.")
+    add(operator, language="DE-at", text="Verspätet.")
     assert languages() == ["de", "en", "fr"]
+    with pytest.raises(templates.TemplateThere):
+        add(operator, language="de_DE")
 
 
 def test_variables_are_filled_by_the_templates_language(

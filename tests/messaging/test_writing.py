@@ -16,7 +16,7 @@ from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import Invalid
 from webapp.jobs import JobFailed
-from webapp.messaging import services
+from webapp.messaging import allowed, services
 from webapp.messaging.message_settings import MESSAGES as SETTINGS
 from webapp.messaging.models import Message
 from webapp.messaging.previewing import messages_offered
@@ -76,14 +76,14 @@ def test_only_what_the_channel_allows_is_written(order: Order, mia: Actor, chann
         write(order, actor=mia)
     channel.messages = []
     ask_allowed(order.id)
-    with pytest.raises(services.NothingAllowed):
+    with pytest.raises(allowed.NothingAllowed):
         write(order, actor=mia)
 
 
 def test_before_the_channel_was_asked_nothing_is_written(make_order: Callable[..., Order], mia: Actor) -> None:
     order = make_order()
-    assert services.nothing_allowed(order) is None
-    with pytest.raises(services.NotSaid):
+    assert allowed.nothing_allowed(order) is None
+    with pytest.raises(allowed.NotSaid):
         write(order, actor=mia)
 
 
@@ -93,12 +93,12 @@ def test_an_old_answer_no_longer_holds(order: Order, mia: Actor, channel: FakeCh
         ask_allowed(order.id)
         assert write(order, actor=mia)
     with time_machine.travel(now() + timedelta(minutes=61)):
-        with pytest.raises(services.NotAnswered) as refused:
+        with pytest.raises(allowed.NotAnswered) as refused:
             write(order, actor=mia)
-        assert services.problem_of(services.allowed(order)) in str(refused.value)
+        assert allowed.problem_of(allowed.allowed(order)) in str(refused.value)
         ask_now(order)
         assert write(order, actor=mia)
-    with time_machine.travel(now() + timedelta(minutes=130)), pytest.raises(services.NotSaid):
+    with time_machine.travel(now() + timedelta(minutes=130)), pytest.raises(allowed.NotSaid):
         write(order, actor=mia)
 
 
@@ -113,7 +113,7 @@ def test_a_store_that_is_not_read_is_not_asked(
     ask_now(order)
     ask_soon(order)
     work()
-    assert services.allowed(order) is None
+    assert allowed.allowed(order) is None
 
 
 def test_after_a_crash_the_channel_is_asked_again(
@@ -129,10 +129,10 @@ def test_after_a_crash_the_channel_is_asked_again(
         ask_soon(order)
         with pytest.raises(JobFailed):
             work()
-    assert services.allowed(order) is None
+    assert allowed.allowed(order) is None
     ask_soon(order)
     work()
-    assert services.kinds_allowed(order)
+    assert allowed.kinds_allowed(order)
 
 
 @pytest.mark.parametrize(
@@ -251,19 +251,19 @@ def test_the_text_goes_with_the_buyer_and_nothing_is_written_afterwards(
     monkeypatch.setattr(channel, "messages", [])
     with time_machine.travel(now() + timedelta(minutes=6)):
         ask_now(order)
-    assert services.kinds_allowed(order)  # the channel was not asked about an erased buyer
+    assert allowed.kinds_allowed(order)  # the channel was not asked about an erased buyer
 
 
 def test_a_failed_question_says_why_and_is_asked_again(order: Order, mia: Actor, channel: FakeChannel) -> None:
     channel.failures = [Throttled(seconds=5.0)]
     ask_allowed(order.id)
-    answer = services.allowed(order)
-    assert services.problem_of(answer)
-    assert [one.code for one in services.kinds_allowed(order)] == ["problem", "details"]  # what it said before
+    answer = allowed.allowed(order)
+    assert allowed.problem_of(answer)
+    assert [one.code for one in allowed.kinds_allowed(order)] == ["problem", "details"]  # what it said before
     ask_soon(order)
     with time_machine.travel(now() + timedelta(minutes=6)):
         ask_allowed(order.id)
-        assert services.problem_of(services.allowed(order)) == ""
+        assert allowed.problem_of(allowed.allowed(order)) == ""
 
 
 def test_who_may_not_see_buyers_sees_no_message(order: Order, mia: Actor, make_user: Callable[..., Actor]) -> None:

@@ -7,16 +7,16 @@ from webapp.audit.actor import Actor
 from webapp.channels.messages import MAIL
 from webapp.channels.services import channel_name
 from webapp.i18n import LazyString, lazy_gettext as _l
+from webapp.messaging.allowed import allowed, buyer_locale, is_erased, nothing_allowed
 from webapp.messaging.documents import documents_of, label_of
 from webapp.messaging.mail_route import mail_refusal
 from webapp.messaging.message_settings import route_of
 from webapp.messaging.models import StartedFrom
-from webapp.messaging.services import allowed, is_erased, kind_name, nothing_allowed
+from webapp.messaging.services import kind_name
 from webapp.messaging.situations import CUSTOM, SITUATIONS
 from webapp.messaging.templates import (
     FilledTemplate,
     UnknownTemplate,
-    buyer_locale,
     filled_for,
     language_name,
     template_for,

@@ -11,14 +11,14 @@ from datetime import timedelta
 
 from webapp.audit.actor import Actor
 from webapp.billing.models import CreditMemo, Invoice
-from webapp.channels.described import mail_route, marketplace_of
+from webapp.channels.described import mail_route
 from webapp.channels.legal_face import sender_of
 from webapp.channels.messages import MAIL, MessageKind
 from webapp.channels.models import Store
 from webapp.channels.services import channel_name
 from webapp.clock import now
 from webapp.db import db
-from webapp.documents.formats import language_of, locale_for
+from webapp.documents.formats import language_of
 from webapp.errors import Invalid, Refusal
 from webapp.i18n import gettext as _, lazy_gettext as _l, spoken
 from webapp.mail import queue
@@ -27,6 +27,7 @@ from webapp.mail.contract import MailKind, NotNow, mail_kind
 from webapp.mail.jobs import send_mail
 from webapp.mail.models import Mail, MailState
 from webapp.mail.server import TO_BUYERS, MailNotSetUp, Sender, caught_by, is_set_up
+from webapp.messaging.allowed import buyer_locale
 from webapp.messaging.documents import chosen, files_of
 from webapp.messaging.message_settings import route_of
 from webapp.messaging.message_words import REFUSED, REFUSED_EVENT, SENT, UNKNOWN, UNKNOWN_EVENT
@@ -151,7 +152,7 @@ def usual_subject(order: Order) -> str:
 
 def buyer_language(order: Order) -> str:
     """The language of the desk's own words in a mail to the buyer."""
-    return language_of(locale_for(marketplace_of(order.store.channel, order.marketplace), order.shop))
+    return language_of(buyer_locale(order))
 
 
 def write_mail(

@@ -11,19 +11,12 @@ from webapp.channels.messages import MAIL, MESSAGE, MessageKind
 from webapp.channels.services import channel_name
 from webapp.clock import now
 from webapp.i18n import LazyString, lazy_gettext as _l, reader_zone
+from webapp.messaging.allowed import allowed, is_erased, kinds_allowed, nothing_allowed, problem_of, unsaid
 from webapp.messaging.documents import ALL, documents_of, label_of
 from webapp.messaging.mail_route import BY_MAIL, checked_mail, mail_refusal, store_waits
 from webapp.messaging.message_settings import MESSAGE_HOLD, route_of
 from webapp.messaging.reviews import has_return, is_refunded, review_refusal
-from webapp.messaging.services import (
-    allowed,
-    checked_message,
-    is_erased,
-    kinds_allowed,
-    nothing_allowed,
-    problem_of,
-    unsaid,
-)
+from webapp.messaging.services import checked_message
 from webapp.messaging.text_rules import advertising_in, phone_in, site_in
 from webapp.orders.contract import Preview
 from webapp.orders.models import Order

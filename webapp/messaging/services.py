@@ -1,33 +1,31 @@
 """Writing to the buyer of an order by the channel's own messages.
 
-A channel says, when it is asked, which kinds of messages it allows for an order now; nothing else can be written. Some
-kinds take documents of the order, and some are documents alone. The text is sealed under the order's key, documents are
-drawn as they leave. A message goes out as an update of its own: it can be undone while it is held, and one whose answer
-was lost is never sent again by itself.
+Nothing else can be written than what the channel allows for the order now: see `webapp.messaging.allowed`. Some kinds
+take documents of the order, and some are documents alone. The text is sealed under the order's key, documents are drawn
+as they leave. A message goes out as an update of its own: it can be undone while it is held, and one whose answer was
+lost is never sent again by itself.
 """
 
-from collections.abc import Mapping, Sequence, Set
-from datetime import timedelta
-from typing import Any, NamedTuple
+from collections.abc import Sequence
 
-from sqlalchemy import exists, literal, or_, select
+from sqlalchemy import select
 
 from webapp.audit.actor import Actor
 from webapp.billing.models import CreditMemo, Invoice
 from webapp.channels.described import message_kinds
-from webapp.channels.messages import MAIL, MESSAGE, MessageKind, MessagesAnswer
+from webapp.channels.messages import MAIL, MESSAGE, MessageKind
 from webapp.channels.services import channel_name
-from webapp.clock import now
-from webapp.db import db, insert_into, once_a_transaction
-from webapp.errors import DeskError, Invalid, Refusal, sentence_of
+from webapp.db import db
+from webapp.errors import Invalid, Refusal
 from webapp.i18n import lazy_gettext as _l
 from webapp.mail import queue
 from webapp.mail.models import Mail, MailState
 from webapp.messaging import documents
+from webapp.messaging.allowed import is_erased, kinds_allowed, nothing_allowed, unsaid
 from webapp.messaging.mail_route import BY_MAIL, Checked, mail_refusal, write_mail
 from webapp.messaging.message_settings import MESSAGE_HOLD
 from webapp.messaging.message_words import ARRIVED, REFUSED, SENT_AGAIN, UNDONE, UNKNOWN, WRITTEN
-from webapp.messaging.models import Direction, Message, MessagesAllowed, MessageTemplate, Route, Said, StartedFrom
+from webapp.messaging.models import Direction, Message, Route, Said, StartedFrom
 from webapp.messaging.sealing import BuyerIsErased
 from webapp.messaging.text_rules import checked_words
 from webapp.messaging.writing import new_message
@@ -39,42 +37,14 @@ from webapp.updates.contract import Owing
 from webapp.updates.kinds import carried
 from webapp.updates.models import WAITING, ChannelUpdate
 from webapp.updates.owing import owe
-from webapp.vault.models import VaultErasure
 
 SENDING = "messages.send"  # the right
-FRESH = timedelta(minutes=5)  # for so long, the channel is not asked again
 UNDECIDED = (MailState.REFUSED, MailState.UNKNOWN)
-HOLDS = timedelta(hours=1)  # for so long, messages are written by an answer, such as in a form that stands open
 
 
 class NoMessagesThere(Refusal):
     code = "no_messages_there"
     sentence = _l("%(channel)s takes no messages to buyers from the desk.")
-
-
-class NothingAllowed(Refusal):
-    """The channel was asked, and allows nothing."""
-
-    code = "no_message_allowed"
-    sentence = _l("%(channel)s allows no message to the buyer of this order now.")
-
-
-class NotSaid(Refusal):
-    """The channel was not asked yet, or too long ago."""
-
-    code = "messages_not_said"
-    field = "kind"
-    sentence = _l(
-        "%(channel)s has not said lately what it allows for this order: open the form again, and it is asked."
-    )
-
-
-class NotAnswered(Refusal):
-    """The channel was asked, and did not say what it allows."""
-
-    code = "messages_not_answered"
-    field = "kind"
-    sentence = _l("%(channel)s did not say what it allows: open the form again, and it is asked again. %(problem)s")
 
 
 class NotAllowedNow(Refusal):
@@ -139,99 +109,6 @@ def message_refusal(order: Order, actor: Actor) -> Refusal | None:
     if MESSAGE in carried(order.store) or mail_refusal(order) is None:
         return None
     return NoMessagesThere(channel=channel_name(order.store.channel))
-
-
-def nothing_allowed(order: Order) -> Refusal | None:
-    """Why nothing can be written to the buyer of the order, whatever the channel would say now: the buyer is erased, or
-    the channel has answered that it allows nothing.
-    """
-    if is_erased(order):
-        return BuyerIsErased()
-    answer = allowed(order)
-    if answer is not None and not answer.kinds and not answer.problem and _holds(answer):
-        return NothingAllowed(channel=channel_name(order.store.channel))
-    return None
-
-
-def unsaid(order: Order) -> Refusal | None:
-    """Why it is not known what the channel allows for the order now; None if it is."""
-    answer, channel = allowed(order), channel_name(order.store.channel)
-    if answer is not None and _holds(answer) and (answer.kinds or not answer.problem):
-        return None
-    problem = problem_of(answer)
-    return NotAnswered(channel=channel, problem=problem) if problem else NotSaid(channel=channel)
-
-
-def is_erased(order: Order) -> bool:
-    """Whether the buyer's data were erased."""
-    return _facts(order).erased
-
-
-def allowed(order: Order) -> MessagesAllowed | None:
-    """The channel's latest answer; None if it was never asked."""
-    return _facts(order).answer
-
-
-def own_templates_for(order: Order) -> Sequence[MessageTemplate]:
-    """The merchant's own templates for the order's shop, and those for every shop."""
-    return _facts(order).templates
-
-
-class _Facts(NamedTuple):
-    answer: MessagesAllowed | None
-    erased: bool
-    templates: Sequence[MessageTemplate]
-
-
-def _facts(order: Order) -> _Facts:
-    """The channel's latest answer, whether the buyer's data were erased, and the templates of the order's shop, by one
-    statement, since the page of an order has few.
-    """
-    this = select(literal(order.id).label("id"), literal(order.shop_id).label("shop")).subquery()
-    query = select(MessagesAllowed, exists().where(VaultErasure.order_id == this.c.id), MessageTemplate)
-    query = query.select_from(this).outerjoin(MessagesAllowed, MessagesAllowed.order_id == this.c.id)
-    of_shop = or_(MessageTemplate.shop_id.is_(None), MessageTemplate.shop_id == this.c.shop)
-    query = query.outerjoin(MessageTemplate, of_shop).execution_options(populate_existing=True)
-
-    def read() -> _Facts:
-        rows: Sequence[Any] = db.session.execute(query).all()
-        answer, is_gone, _first = rows[0]
-        return _Facts(answer, bool(is_gone), [template for _answer, _gone, template in rows if template is not None])
-
-    return once_a_transaction(f"messages allowed {order.id}", read)
-
-
-def is_fresh(answer: MessagesAllowed) -> bool:
-    """Whether the channel answered a moment ago."""
-    return now() - answer.asked_at < FRESH
-
-
-def _holds(answer: MessagesAllowed) -> bool:
-    return now() - answer.asked_at < HOLDS
-
-
-def kinds_allowed(order: Order) -> list[MessageKind]:
-    """The kinds of messages that the channel allowed at its latest answer, in the channel's own order."""
-    answer = allowed(order)
-    return [one for one in message_kinds(order.store.channel) if answer is not None and one.code in answer.kinds]
-
-
-def note_allowed(order_id: int, answer: MessagesAnswer) -> None:
-    """Keep the channel's answer."""
-    values = {"kinds": list(answer.kinds), "language": answer.language, "asked_at": now(), "problem": None}
-    _keep(order_id, values, values.keys())
-
-
-def note_unanswered(order_id: int, problem: DeskError) -> None:
-    """Keep why the channel gave no answer; what it answered before holds as long as it would have."""
-    _keep(order_id, {"kinds": [], "language": "", "asked_at": now(), "problem": problem.stored()}, {"problem"})
-
-
-def _keep(order_id: int, values: Mapping[str, Any], changed: Set[str]) -> None:
-    """Keep these values of an order, of which only some replace those that are kept already."""
-    insert = insert_into(MessagesAllowed).values(order_id=order_id, **values)
-    kept = {name: insert.excluded[name] for name in changed}
-    db.session.execute(insert.on_conflict_do_update(index_elements=["order_id"], set_=kept))
 
 
 def write_message(
@@ -407,8 +284,3 @@ def _settle(order: Order, message_id: int) -> None:
 def kind_name(channel: str, code: str) -> str:
     """The name of a kind of message, or its code if the channel does not know it any more."""
     return next((str(one.label) for one in (*message_kinds(channel), BY_MAIL) if one.code == code), code)
-
-
-def problem_of(answer: MessagesAllowed | None) -> str:
-    """Why the channel's latest answer is missing; empty if it is not."""
-    return (sentence_of(answer.problem) or "") if answer is not None else ""

@@ -9,21 +9,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from babel import Locale, UnknownLocaleError
 from sqlalchemy import or_, select
 
 from webapp.audit.actor import Actor
 from webapp.audit.services import audit
-from webapp.channels.described import marketplace_of
-from webapp.channels.legal_face import LANGUAGE
 from webapp.channels.models import Shop
 from webapp.clock import now
 from webapp.db import db
 from webapp.errors import Invalid, NotFound, Refusal
-from webapp.i18n import LANGUAGES, LazyString, get_locale, lazy_gettext as _l
+from webapp.i18n import LANGUAGES, LazyString, get_locale, known_locale, lazy_gettext as _l
+from webapp.messaging.allowed import buyer_locale, kinds_allowed, own_templates_for
 from webapp.messaging.mail_route import BY_MAIL, mail_refusal
 from webapp.messaging.models import Message, MessageTemplate, StartedFrom
-from webapp.messaging.services import allowed, kinds_allowed, own_templates_for
 from webapp.messaging.situations import CUSTOM, SITUATIONS, TEXTS
 from webapp.messaging.variables import VARIABLES, filled, variables_in
 from webapp.orders.models import Order
@@ -86,16 +83,6 @@ def _name(situation: str, own: str) -> str:
 
 
 # --- For an order -----------------------------------------------------------------------------------------------------
-
-
-def buyer_locale(order: Order) -> str:
-    """The locale by which the buyer reads, such as "fr_FR": what the channel said of the buyer, or else that of the
-    marketplace, or else the shop's language.
-    """
-    answer = allowed(order)
-    marketplace = marketplace_of(order.store.channel, order.marketplace)
-    said = ((answer.language if answer else ""), marketplace.language if marketplace else "")
-    return next((code for code in said if _is_locale(code)), "") or LANGUAGE.of(order.shop)
 
 
 def templates_for(order: Order) -> list[Template]:
@@ -187,28 +174,20 @@ def preview_on(text: str, language: str, number: str, actor: Actor) -> Previewed
         order = db.session.scalar(visible(actor).order_by(Order.placed_at.desc(), Order.id.desc()).limit(1))
     if order is None:
         return None
-    found, without = filled(text, language if _is_locale(language) else "en", buyer_locale(order), order, actor)
+    locale = known_locale(language)
+    found, without = filled(text, locale.language if locale else "en", buyer_locale(order), order, actor)
     return Previewed(found, without, reference(order))
 
 
 def language_name(code: str) -> str:
     """The name of a language in the reader's language, as it begins a line."""
-    try:
-        name = Locale.parse(code).get_display_name(str(get_locale() or "en")) or code
-    except (UnknownLocaleError, ValueError):
-        return code
+    locale = known_locale(code)
+    name = (locale.get_display_name(str(get_locale() or "en")) if locale else None) or code
     return name[:1].upper() + name[1:]
 
 
 def _language(locale: str) -> str:
     return locale.partition("_")[0]
-
-
-def _is_locale(code: str) -> bool:
-    try:
-        return bool(code and Locale.parse(code))
-    except (UnknownLocaleError, ValueError):
-        return False
 
 
 # --- Changing them ----------------------------------------------------------------------------------------------------
@@ -248,8 +227,10 @@ def add_template(
     """
     if situation not in SITUATIONS:
         raise Invalid(field="situation", problem=_l("Choose one."))
-    if "_" in language or not _is_locale(language):
+    locale = known_locale(language)
+    if locale is None:
         raise Invalid(field="language", problem=_l("“%(code)s” is no language code, such as en or fr.", code=language))
+    language = locale.language
     row = MessageTemplate(shop_id=shop.id if shop else None, situation=situation, language=language)
     _describe(row, name, text, actor)
     db.session.add(row)

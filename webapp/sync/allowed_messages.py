@@ -11,7 +11,7 @@ from webapp.db import db, unit_of_work
 from webapp.hooks.fence import PluginFailed
 from webapp.jobs import job
 from webapp.live import connection, key
-from webapp.messaging.services import allowed, is_erased, is_fresh, note_allowed, note_unanswered
+from webapp.messaging.allowed import allowed, is_erased, is_fresh, note_allowed, note_unanswered
 from webapp.orders.models import Order
 from webapp.sync import call_log
 from webapp.updates.kinds import carried

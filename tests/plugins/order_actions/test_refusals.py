@@ -18,7 +18,7 @@ from webapp.errors import Refusal
 from webapp.fulfillment import canceling, cancellations, correcting, services as shipping, taking_back, unshipping
 from webapp.hooks import hooks
 from webapp.i18n import force_locale
-from webapp.messaging import answers, reviews, services as messaging
+from webapp.messaging import allowed, answers, reviews, services as messaging
 from webapp.orders import addresses, archiving, contract as acts, holds, organizing, services as acting
 from webapp.orders.models import Order, OrderLine
 from webapp.orders.queries import find_order
@@ -31,8 +31,8 @@ from webapp.updates.models import ChannelUpdate, UpdateState
 Take = Callable[..., list[Order]]
 MODULES = (
     acts, acting, billing, memos, corrections, transactions, shipping, canceling, cancellations, correcting,
-    taking_back, unshipping, holds, organizing, archiving, addresses, updates, owing, returns, messaging, reviews,
-    answers,
+    taking_back, unshipping, holds, organizing, archiving, addresses, updates, owing, returns, messaging, allowed,
+    reviews, answers,
 )  # fmt: skip
 NOT_OF_BUTTONS = {
     acting.KeyReused: "of a form that was sent twice",
@@ -62,9 +62,9 @@ NOT_OF_BUTTONS = {
     taking_back.NoConfirmationOwed: "of one package of several, beside which it stands",
     unshipping.UnitsSettled: "of one package of several, beside which it stands",
     unshipping.UnitsAtChannel: "of one package of several, beside which it stands",
-    messaging.NothingAllowed: "of the form of a message, which says what is allowed",
-    messaging.NotSaid: "of the form of a message, which says what is allowed",
-    messaging.NotAnswered: "of the form of a message, which says what is allowed",
+    allowed.NothingAllowed: "of the form of a message, which says what is allowed",
+    allowed.NotSaid: "of the form of a message, which says what is allowed",
+    allowed.NotAnswered: "of the form of a message, which says what is allowed",
     messaging.NotAllowedNow: "of the form of a message, which says what is allowed",
     messaging.NoDocumentsWithIt: "of the form of a message, which says what is allowed",
     messaging.DocumentNeeded: "of the form of a message, which says what is allowed",

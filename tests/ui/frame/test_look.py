@@ -33,9 +33,10 @@ from webapp.mail.mailboxes import MailboxFailed
 from webapp.mail.models import Mailbox
 from webapp.mail.queue import TEST, put
 from webapp.mail.reading import read_mail
+from webapp.messaging.allowed import note_allowed
 from webapp.messaging.models import MessageTemplate, ReceivedMail
 from webapp.messaging.receiving import take_in
-from webapp.messaging.services import note_allowed, write_message
+from webapp.messaging.services import write_message
 from webapp.messaging.templates import add_template
 from webapp.orders.bulk import start_bulk
 from webapp.orders.models import Order
