@@ -127,7 +127,8 @@ class WriteToBuyer(OrderAction):
 
     def dry_run(self, order: Order, data: MessageInput, actor: Actor) -> Preview:
         composed = self._composed(order, data, actor)
-        return preview_message(order, composed.kind, composed.text, data.subject, data.attach)
+        with_it = data.subject, data.attach, data.answers
+        return preview_message(order, composed.kind, composed.text, *with_it, actor=actor)
 
     def _composed(self, order: Order, data: MessageInput, actor: Actor) -> ComposedMessage:
         named, started_from = data.template or data.situation, data.started_from or data.template
@@ -160,11 +161,12 @@ class WriteToBuyer(OrderAction):
         }
 
     def offered_for(self, order: Order, number: int, actor: Actor) -> Mapping[str, Offered]:
-        """A reply goes as the answer came, by e-mail, unless something else is chosen."""
+        """A reply goes as the answer came, by e-mail, unless something else is chosen, and with its subject."""
         offered = self.offered(order, actor)
         if offered["subject"] is HIDDEN:
             return offered
-        return {**offered, "kind": replace(offered["kind"], default=MAIL)}
+        usual = _l("Of an e-mail. Empty: “Re:” and the subject of the answer.")
+        return {**offered, "kind": replace(offered["kind"], default=MAIL), "subject": Offered(help=usual)}
 
     def undo_in_run(self, since: int, version: int) -> tuple[str, Mapping[str, Any]]:
         return UndoMessage.code, {"since": since, "until": version}

@@ -107,7 +107,7 @@ def test_what_does_not_go_together_is_refused(
         issue_invoice(locked(order), actor=mia)
     for act in (
         lambda: write(order, kind, text, *names, subject=subject, actor=mia),
-        lambda: preview_message(order, kind, text, subject, names),
+        lambda: preview_message(order, kind, text, subject, names, actor=mia),
     ):
         with pytest.raises(error) as refused:
             act()
@@ -122,7 +122,7 @@ def test_documents_are_offered_with_the_kinds_that_take_them(
     assert documents_offered(order) == (offered, "As PDF, with: Invoice")  # while the channel is asked
     ask_allowed(order.id)
     assert documents_offered(order)[0] == offered
-    preview = preview_message(order, "invoice", "", attach=[offered[0][0]])
+    preview = preview_message(order, "invoice", "", attach=[offered[0][0]], actor=mia)
     assert (preview.text, preview.sentences[0][1]) == ("", {"files": f"Invoice {invoice.number}"})
     assert sending_kind(order, "invoice") is INVOICES
     assert sending_kind(order, "credit_memo") is None

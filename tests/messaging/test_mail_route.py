@@ -1,6 +1,7 @@
 """Writing to the buyer by e-mail, against a real server."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -42,7 +43,7 @@ from webapp.messaging.models import Message, MessageDocument, ReceivedMail
 from webapp.messaging.previewing import documents_offered, messages_offered, preview_message
 from webapp.messaging.queries import list_messages, thread_of
 from webapp.messaging.receiving import Taken, take_in
-from webapp.messaging.sealing import BuyerIsErased
+from webapp.messaging.sealing import BuyerIsErased, said_in
 from webapp.messaging.sent_documents import HowFar, sendings
 from webapp.messaging.templates import template_of
 from webapp.orders.models import Order, OrderEvent
@@ -187,7 +188,7 @@ def test_a_mail_waits_while_its_store_sends_nothing(
     message, store = write(order, mia), db.session.get_one(Store, order.store_id)
     usual = {name: getattr(store, name) for name in stopped}
     _change(store, stopped)
-    [said] = [sentence for sentence, _values in preview_message(order, "mail", TEXT).sentences][1:]
+    [said] = [sentence for sentence, _values in preview_message(order, "mail", TEXT, actor=mia).sentences][1:]
     assert str(said) == str(StoreSendsNothing())
     send_mail()
     assert (postbox.mails, state_of(message)) == ([], MailState.QUEUED)
@@ -421,7 +422,42 @@ def test_a_mail_about_a_shipment_is_not_sent_once_it_was_taken_back(order: Order
 
 
 def test_a_reply_refers_to_the_mail_that_it_answers(order: Order, mia: Actor, postbox: Postbox) -> None:
-    headers = f"From: {postbox_address(order)}\r\nMessage-ID: <q1@buyer.example>\r\nSubject: Where?"
+    question = _asked(order, postbox, "Where?")
+    write(order, mia, answers=question.id)
+    write(order, mia, answers=question.id, subject="Soon")
+    send_mail()
+    assert [sent["Subject"] for sent in postbox.mails] == ["Re: Where?", "Soon"]
+    for sent in postbox.mails:
+        assert (sent["In-Reply-To"], sent["References"]) == ("<q1@buyer.example>", "<q1@buyer.example>")
+
+
+@pytest.mark.parametrize(
+    ("asked", "subject"),
+    [
+        ("RE: Re[2]: Where?", "Re: Where?"),
+        ("AW: Where?", "Re: Where?"),
+        ("Return: " + "x" * 200, "Re: Return: " + "x" * 138),
+        ("", ""),
+        ("About {tracking_number}", ""),
+    ],
+)
+def test_a_reply_has_the_subject_of_the_answer(
+    order: Order, mia: Actor, postbox: Postbox, asked: str, subject: str
+) -> None:
+    question = _asked(order, postbox, asked)
+    usual = f"Your order {order.channel_order_number}"
+    unseeing = replace(mia, rights=mia.rights - {"buyers.see"})
+    for actor, expected in ((mia, subject or usual), (unseeing, usual)):
+        preview = preview_message(order, "mail", TEXT, answers=question.id, actor=actor)
+        assert preview.sentences[0][1] == {"subject": expected}
+        message = write(order, actor, answers=question.id)
+        said = said_in(message, mia)
+        assert said is not None
+        assert said["subject"] == expected
+
+
+def _asked(order: Order, postbox: Postbox, subject: str) -> Message:
+    headers = f"From: {postbox_address(order)}\r\nMessage-ID: <q1@buyer.example>\r\nSubject: {subject}"
     asked = f"{headers}\r\n\r\nWhere?\r\n"
     with unit_of_work():
         box = mailboxes.add(
@@ -437,11 +473,7 @@ def test_a_reply_refers_to_the_mail_that_it_answers(order: Order, mia: Actor, po
             actor=Actor.operator(),
         )
     assert take_in(box.id, read_mail(asked.encode()), Listed(1, len(asked), now())) is Taken.ORDER
-    [question] = db.session.scalars(select(Message))
-    write(order, mia, answers=question.id)
-    send_mail()
-    [sent] = postbox.mails
-    assert (sent["In-Reply-To"], sent["References"]) == ("<q1@buyer.example>", "<q1@buyer.example>")
+    return db.session.scalars(select(Message)).one()
 
 
 def test_a_reply_is_to_an_answer_of_this_order(

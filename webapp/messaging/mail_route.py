@@ -5,6 +5,7 @@ the order's key: it is opened as the mail leaves, and documents that go with it 
 be undone; one of which nobody knows whether it left is sent again only if a person says so.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -50,6 +51,7 @@ BY_MAIL = MessageKind(
     situations=("invoice", "credit_memo", "shipped"),
 )
 LONGEST_SUBJECT = 150
+_REPLIES = re.compile(r"^(?:(?:re|aw|rép|sv)\s*(?:\[\d+\])?\s*:\s*)+", re.IGNORECASE)  # before the subject of a reply
 _WORKER = Actor.job("messages")
 
 
@@ -125,8 +127,11 @@ class Checked:
     documents: Sequence[Invoice | CreditMemo]
 
 
-def checked_mail(order: Order, text: str, subject: str, names: Sequence[str]) -> Checked:
-    """A mail as it would be sent, with the usual subject if it has none. Raises what `mail_refusal` gives,
+def checked_mail(
+    order: Order, text: str, subject: str, names: Sequence[str], answers: Message | None = None, *, actor: Actor
+) -> Checked:
+    """A mail as it would be sent, with the usual subject if it has none; `answers` is the received message to which it
+    replies. Raises what `mail_refusal` gives,
     `BuyerIsErased`, `NoSuchDocument`, or `Invalid` for its words.
     """
     route = route_of(order.store)
@@ -135,7 +140,9 @@ def checked_mail(order: Order, text: str, subject: str, names: Sequence[str]) ->
         raise refusal or MailSwitchedOff
     if vault.erased([order.id]):
         raise BuyerIsErased
-    subject = " ".join(subject.split()) or usual_subject(order)
+    subject = " ".join(subject.split())
+    if not subject:
+        subject = _reply_subject(answers, actor, forbids=route.relayed) or usual_subject(order)
     if len(subject) > LONGEST_SUBJECT:
         problem = _l("has %(length)s characters, of at most %(longest)s.", length=len(subject), longest=LONGEST_SUBJECT)
         raise Invalid(field="subject", problem=problem)
@@ -150,6 +157,22 @@ def usual_subject(order: Order) -> str:
         return str(_("Your order %(number)s", number=order.channel_order_number))
 
 
+def _reply_subject(answers: Message | None, actor: Actor, *, forbids: bool) -> str:
+    """The subject of a reply; empty if there is nothing to reply to, for people who may not see buyers, and if the
+    subject that is answered is empty or has what no mail may have.
+    """
+    said = said_in(answers, actor) if answers is not None and actor.may("buyers.see") else None
+    answered = _REPLIES.sub("", " ".join(said["subject"].split())) if said else ""
+    if not answered:
+        return ""
+    subject = f"Re: {answered}"[:LONGEST_SUBJECT].rstrip()
+    try:
+        check_words(subject, "subject", forbids=forbids)
+    except Invalid:
+        return ""
+    return subject
+
+
 def buyer_language(order: Order) -> str:
     """The language of the desk's own words in a mail to the buyer."""
     return language_of(buyer_locale(order))
@@ -161,7 +184,7 @@ def write_mail(
     *,
     subject: str = "",
     names: Sequence[str] = (),
-    answers: int | None = None,
+    answers: Message | None = None,
     started_from: StartedFrom | None = None,
     hold: int = 0,
     actor: Actor,
@@ -170,12 +193,19 @@ def write_mail(
     these seconds at the earliest. The caller holds the order's lock. Raises what `checked_mail` raises, or
     `NoBuyerAddress`.
     """
-    checked = checked_mail(order, text, subject, names)
+    checked = checked_mail(order, text, subject, names, answers, actor=actor)
     if not _address(order):
         raise NoBuyerAddress
     said = Said(subject=checked.subject, text=checked.text)
     message = new_message(
-        order, Route.MAIL, MAIL, said, checked.documents, answers=answers, started_from=started_from, actor=actor
+        order,
+        Route.MAIL,
+        MAIL,
+        said,
+        checked.documents,
+        answers=answers.id if answers else None,
+        started_from=started_from,
+        actor=actor,
     )
     message.mail_id = queue.put_made(BuyerMail.code, message.id, now() + timedelta(seconds=hold)).id
     if not hold:

@@ -16,7 +16,7 @@ from webapp.messaging.documents import ALL, documents_of, label_of
 from webapp.messaging.mail_route import BY_MAIL, checked_mail, mail_refusal, store_waits
 from webapp.messaging.message_settings import MESSAGE_HOLD, route_of
 from webapp.messaging.reviews import has_return, is_refunded, review_refusal
-from webapp.messaging.services import checked_message
+from webapp.messaging.services import answered_message, checked_message
 from webapp.messaging.text_rules import advertising_in, phone_in, site_in
 from webapp.orders.contract import Preview
 from webapp.orders.models import Order
@@ -74,10 +74,20 @@ def documents_of_many() -> list[tuple[str, LazyString]]:
     return list(ALL.items())
 
 
-def preview_message(order: Order, kind: str, text: str, subject: str = "", attach: Sequence[str] = ()) -> Preview:
+def preview_message(
+    order: Order,
+    kind: str,
+    text: str,
+    subject: str = "",
+    attach: Sequence[str] = (),
+    answers: int = 0,
+    *,
+    actor: Actor,
+) -> Preview:
     """The text exactly as it is sent, and when. Raises what `write_message` raises for the text."""
+    answered = answered_message(order, answers)
     if kind == MAIL:
-        mail, route = checked_mail(order, text, subject, attach), route_of(order.store)
+        mail, route = checked_mail(order, text, subject, attach, answered, actor=actor), route_of(order.store)
         sentences: list[Sentence] = [(_l("Subject: %(subject)s"), {"subject": mail.subject})]
         sentences += _with(mail.documents)
         sentences.append(_when_mail_leaves(order))

@@ -126,7 +126,7 @@ def write_message(
     template, with documents by their names; the caller holds the order's lock. Raises the refusal of `message_refusal`,
     or what `checked_message` or `checked_mail` raise, or `NothingToAnswer`.
     """
-    answered = _received(order, answers) if answers else None
+    answered = answered_message(order, answers)
     if kind == MAIL:
         return write_mail(
             order,
@@ -143,18 +143,20 @@ def write_message(
     checked = checked_message(order, kind, text, subject, attach)
     said, with_it = Said(subject="", text=checked.text), checked.documents
     row = new_message(
-        order, Route.CHANNEL, kind, said, with_it, answers=answered, started_from=started_from, actor=actor
+        order, Route.CHANNEL, kind, said, with_it, answers=answers or None, started_from=started_from, actor=actor
     )
     owe(MESSAGE, [Owing(order, row)])
     return row
 
 
-def _received(order: Order, message_id: int) -> int:
-    """The id of a received message of the order."""
-    received = Message.order_id == order.id, Message.direction == Direction.IN
-    if message_id not in set(db.session.scalars(select(Message.id).where(*received))):
+def answered_message(order: Order, message_id: int) -> Message | None:
+    """The received message of the order with this id; None for 0. Raises `NothingToAnswer`."""
+    if not message_id:
+        return None
+    found = db.session.get(Message, message_id) if message_id < 2**31 else None
+    if found is None or found.order_id != order.id or found.direction != Direction.IN:
         raise NothingToAnswer(number=message_id)
-    return message_id
+    return found
 
 
 def checked_message(order: Order, kind: str, text: str, subject: str = "", names: Sequence[str] = ()) -> Checked:
