@@ -45,7 +45,8 @@ from webapp.messaging.queries import list_messages, thread_of
 from webapp.messaging.receiving import Taken, take_in
 from webapp.messaging.sealing import BuyerIsErased, said_in
 from webapp.messaging.sent_documents import HowFar, sendings
-from webapp.messaging.templates import template_of
+from webapp.messaging.templates import add_template, template_of
+from webapp.orders.events import events_of, sentence_of
 from webapp.orders.models import Order, OrderEvent
 from webapp.orders.queries import locked
 from webapp.orders.services import act, find_action, read_input
@@ -82,6 +83,16 @@ def switch(order: Order, hold: int = 0, **values: Any) -> None:
 def write(order: Order, actor: Actor, text: str = TEXT, **given: Any) -> Message:
     with unit_of_work():
         return services.write_message(locked(order), "mail", text, actor=actor, **given)
+
+
+def ship(order: Order, parcel: dict[str, Any]) -> None:
+    action = find_action("ship")
+    with unit_of_work():
+        act(action, locked(order), read_input(action, {"packages": [parcel]}), Actor.operator())
+
+
+def told(order: Order) -> list[str]:
+    return [sentence_of(event, {}) for event in events_of(order)]
 
 
 def state_of(message: Message) -> str:
@@ -392,21 +403,38 @@ def test_an_invoice_is_mailed_once_it_is_issued_where_the_store_wants_it(
     assert sendings("invoice", [invoice.id])[invoice.id].message_id == message.id
 
 
-def test_an_invoice_is_issued_also_if_it_can_not_be_mailed(order: Order, mia: Actor, postbox: Postbox) -> None:
+def test_an_invoice_is_issued_also_if_it_can_not_be_mailed(
+    make_order: Callable[..., Order], mia: Actor, postbox: Postbox
+) -> None:
+    order = make_order(quantity=2)
     switch(order, mail_invoices=True)
     with unit_of_work():
         vault.put(order.id, vault.BUYER, {"name": "Mia"})
-    invoice = issue(order, mia)
+    with unit_of_work():
+        invoice = issue_invoice(locked(order), {order.lines[0].id: 1}, actor=mia)
+    issue(order, mia)  # the rest, with the same cause
     send_mail()
     assert (postbox.mails, sendings("invoice", [invoice.id])) == ([], {})
+    why = "Invoice not sent by e-mail: The order has no e-mail address of its buyer."
+    assert [one for one in told(order) if "by e-mail" in one] == [why]
+
+
+def test_the_timeline_says_for_what_the_mail_about_a_shipment_has_no_value(
+    order: Order, mia: Actor, postbox: Postbox
+) -> None:
+    switch(order, mail_shipments=True)
+    operator, text = Actor.operator(), "Shipped: {write_here}"
+    with unit_of_work():
+        add_template(situation="shipped", language="en", shop=None, text=text, actor=operator)
+    ship(order, {"carrier": "DHL", "tracking_number": "JD14"})
+    why = "The template's text needs what the order does not have: {write_here}"
+    assert f"No mail about the shipment: {why}" in told(order)
+    assert list_messages(mia) == []
 
 
 def test_a_mail_about_a_shipment_is_not_sent_once_it_was_taken_back(order: Order, mia: Actor, postbox: Postbox) -> None:
     switch(order, mail_shipments=True)
-    action = find_action("ship")
-    parcel = {"carrier": "DHL", "tracking_number": "JD14"}
-    with unit_of_work():
-        act(action, locked(order), read_input(action, {"packages": [parcel]}), Actor.operator())
+    ship(order, {"carrier": "DHL", "tracking_number": "JD14"})
     [shipment] = db.session.scalars(select(Shipment))
     send_mail()
     [sent] = postbox.mails

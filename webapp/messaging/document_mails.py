@@ -1,32 +1,40 @@
 """Mails that go by themselves, where a store wants it: with each document once it is issued, and about each shipment.
 
 They are queued in the transaction in which that happens, from the template of the situation in the buyer's language.
-One that can't be written, since the order has no address or the text lacks a value, is left out.
+One that can't be written, since the order has no address or the text lacks a value, is left out, and the order's
+timeline has why.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-import structlog
 from sqlalchemy import select
 
 from webapp.audit.actor import Actor
 from webapp.billing.queries import documents_by_id
 from webapp.db import among, db
-from webapp.errors import DeskError
+from webapp.errors import DeskError, Refusal
 from webapp.fulfillment.holding import SHIP_HOLD
 from webapp.fulfillment.models import Shipment
 from webapp.i18n import gettext as _, lazy_gettext as _l, spoken
 from webapp.messaging.documents import CREDIT_MEMO, INVOICE, MODELS, SHIPMENT, label_of
 from webapp.messaging.mail_route import buyer_language, write_mail
 from webapp.messaging.message_settings import MESSAGE_HOLD, goes_by_itself, stores_that_mail
+from webapp.messaging.message_words import NOT_MAILED
 from webapp.messaging.models import Message, MessageDocument
 from webapp.messaging.templates import filled_for
-from webapp.orders.models import Order
+from webapp.orders.events import record
+from webapp.orders.models import Order, OrderEvent
 
-log = structlog.get_logger(__name__)
 _ACTOR = Actor.job("messages")
 SITUATIONS: Mapping[str, str] = {INVOICE: "invoice", CREDIT_MEMO: "credit_memo", SHIPMENT: "shipped"}
+
+
+class NothingToFillIn(Refusal):
+    """The text of a template has variables without a value for the order."""
+
+    code = "template_without_values"
+    sentence = _l("The template's text needs what the order does not have: %(variables)s")
 
 
 def mail_documents(kind: str, ids: Sequence[int]) -> bool:
@@ -68,6 +76,9 @@ def _write(
     try:
         with db.session.begin_nested():
             found = filled_for(order, SITUATIONS[kind], _ACTOR)
+            if found.without:
+                variables = ", ".join(f"{{{name}}}" for name in found.without)
+                raise NothingToFillIn(variables=variables)
             with spoken(buyer_language(order)):
                 subject = _("%(what)s: your order %(number)s", what=label(), number=order.channel_order_number)
             return write_mail(
@@ -80,5 +91,13 @@ def _write(
                 actor=_ACTOR,
             )
     except DeskError as why:
-        log.info("document_not_mailed", order=order.id, kind=kind, why=why.code)
+        _record_once(order, NOT_MAILED[kind].code, why)
         return None
+
+
+def _record_once(order: Order, code: str, why: DeskError) -> None:
+    """Record why a mail was not written, unless the order's timeline has this cause already."""
+    values = {"problem": why.stored()}
+    query = select(OrderEvent.data).where(OrderEvent.order_id == order.id, OrderEvent.code == code)
+    if all(data.get("values") != values for data in db.session.scalars(query)):
+        record(order, code, actor=_ACTOR, values=values)

@@ -19,6 +19,7 @@ from webapp.messaging.message_settings import BUYER_MAIL, BY_MAIL, MESSAGES
 from webapp.messaging.message_updates import MessageToBuyer
 from webapp.messaging.message_words import (
     ARRIVED,
+    NOT_MAILED,
     REFUSED,
     REFUSED_EVENT,
     SENT,
@@ -52,7 +53,7 @@ def register_badges() -> list[Badge]:
 
 @hookimpl
 def register_event_words() -> list[EventWords]:
-    words = [WRITTEN, UNDONE, SENT, REFUSED_EVENT, UNKNOWN_EVENT, SENT_AGAIN, ARRIVED]
+    words = [WRITTEN, UNDONE, SENT, REFUSED_EVENT, UNKNOWN_EVENT, SENT_AGAIN, ARRIVED, *NOT_MAILED.values()]
     return [*words, *received_words.EVENTS, *review_words.EVENTS]
 
 

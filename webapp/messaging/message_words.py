@@ -1,7 +1,10 @@
 """Words about messages to buyers: events, and attention."""
 
+from collections.abc import Mapping
+
 from webapp.channels.messages import MESSAGE
 from webapp.i18n import lazy_gettext as _l
+from webapp.messaging.documents import CREDIT_MEMO, INVOICE, SHIPMENT
 from webapp.orders.attention import AttentionKind
 from webapp.orders.events import EventGroup, EventWords
 
@@ -13,6 +16,11 @@ ARRIVED = EventWords("message_arrived", _l("Message to the buyer noted as arrive
 UNKNOWN_EVENT = EventWords("message_unknown", _l("Message to the buyer may not have arrived"), MESSAGES)
 SENT = EventWords("message_sent", _l("Message to the buyer sent"), MESSAGES)
 REFUSED_EVENT = EventWords("message_refused", _l("Message to the buyer refused"), MESSAGES)
+NOT_MAILED: Mapping[str, EventWords] = {  # what a store wants mailed, and could not be
+    INVOICE: EventWords("invoice_not_mailed", _l("Invoice not sent by e-mail: %(problem)s"), MESSAGES),
+    CREDIT_MEMO: EventWords("credit_memo_not_mailed", _l("Credit memo not sent by e-mail: %(problem)s"), MESSAGES),
+    SHIPMENT: EventWords("shipment_not_mailed", _l("No mail about the shipment: %(problem)s"), MESSAGES),
+}
 REFUSED = AttentionKind(
     "message_not_sent",
     _l("Message refused"),

@@ -21,6 +21,7 @@ from webapp import live
 from webapp.audit.actor import Actor, ActorKind
 from webapp.clock import iso, now
 from webapp.db import db, table_of
+from webapp.errors import sentence_of as why
 from webapp.hooks.registered import by_code
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.jobs.telling import tell
@@ -332,7 +333,7 @@ def sentence_of(
     event: OrderEvent, said: Mapping[str, Callable[[Any], str]], known: Mapping[str, EventWords] | None = None
 ) -> str:
     """What happened, in the reader's language. `said` turns codes and times among the values into words, by the value's
-    name.
+    name; a `problem` is a stored `DeskError`.
 
     For an unknown event, the sentence is its code.
     """
@@ -343,6 +344,8 @@ def sentence_of(
     for name in values.keys() & said.keys():
         with suppress(TypeError, ValueError):  # a plugin may keep something else under this name: it is shown as it is
             values[name] = said[name](values[name])
+    if isinstance(values.get("problem"), dict) and "code" in values["problem"]:
+        values["problem"] = why(values["problem"])
     try:
         return str(entry.sentence) % values if values else str(entry.sentence)
     except (KeyError, TypeError, ValueError):  # recorded by another version, whose sentence had other values
