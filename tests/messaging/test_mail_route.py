@@ -21,6 +21,7 @@ from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import DeskError, Invalid
 from webapp.fulfillment.models import Shipment
+from webapp.fulfillment.taking_back import take_back
 from webapp.i18n import spoken
 from webapp.mail import mailboxes, queue, server
 from webapp.mail.imap import Listed
@@ -30,7 +31,7 @@ from webapp.mail.reading import read_mail
 from webapp.messaging import services
 from webapp.messaging.allowed import note_allowed
 from webapp.messaging.composing import fill_from_template
-from webapp.messaging.documents import NoSuchDocument
+from webapp.messaging.documents import NoSuchDocument, ShipmentTakenBack
 from webapp.messaging.mail_route import (
     BuyersAreInvented,
     MailSwitchedOff,
@@ -447,6 +448,23 @@ def test_a_mail_about_a_shipment_is_not_sent_once_it_was_taken_back(order: Order
         db.session.execute(update(MessageDocument).values(document_id=shipment.id + 1000))
     send_mail()
     assert (postbox.mails, state_of(message)) == ([], MailState.REFUSED)
+
+
+def test_taking_a_shipment_back_undoes_the_mail_about_it(order: Order, mia: Actor, postbox: Postbox) -> None:
+    switch(order, mail_shipments=True, hold=60)
+    other = write(order, mia)
+    ship(order, {"carrier": "DHL", "tracking_number": "JD14"})
+    about = db.session.scalars(select(Message).where(Message.id != other.id)).one()
+    with unit_of_work():
+        take_back(locked(order), actor=mia)
+    assert (state_of(about), state_of(other)) == (MailState.UNDONE, MailState.QUEUED)
+    with time_machine.travel(now() + timedelta(minutes=10)):
+        send_mail()
+    assert ([mail["Auto-Submitted"] for mail in postbox.mails], order.attention) == ([None], [])
+    [shown] = [one for one in thread_of(order, mia) or [] if one.message.id == about.id]
+    assert shown.mail is not None
+    assert shown.mail.problem == ShipmentTakenBack().stored()
+    assert codes(order)[2:] == ["message_undone", "message_sent"]
 
 
 def test_a_reply_refers_to_the_mail_that_it_answers(order: Order, mia: Actor, postbox: Postbox) -> None:

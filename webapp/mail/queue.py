@@ -121,10 +121,13 @@ def _put(mail: Mail, at: datetime, life: timedelta) -> Mail:
     return mail
 
 
-def take_back(mail_id: int) -> bool:
-    """Take a mail back that waits, in the open unit of work; False if it has left, or is leaving."""
+def take_back(mail_id: int, problem: DeskError | None = None) -> bool:
+    """Take a mail back that waits, in the open unit of work, since nobody wants it or because of a problem; False if it
+    has left, or is leaving.
+    """
     waits = update(Mail).where(Mail.id == mail_id, Mail.state == MailState.QUEUED)
-    return _rows(waits.values(state=MailState.UNDONE, claim=None, problem=None)) == 1
+    why = problem.stored() if problem is not None else None
+    return _rows(waits.values(state=MailState.UNDONE, claim=None, problem=why)) == 1
 
 
 def arrived(mail_id: int) -> bool:

@@ -8,7 +8,7 @@ timeline has why.
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 
 from webapp.audit.actor import Actor
 from webapp.billing.queries import documents_by_id
@@ -17,10 +17,12 @@ from webapp.errors import DeskError, Refusal
 from webapp.fulfillment.holding import SHIP_HOLD
 from webapp.fulfillment.models import Shipment
 from webapp.i18n import gettext as _, lazy_gettext as _l, spoken
-from webapp.messaging.documents import CREDIT_MEMO, INVOICE, MODELS, SHIPMENT, label_of
+from webapp.mail import queue
+from webapp.mail.models import Mail, MailState
+from webapp.messaging.documents import CREDIT_MEMO, INVOICE, MODELS, SHIPMENT, ShipmentTakenBack, label_of
 from webapp.messaging.mail_route import buyer_language, write_mail
 from webapp.messaging.message_settings import MESSAGE_HOLD, goes_by_itself, stores_that_mail
-from webapp.messaging.message_words import NOT_MAILED
+from webapp.messaging.message_words import NOT_MAILED, UNDONE
 from webapp.messaging.models import Message, MessageDocument
 from webapp.messaging.templates import filled_for
 from webapp.orders.events import record
@@ -67,6 +69,19 @@ def mail_shipments(ids: Sequence[int]) -> bool:
             db.session.add(MessageDocument(message_id=message.id, kind=SHIPMENT, document_id=one.id))
             queued = True
     return queued
+
+
+def undo_mails_about_gone_shipments(order_ids: Sequence[int]) -> None:
+    """Undo the mails of these orders that wait and are about a shipment that was taken back; the caller holds the
+    orders' locks.
+    """
+    gone = ~exists().where(Shipment.id == MessageDocument.document_id)
+    query = select(Message).join(Mail, Mail.id == Message.mail_id).order_by(Message.id)
+    query = query.join(MessageDocument, MessageDocument.message_id == Message.id)
+    query = query.where(among(Message.order_id, order_ids), Mail.state == MailState.QUEUED)
+    for message in db.session.scalars(query.where(MessageDocument.kind == SHIPMENT, gone)).all():
+        if queue.take_back(message.mail_id or 0, ShipmentTakenBack()):
+            record(message.order, UNDONE.code, actor=_ACTOR, values={"id": message.id})
 
 
 def _write(

@@ -13,7 +13,7 @@ from webapp.jobs.schedule import Schedule
 from webapp.mail import mailboxes
 from webapp.mail.jobs import send_mail
 from webapp.messaging import query_keys, received_words, review_list, review_rule, review_words
-from webapp.messaging.document_mails import mail_documents, mail_shipments
+from webapp.messaging.document_mails import mail_documents, mail_shipments, undo_mails_about_gone_shipments
 from webapp.messaging.jobs import forget_received_mails, read_mailboxes, request_reviews
 from webapp.messaging.message_settings import BUYER_MAIL, BY_MAIL, MESSAGES
 from webapp.messaging.message_updates import MessageToBuyer
@@ -33,7 +33,7 @@ from webapp.messaging.receiving import any_expired
 from webapp.messaging.review_settings import REVIEWS
 from webapp.messaging.review_updates import ReviewOfOrder
 from webapp.orders.attention import AttentionKind
-from webapp.orders.contract import Badge
+from webapp.orders.contract import Badge, Move, UnitsMoved
 from webapp.orders.events import EventWords
 from webapp.search.contract import QueryKey
 from webapp.settings.declared import SettingsChange, SettingsGroup
@@ -92,6 +92,12 @@ def documents_issued(documents: list[DocumentIssued]) -> None:
 def shipments_created(shipments: list[ShipmentCreated]) -> None:
     if mail_shipments([one.id for one in shipments]):
         send_mail.enqueue()
+
+
+@hookimpl
+def units_moved(moves: list[UnitsMoved]) -> None:
+    if orders := sorted({move.order_id for move in moves if move.move is Move.UNSHIPPED}):
+        undo_mails_about_gone_shipments(orders)
 
 
 @hookimpl
