@@ -5,10 +5,22 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from imapclient import SocketTimeout
 from sqlalchemy import select, update
 from sqlalchemy.exc import OperationalError
 
 from tests.imap_server import ImapServer, Postbox, imap_server
+from tests.odd_imap_server import (
+    Fault,
+    OddServer,
+    claims_much,
+    hangs_up,
+    odd_server,
+    refuses,
+    stalls,
+    talks_nonsense,
+    trickles,
+)
 from tests.ports import unused_port
 from webapp.audit.actor import Actor
 from webapp.channels.legal_face import SENDER
@@ -16,7 +28,7 @@ from webapp.channels.models import Shop
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import sentence_of
-from webapp.mail import mailboxes
+from webapp.mail import imap, mailboxes
 from webapp.mail.composing import Letter
 from webapp.mail.models import Mail, Mailbox
 from webapp.mail.queue import put as queue_mail
@@ -109,8 +121,9 @@ def test_a_mail_is_read_again_after_trouble_of_the_database(
     box.put(mail())
     with monkeypatch.context() as patched:
         patched.setattr(receiving, "locked_all", _deadlock)
-        with pytest.raises(OperationalError):
-            receiving.read_next(mailbox.id)
+        for _ in range(4):
+            with pytest.raises(OperationalError):
+                receiving.read_next(mailbox.id)
     assert received() == []
     assert read(mailbox) == {Taken.ORDER: 1}
     assert the_message().order_id == order.id
@@ -251,15 +264,88 @@ def test_one_mail_that_can_not_be_read_holds_up_no_other(
     box.put(mail("Poison"), mail("Fine"))
     real = receiving.read_mail
 
-    def reads(raw: bytes, *, headers_only: bool = False) -> object:
+    def reads(raw: bytes, *, is_cut: bool = False) -> object:
         assert b"Poison" not in raw
-        return real(raw, headers_only=headers_only)
+        return real(raw, is_cut=is_cut)
 
     monkeypatch.setattr(receiving, "read_mail", reads)
     assert read(mailbox) == {Taken.UNREADABLE: 1, Taken.ORDER: 1}
     row = received()[0]
     assert row.sort == "unreadable"
     assert "Poison" in vault.open_apart(sealing.SEALED, row.period, row.sealed or b"")["text"]
+
+
+@pytest.fixture
+def odd(monkeypatch: pytest.MonkeyPatch) -> Iterator[OddServer]:
+    monkeypatch.setattr(imap, "_PATIENCE", SocketTimeout(connect=1, read=1))
+    monkeypatch.setattr(imap, "_LONGEST_CONVERSATION", 2.0)
+    with odd_server() as running:
+        yield running
+
+
+@pytest.mark.parametrize("fault", [stalls, hangs_up, trickles, claims_much, talks_nonsense, refuses])
+def test_a_mail_that_the_server_does_not_give_stops_no_mailbox(
+    order: Order, odd: OddServer, operator: Actor, fault: Fault
+) -> None:
+    odd.mails = {1: mail("One"), 2: mail("Two"), 3: mail("Three")}
+    odd.faults[2] = fault
+    mailbox = odd.connect(operator)
+    for _ in range(3):
+        found = receiving.read_next(mailbox.id)
+        assert found is not None
+        assert found.problem is not None
+        assert str(found.problem).startswith("One mail could not be read: ")
+    assert read(mailbox) == {Taken.UNREADABLE: 1, Taken.ORDER: 1}
+    assert [row.sort for row in received()] == ["answer", "unreadable", "answer"]
+    assert "tried 3 times" in (sentence_of(received()[1].problem) or "")
+    assert (mailbox.problem, read(mailbox)) == (None, {})
+
+
+def test_of_a_mail_that_never_comes_whole_the_beginning_is_read(
+    order: Order, odd: OddServer, operator: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imap, "_PIECE", 200)
+    odd.mails = {1: mail("Where is it? " + "x" * 1_000)}
+    odd.faults, odd.fails_after, odd.sizes = {1: hangs_up}, 400, {1: 10}
+    mailbox = odd.connect(operator)
+    for _ in range(2):
+        receiving.read_next(mailbox.id)
+    assert received() == []
+    assert read(mailbox) == {Taken.ORDER: 1}
+    assert str(said(the_message())["text"]).startswith("Where is it?")
+    assert said(the_message())["whole"] is False
+
+
+def test_a_slow_mail_has_its_time_and_ends_where_its_text_ends(
+    order: Order, odd: OddServer, operator: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imap, "_PIECE", 200)
+    odd.mails = {1: mail("x" * 1_000), 2: mail("y" * 1_000, Message_ID="")}
+    odd.sizes = {1: 900_000_000, 2: 1}
+    monkeypatch.setattr(imap, "BEGINNING", 5_000)
+    mailbox = odd.connect(operator)
+    assert read(mailbox) == {Taken.ORDER: 2}
+    assert said(the_message())["text"] == "y" * 1_000
+    monkeypatch.setattr(imap, "_LONGEST_MAIL", 0.0)
+    odd.mails[3] = mail("z" * 1_000)
+    assert read(mailbox) == {Taken.ORDER: 1}
+    assert (len(str(said(the_message())["text"])) < 200, said(the_message())["whole"]) == (True, False)
+
+
+def test_a_mail_of_which_workers_die_is_left_after_some(
+    order: Order, odd: OddServer, operator: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    odd.mails = {1: mail("One"), 2: mail("Two")}
+    mailbox = odd.connect(operator)
+    with monkeypatch.context() as patched:
+        patched.setattr(receiving, "read_mail", lambda *_given, **_named: (_ for _ in ()).throw(Killed))
+        for _ in range(3):
+            with pytest.raises(Killed):
+                receiving.read_next(mailbox.id)
+    assert read(mailbox) == {Taken.UNREADABLE: 1, Taken.ORDER: 1}
 
 
 def test_mails_are_read_in_chunks_and_older_ones_are_left(
@@ -312,10 +398,12 @@ def test_what_is_too_large_is_named_and_files_are_sealed(
     assert files.read(file).readall() == b"PNG"
     assert file.expires_at > now() + timedelta(days=300)
     assert list(db.session.scalars(files.orders_of(file))) == [order.id]
-    monkeypatch.setattr("webapp.mail.imap.LARGEST_MAIL", 100)
-    box.put(mail("x" * 200))
+    monkeypatch.setattr("webapp.mail.imap.LARGEST_MAIL", len(with_file) - 5)
+    monkeypatch.setattr("webapp.mail.imap.BEGINNING", len(with_file) - 5)
+    box.put(with_file.replace(b"See", b"Too").replace(b"Message-ID: <", b"Message-ID: <2"))
     assert read(mailbox) == {Taken.ORDER: 1}
-    assert (said(the_message())["text"], said(the_message())["whole"]) == ("", False)
+    assert (said(the_message())["text"], said(the_message())["whole"]) == ("Too", False)
+    assert said(the_message())["files"] == [{"name": "cup.png", "type": "image/png", "size": 0, "kept": False}]
     with unit_of_work():
         vault.erase([order.id])
     assert files.files_of(receiving.FILES, row.id) == []

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ScalarSelect, Update, func, select, update
+from sqlalchemy import ScalarSelect, case, func, select, update
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from webapp.audit.actor import Actor
 from webapp.audit.services import audit
@@ -100,6 +101,7 @@ def change(row: Mailbox, values: Mapping[str, Any], *, actor: Actor) -> None:
     if password:
         row.password = seal_secret(password)
     row.claim, row.failures, row.problem, row.next_at = None, 0, None, now()
+    row.trying, row.tries = None, 0
     audit("mailbox_changed", actor=actor, mailbox=row.id)
 
 
@@ -202,25 +204,42 @@ def claim(mailbox_id: int | None = None) -> Claimed | None:
     return Claimed(row.id, row.claim, account, row.added_at, row.uid_validity, row.last_uid, row.failures)
 
 
+def tries_at(mailbox: Claimed, place: str) -> int:
+    """Note in the open unit of work that the mail at this place is read next; returns for how many times now, and 0 if
+    the claim is lost. It counts before the mail is read, so that one of which a worker dies counts, too.
+    """
+    tries = case((Mailbox.trying == place, Mailbox.tries + 1), else_=1)
+    statement = update(Mailbox).values(trying=place, tries=tries, next_at=now() + _CLAIMED)
+    return next(iter(_moved(mailbox, statement.returning(Mailbox.tries))), 0)
+
+
+def spare(mailbox: Claimed) -> None:
+    """Count one try less in the open unit of work: it was no fault of the mail."""
+    _moved(mailbox, update(Mailbox).values(tries=Mailbox.tries - 1).returning(Mailbox.id))
+
+
 def reached(mailbox: Claimed, uid_validity: int, uid: int, *, loops: int = 0) -> bool:
     """Note in the open unit of work that all mails up to this one were read; False if the claim is lost."""
     values = {"uid_validity": uid_validity, "last_uid": uid, "next_at": now() + _CLAIMED}
-    return _moved(mailbox, update(Mailbox).values(loops=Mailbox.loops + loops, **values))
+    statement = update(Mailbox).values(loops=Mailbox.loops + loops, **values)
+    return bool(_moved(mailbox, statement.returning(Mailbox.id)))
 
 
 def finished(mailbox: Claimed, *, more: bool) -> None:
     """Give a claimed mailbox back; `more`: it has mails left that can be read at once."""
     next_at = now() if more else now() + _PAUSE
-    _moved(mailbox, update(Mailbox).values(claim=None, failures=0, problem=None, read_at=now(), next_at=next_at))
+    values = {"claim": None, "failures": 0, "problem": None, "read_at": now(), "next_at": next_at}
+    _moved(mailbox, update(Mailbox).values(**values).returning(Mailbox.id))
 
 
 def put_off(mailbox: Claimed, problem: DeskError) -> None:
     """Give a claimed mailbox back that could not be read."""
     wait = _WAITS[min(mailbox.failures, len(_WAITS) - 1)]
     values = {"claim": None, "failures": mailbox.failures + 1, "problem": problem.stored(), "next_at": now() + wait}
-    _moved(mailbox, update(Mailbox).values(**values))
+    _moved(mailbox, update(Mailbox).values(**values).returning(Mailbox.id))
 
 
-def _moved(mailbox: Claimed, statement: Update) -> bool:
-    mine = statement.where(Mailbox.id == mailbox.id, Mailbox.claim == mailbox.claim).returning(Mailbox.id)
-    return bool(db.session.execute(mine, execution_options={"synchronize_session": False}).all())
+def _moved(mailbox: Claimed, statement: ReturningUpdate[int]) -> Sequence[int]:
+    """Change a claimed mailbox; what the change returns is empty if the claim is lost."""
+    mine = statement.where(Mailbox.id == mailbox.id, Mailbox.claim == mailbox.claim)
+    return db.session.scalars(mine, execution_options={"synchronize_session": False}).all()

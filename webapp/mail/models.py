@@ -92,6 +92,8 @@ class Mailbox(Model):
     added_at: Mapped[datetime]
     uid_validity: Mapped[int | None] = mapped_column(BigInteger)  # None until it was read
     last_uid: Mapped[int] = mapped_column(BigInteger, default=0)
+    trying: Mapped[str | None]  # the mail that is read, or at which the last reading ended: "<uid_validity>:<uid>"
+    tries: Mapped[int] = mapped_column(default=0, server_default="0")  # at this mail
     next_at: Mapped[datetime]  # when it is read next, or when the worker that reads it counts as dead
     claim: Mapped[str | None]  # of the worker that reads it
     failures: Mapped[int] = mapped_column(default=0)  # in a row

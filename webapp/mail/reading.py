@@ -25,7 +25,7 @@ from webapp.mail.quoting import split_quoted
 
 MOST_FILES = 20
 LARGEST_FILE = 10_000_000  # bytes; of a larger one, only its name is kept
-LARGEST_MAIL = 25_000_000  # bytes; of a larger mail, only its headers are read
+LARGEST_MAIL = 25_000_000  # bytes; of a larger mail, only the beginning is read
 _LONGEST_TEXT = 200_000
 _LONGEST_HTML = 2_000_000
 _LONGEST_LINE = 500
@@ -96,10 +96,11 @@ class ReadMail:
     fingerprint: str  # the same for each copy of a mail, in whichever mailbox
 
 
-def read_mail(raw: bytes, *, headers_only: bool = False) -> ReadMail:
-    """Read a mail; of any bytes whatsoever, it gives what can be read."""
-    headers_only = headers_only or _is_endless(raw)
-    message = message_from_bytes(_HEAD.split(raw, maxsplit=1)[0] if headers_only else raw, policy=compat32)
+def read_mail(raw: bytes, *, is_cut: bool = False) -> ReadMail:
+    """Read a mail, or the beginning of one (`is_cut`); of any bytes whatsoever, it gives what can be read."""
+    headers_only = _is_endless(raw)
+    head = _HEAD.split(raw, maxsplit=1)[0]
+    message = message_from_bytes(head if headers_only else raw, policy=compat32)
     parts = [] if headers_only else list(_parts(message))
     written, is_whole = _text(parts)
     subject = _header(message, "Subject")
@@ -119,10 +120,10 @@ def read_mail(raw: bytes, *, headers_only: bool = False) -> ReadMail:
         references=_references(message),
         text=text,
         quoted=quoted,
-        is_whole=is_whole and not headers_only,
-        files=tuple(_files(parts)),
+        is_whole=is_whole and not headers_only and not is_cut,
+        files=tuple(_files(parts, _last_parts(message) if is_cut else [])),
         bounced=bounced,
-        fingerprint=_fingerprint(raw, message, message_id),
+        fingerprint=_fingerprint(head if is_cut else raw, message, message_id),
     )
 
 
@@ -305,11 +306,19 @@ def _text(parts: list[Message]) -> tuple[str, bool]:
     return joined[:_LONGEST_TEXT], whole and len(joined) <= _LONGEST_TEXT
 
 
-def _files(parts: list[Message]) -> Iterator[MailFile]:
-    """The files of a mail: at most `MOST_FILES`."""
+def _last_parts(message: Message) -> list[Message]:
+    """The last part of a mail, and those around it."""
+    found = [message]
+    while inner := [one for one in found[-1].get_payload() if isinstance(one, Message)]:
+        found.append(inner[-1])
+    return found
+
+
+def _files(parts: list[Message], cut: list[Message]) -> Iterator[MailFile]:
+    """The files of a mail: at most `MOST_FILES`. What came of a part that is cut off is not kept."""
     found = [part for part in parts if _is_file(part)]
     for position, part in enumerate(found[:MOST_FILES], 1):
-        content = _content(part)
+        content = b"" if any(part is one for one in cut) else _content(part)
         media_type = clean_line(part.get_content_type(), 100)
         ending = ".eml" if media_type == "message/rfc822" else guess_extension(media_type) or ""
         is_kept = bool(content) and len(content) <= LARGEST_FILE

@@ -36,11 +36,18 @@ class MailUnreadable(DeskError):
     sentence = _l("The desk can't read this mail; below is what came.")
 
 
+class MailHoldsUp(DeskError):
+    """Reading a mailbox ended at a mail; it is tried again."""
+
+    code = "mail_holds_up"
+    sentence = _l("One mail could not be read: %(problem)s")
+
+
 class MailNotGiven(DeskError):
-    """The mail server lists the mail, but can't give it."""
+    """The mail server lists the mail, but several readings ended at it."""
 
     code = "mail_not_given"
-    sentence = _l("The mail server lists this mail, but does not give its text.")
+    sentence = _l("The mail server does not give this mail; the desk tried %(tries)s times. See your mailbox.")
 
 
 class UnknownInboxMail(NotFound):

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 
@@ -56,6 +56,7 @@ KEPT = timedelta(days=30)  # mails under the week's key
 CHUNK = 50  # mails of one mailbox that are read in a run
 _LONGEST_RUN = 20.0  # seconds after which a run leaves the rest to the next
 _WITH_ORDER = timedelta(days=3650)  # files under an order go with its buyer's data; at the latest then
+_TRIES = 3  # readings that may end at one mail
 _LONGEST_RAW = 200_000  # characters of an unreadable mail that are kept
 _BY = Actor.job("mail")
 _EVENTS = {MailSort.ANSWER: words.ANSWERED, MailSort.AUTOMATIC: words.AUTOMATIC, MailSort.BOUNCE: words.BOUNCED_EVENT}
@@ -115,41 +116,63 @@ def _read(mailbox: Claimed, folder: Folder, most: int, taken: Counter[Taken]) ->
     until = time.monotonic() + _LONGEST_RUN
     after, since = mailbox.since(folder.uid_validity)
     uids = folder.new_uids(after, since)
-    for listed in folder.listed(uids[:most]):
-        found = folder.fetch(listed) if listed.arrived_at >= since else None
-        result = Taken.OLD
-        if found is not None:
-            result = _take_safely(mailbox.id, found, f"{mailbox.id}:{folder.uid_validity}:{listed.uid}")
+    for uid in uids[:most]:
+        with unit_of_work():
+            tries = mailboxes.tries_at(mailbox, f"{folder.uid_validity}:{uid}")
+        if not tries:
+            return True
+        result = _read_one(mailbox, folder, uid, since, tries)
         taken[result] += 1
         with unit_of_work():
-            mine = mailboxes.reached(mailbox, folder.uid_validity, listed.uid, loops=int(result is Taken.LOOP))
+            mine = mailboxes.reached(mailbox, folder.uid_validity, uid, loops=int(result is Taken.LOOP))
         if not mine or time.monotonic() > until:
             return True
-    if uids:  # mails that are gone meanwhile, too
-        with unit_of_work():
-            mailboxes.reached(mailbox, folder.uid_validity, uids[:most][-1])
     return len(uids) > most
 
 
-def _take_safely(mailbox_id: int, found: Fetched, place: str) -> Taken:
+def _read_one(mailbox: Claimed, folder: Folder, uid: int, since: datetime, tries: int) -> Taken:
+    """Fetch a mail and take it in. One at which so many readings ended is left in the mailbox, and holds up no other;
+    before that, its beginning alone is asked for.
+    """
+    if tries > _TRIES:
+        log.warning("mail_left", mailbox=mailbox.id)
+        left = words.MailNotGiven(tries=_TRIES)
+        return _keep_unreadable(mailbox.id, Listed(uid, 0, now()), left, f"{mailbox.id}:{folder.uid_validity}:{uid}")
+    try:
+        found = folder.fetch(uid, beginning=tries == _TRIES)
+    except DeskError as error:
+        raise words.MailHoldsUp(problem=error) from None
+    if found is None or found.listed.arrived_at < since:
+        return Taken.OLD
+    try:
+        return _take_safely(mailbox.id, found)
+    except Exception as error:
+        if isinstance(error, DeskError) or passes(error):
+            with unit_of_work():
+                mailboxes.spare(mailbox)
+        raise
+
+
+def _take_safely(mailbox_id: int, found: Fetched) -> Taken:
     """Take a mail in; one that can't be read is kept as it came, and holds up no other."""
     try:
-        if found.raw is not None:
-            mail = read_mail(found.raw, headers_only=found.headers_only)
-            return take_in(mailbox_id, mail, found.listed)
-        problem: DeskError = words.MailNotGiven()
+        return take_in(mailbox_id, read_mail(found.raw, is_cut=found.is_cut), found.listed)
     except (DeskError, TimeOver):
         raise
     except Exception as error:
         if passes(error):  # it is no fault of the mail, which is read again
             raise
         log.warning("mail_unreadable", mailbox=mailbox_id, error=type(error).__name__)  # nothing of the mail itself
-        problem = words.MailUnreadable()
-    raw = found.raw or b""
+    return _keep_unreadable(mailbox_id, found.listed, words.MailUnreadable(), found.raw)
+
+
+def _keep_unreadable(mailbox_id: int, listed: Listed, problem: DeskError, raw: bytes | str) -> Taken:
+    """Keep in the inbox why a mail can't be read, with what came; or of one that did not come, only where it is."""
     said = _said_of(None, [])
-    said["text"] = raw[:_LONGEST_RAW].decode("latin-1").replace("\0", "")
+    if isinstance(raw, bytes):
+        said["text"] = raw[:_LONGEST_RAW].decode("latin-1").replace("\0", "")
     with unit_of_work():
-        row = _row(mailbox_id, sha256(raw or place.encode()).hexdigest(), UNREADABLE, found.listed)
+        row = _row(mailbox_id, sha256(raw if isinstance(raw, bytes) else raw.encode()).hexdigest(), UNREADABLE, listed)
         if row is None:
             return Taken.KNOWN
         row.problem = problem.stored()
