@@ -150,7 +150,11 @@ def test_large_and_many_files_are_named_and_not_kept(monkeypatch: pytest.MonkeyP
     ]
     part = "--f\nContent-Type: image/png\n\nx\n"
     many = "From: a@example.com\nContent-Type: multipart/mixed; boundary=f\n\n" + part * 50 + "--f--"
-    assert len(read_mail(many.encode()).files) == MOST_FILES
+    files = read_mail(many.encode()).files
+    assert len(files) == 50
+    assert [one.content is not None for one in files] == [True] * MOST_FILES + [False] * (50 - MOST_FILES)
+    monkeypatch.setattr("webapp.mail.reading.LARGEST_FILES", 3)
+    assert sum(one.content is not None for one in read_mail(many.encode()).files) == 3
 
 
 @pytest.mark.parametrize(

@@ -409,6 +409,26 @@ def test_what_is_too_large_is_named_and_files_are_sealed(
     assert files.files_of(receiving.FILES, row.id) == []
 
 
+def test_files_that_fit_no_order_have_a_bound_in_all_and_none_fill_the_disk(
+    order: Order, box: Postbox, operator: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = "--f\r\n\r\nSee\r\n--f\r\nContent-Type: image/png; name=cup.png\r\n\r\nPNG\r\n--f--"
+    kind = "multipart/mixed; boundary=f"
+    mailbox = box.connect(operator)
+    monkeypatch.setattr(receiving, "MOST_OF_INBOX", 5)
+    box.put(
+        *(mail(body, sender=f"{name}@example.com", Content_Type=kind) for name in "ab"), mail(body, Content_Type=kind)
+    )
+    assert read(mailbox) == {Taken.INBOX: 2, Taken.ORDER: 1}
+    assert [len(files.files_of(receiving.FILES, row.id)) for row in received()] == [1, 0, 1]
+    assert len(list(files.folder().iterdir())) == 2
+    monkeypatch.setattr(receiving, "LEAST_FREE", 2**80)
+    box.put(mail(body, subject="Again", Content_Type=kind))
+    assert read(mailbox) == {Taken.ORDER: 1}
+    assert said(the_message())["files"] == [{"name": "cup.png", "type": "image/png", "size": 3, "kept": False}]
+    assert len(list(files.folder().iterdir())) == 2
+
+
 def test_mail_to_an_erased_buyer_and_of_the_inbox_goes_after_thirty_days(
     order: Order, box: Postbox, operator: Actor
 ) -> None:

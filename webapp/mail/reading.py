@@ -23,8 +23,10 @@ from webapp.mail.composing import number_of
 from webapp.mail.plain_text import clean_line, clean_text, decoded, text_of_html, without_addresses
 from webapp.mail.quoting import split_quoted
 
-MOST_FILES = 20
+MOST_FILES = 20  # that are kept
 LARGEST_FILE = 10_000_000  # bytes; of a larger one, only its name is kept
+LARGEST_FILES = 20_000_000  # bytes of all files of a mail that are kept
+_MOST_NAMES = 100  # of files
 LARGEST_MAIL = 25_000_000  # bytes; of a larger mail, only the beginning is read
 _LONGEST_TEXT = 200_000
 _LONGEST_HTML = 2_000_000
@@ -58,7 +60,9 @@ class MailSort(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MailFile:
-    """A file that came with a mail. `content` is None if it is too large to be kept, or can't be read."""
+    """A file that came with a mail. `content` is None if it is not to be kept: it, or what came before it, is too much,
+    or it can't be read.
+    """
 
     name: str
     media_type: str
@@ -315,13 +319,15 @@ def _last_parts(message: Message) -> list[Message]:
 
 
 def _files(parts: list[Message], cut: list[Message]) -> Iterator[MailFile]:
-    """The files of a mail: at most `MOST_FILES`. What came of a part that is cut off is not kept."""
+    """The files of a mail, some of which are only named. What came of a part that is cut off is not kept."""
     found = [part for part in parts if _is_file(part)]
-    for position, part in enumerate(found[:MOST_FILES], 1):
+    count, room = 0, LARGEST_FILES
+    for position, part in enumerate(found[:_MOST_NAMES], 1):
         content = b"" if any(part is one for one in cut) else _content(part)
         media_type = clean_line(part.get_content_type(), 100)
         ending = ".eml" if media_type == "message/rfc822" else guess_extension(media_type) or ""
-        is_kept = bool(content) and len(content) <= LARGEST_FILE
+        is_kept = 0 < len(content) <= min(LARGEST_FILE, room) and count < MOST_FILES
+        count, room = (count + 1, room - len(content)) if is_kept else (count, room)
         name = _name(part) or f"{position}{ending}"
         yield MailFile(name, media_type, len(content), content if is_kept else None)
 

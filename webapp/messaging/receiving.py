@@ -4,6 +4,7 @@ A mail is taken in once, however often and from however many mailboxes it is rea
 order's key; in the inbox, and for an order whose buyer was erased, under the week's key, and then goes after 30 days.
 """
 
+import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -53,6 +54,8 @@ from webapp.vault.models import VaultFile, VaultFileOrder
 log = structlog.get_logger(__name__)
 FILES = "mail"  # the kind of the sealed files of a received mail
 KEPT = timedelta(days=30)  # mails under the week's key
+MOST_OF_INBOX = 1_000_000_000  # bytes of files that belong to no order
+LEAST_FREE = 2_000_000_000  # bytes on the disk that files of mails leave free
 CHUNK = 50  # mails of one mailbox that are read in a run
 _LONGEST_RUN = 20.0  # seconds after which a run leaves the rest to the next
 _WITH_ORDER = timedelta(days=3650)  # files under an order go with its buyer's data; at the latest then
@@ -199,11 +202,15 @@ def take_in(mailbox_id: int, mail: ReadMail, listed: Listed) -> Taken:
             _discard(written)
             return Taken.KNOWN
         row.reference = hashed_id(mail.message_id) if mail.message_id else ""
+        found = _match(mail, row)
+        order = next(iter(locked_all([found.order_id], _BY)), None) if found.order_id is not None else None
+        if order is None and not _have_room(written):
+            log.warning("mail_files_not_kept", mailbox=mailbox_id, why="the inbox has too many")
+            _discard(written)
+            written.clear()
         for position, writer in written:
             writer.keep(FILES, row.id, position, expires_at=now() + KEPT)
         said = _said_of(mail, [position for position, _writer in written])
-        found = _match(mail, row)
-        order = next(iter(locked_all([found.order_id], _BY)), None) if found.order_id is not None else None
         if order is None:
             seal_apart(row, said)
             return Taken.INBOX
@@ -320,18 +327,33 @@ def _said_of(mail: ReadMail | None, kept: Sequence[int]) -> SaidByMail:
 
 @contextmanager
 def _sealed_files(mail: ReadMail) -> Iterator[list[tuple[int, files.Writer]]]:
-    """The files of a mail, sealed on the disk, with their positions; deleted if the mail is not taken in."""
+    """The files of a mail, sealed on the disk, with their positions; deleted if the mail is not taken in. None where
+    the disk is nearly full.
+    """
     written: list[tuple[int, files.Writer]] = []
+    contents = [(position, file.content) for position, file in enumerate(mail.files) if file.content is not None]
+    size = sum(len(content) for _position, content in contents)
+    if contents and shutil.disk_usage(files.folder()).free < LEAST_FREE + size:
+        log.warning("mail_files_not_kept", why="the disk is nearly full")
+        contents = []
     try:
-        for position, file in enumerate(mail.files):
-            if file.content is not None:
-                with files.writing() as writer:
-                    writer.write(file.content)
-                written.append((position, writer))
+        for position, content in contents:
+            with files.writing() as writer:
+                writer.write(content)
+            written.append((position, writer))
         yield written
     except BaseException:
         _discard(written)
         raise
+
+
+def _have_room(written: Sequence[tuple[int, files.Writer]]) -> bool:
+    """Whether the inbox may have these files, too: anybody can send some."""
+    if not written:
+        return True
+    of_mails = select(func.sum(VaultFile.size)).where(VaultFile.kind == FILES, VaultFile.period != "")
+    kept = db.session.scalar(of_mails.where(VaultFile.expires_at <= now() + KEPT)) or 0  # those of orders stay longer
+    return int(kept) + sum(writer.size for _position, writer in written) <= MOST_OF_INBOX
 
 
 def _discard(written: Sequence[tuple[int, files.Writer]]) -> None:

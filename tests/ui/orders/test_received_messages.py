@@ -77,6 +77,18 @@ def test_its_files_are_saved_and_never_opened(browser: Browser, order: Order) ->
     assert browser.get(address.replace("files/0", "files/1")).status_code == 404
 
 
+def test_a_file_that_is_not_kept_is_named_and_says_why(
+    browser: Browser, order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webapp.mail.reading.LARGEST_FILE", 4)
+    monkeypatch.setattr("webapp.ui.orders.received_messages.LARGEST_FILE", 4)
+    part = "--f\nContent-Type: image/png; name={}\n\n{}\n"
+    arrives("--f\n\nSee\n" + part.format("large.png", "12345") + part.format("empty.png", "") + "--f--\n")
+    page = tab(browser, order)
+    assert re.search(r"large\.png\s*<span[^>]*>1 KB, too large to be kept; see your mailbox<", page)
+    assert re.search(r"empty\.png\s*<span[^>]*>Not kept: it is in the mailbox only<", page)
+
+
 def test_an_answer_is_assigned_and_found_by_who_has_it(
     browser: Browser, order: Order, make_user: Callable[..., Actor]
 ) -> None:

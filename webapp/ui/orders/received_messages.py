@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.errors import NotFound, sentence_of
 from webapp.i18n import LazyString, lazy_gettext as _l
-from webapp.mail.reading import MailSort
+from webapp.mail.reading import LARGEST_FILE, MailSort
 from webapp.messaging.models import Matched, ReceivedMail, SaidByMail, SaidFile
 from webapp.messaging.queries import Written, find_message, said_of
 from webapp.messaging.receiving import FILES
@@ -77,6 +77,7 @@ def shown_files(said: SaidByMail | None, url_of: Callable[[int], str]) -> Sequen
         {
             "name": one["name"] or _l("File %(number)s", number=at + 1),
             "kept": one["kept"],
+            "too_large": one["size"] > LARGEST_FILE,
             "kilobytes": -(-one["size"] // 1024),
             "url": url_of(at),
         }
