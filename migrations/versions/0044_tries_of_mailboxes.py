@@ -1,4 +1,7 @@
-"""The mail at which reading a mailbox ended, and how often
+"""The mail at which reading a mailbox ended, and mails that no longer refer to their mailbox
+
+Removing a mailbox emptied the reference in each of its mails, a million in one transaction. SQLite, which can't drop a
+reference, copies both tables; there, ids of mailboxes are never reused from now on.
 
 Revision ID: 0044
 Revises: 0042
@@ -13,12 +16,29 @@ down_revision = "0042"
 branch_labels = None
 depends_on = None
 
+ALONE = {
+    "reflect_kwargs": {"resolve_fks": False},  # the tables it refers to are not rebuilt
+    "table_kwargs": {"sqlite_autoincrement": True},
+}
+REFERENCE = "fk_received_mails_mailbox_id_mailboxes"
+INDEX = "ix_received_mails_mailbox_id"
+
 
 def upgrade() -> None:
     op.add_column("mailboxes", sa.Column("trying", sa.String(), nullable=True))
     op.add_column("mailboxes", sa.Column("tries", sa.Integer(), nullable=False, server_default="0"))
+    with op.batch_alter_table("received_mails", **ALONE) as batch:
+        batch.drop_constraint(op.f(REFERENCE), type_="foreignkey")
+        batch.drop_index(INDEX)
+    if op.get_bind().dialect.name == "sqlite":
+        with op.batch_alter_table("mailboxes", recreate="always", **ALONE):
+            pass
 
 
 def downgrade() -> None:
+    op.execute("UPDATE received_mails SET mailbox_id = NULL WHERE mailbox_id NOT IN (SELECT id FROM mailboxes)")
+    with op.batch_alter_table("received_mails", **ALONE) as batch:
+        batch.create_foreign_key(op.f(REFERENCE), "mailboxes", ["mailbox_id"], ["id"], ondelete="SET NULL")
+        batch.create_index(INDEX, ["mailbox_id"])
     op.drop_column("mailboxes", "tries")
     op.drop_column("mailboxes", "trying")

@@ -368,6 +368,18 @@ def test_mails_are_read_in_chunks_and_older_ones_are_left(
         assert len(received()) == 6
 
 
+def test_removing_a_mailbox_touches_none_of_its_mails(box: Postbox, operator: Actor, app: object) -> None:
+    mailbox = box.connect(operator)
+    box.put(mail("Nowhere", sender="o@x.de"))
+    read(mailbox)
+    before = mailbox.id
+    with unit_of_work():
+        mailboxes.remove(mailboxes.get(before), actor=operator)
+    [row] = received()
+    assert (row.mailbox_id, row.mailbox) == (before, None)
+    assert box.connect(operator).id > before
+
+
 def test_a_copy_that_arrives_at_the_same_moment_leaves_no_file_behind(
     order: Order, box: Postbox, server: ImapServer, operator: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

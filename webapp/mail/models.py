@@ -80,6 +80,7 @@ class Mailbox(Model):
     """
 
     __tablename__ = "mailboxes"
+    __table_args__ = ({"sqlite_autoincrement": True},)  # mails name their mailbox by its id: ids are never reused
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str]

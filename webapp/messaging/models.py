@@ -145,7 +145,7 @@ class ReceivedMail(Model):
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    mailbox_id: Mapped[int | None] = mapped_column(ForeignKey("mailboxes.id", ondelete="SET NULL"), index=True)
+    mailbox_id: Mapped[int | None]  # no reference: a mailbox is removed at once, however many mails it had
     fingerprint: Mapped[str] = mapped_column(unique=True)  # the same for each copy of it
     reference: Mapped[str]  # its Message-ID, hashed; empty if it has none
     sort: Mapped[str]  # a `webapp.mail.reading.MailSort`, or UNREADABLE
@@ -163,7 +163,9 @@ class ReceivedMail(Model):
     assigned_to: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
 
     message: Mapped[Message | None] = relationship(foreign_keys=[message_id])
-    mailbox: Mapped[Mailbox | None] = relationship()
+    mailbox: Mapped[Mailbox | None] = relationship(
+        primaryjoin="foreign(ReceivedMail.mailbox_id) == Mailbox.id", viewonly=True
+    )
     assignee: Mapped[User | None] = relationship(foreign_keys=[assigned_to])
     finisher: Mapped[User | None] = relationship(foreign_keys=[done_by])
 
