@@ -66,7 +66,7 @@ def test(door: Door, address: str) -> None:
 @desk_command
 def mailboxes_(door: Door) -> None:
     """The mailboxes that are read, and why one can't be."""
-    door.actor.needs("settings.edit")
+    mailboxes.check_right(door.actor)
     rows = [_mailbox(row) for row in mailboxes.every()]
     door.show(rows, table(rows, _MAILBOX, empty="No mailbox."))
 
@@ -76,7 +76,7 @@ def mailboxes_(door: Door) -> None:
 @desk_command
 def read(door: Door, mailbox_id: int | None) -> None:
     """Read all mailboxes now, or the one with this ID, and say what came."""
-    door.actor.needs("settings.edit")
+    mailboxes.check_right(door.actor)
     chosen = [mailboxes.get(mailbox_id)] if mailbox_id is not None else mailboxes.every()
     rows = [_read(of_id, name) for of_id, name in [(row.id, row.name) for row in chosen]]
     door.show(rows, table(rows, ("id", "name", *Taken, "problem"), empty="No mailbox."))

@@ -75,7 +75,7 @@ def get(mailbox_id: int) -> Mailbox:
 
 def add(values: Mapping[str, Any], *, actor: Actor) -> Mailbox:
     """Connect a mailbox; raises `Invalid` for what is missing."""
-    _may(actor)
+    check_right(actor)
     if len(every()) >= MOST:
         raise TooManyMailboxes(most=MOST)
     given = _checked(values)
@@ -90,7 +90,7 @@ def change(row: Mailbox, values: Mapping[str, Any], *, actor: Actor) -> None:
     """Change a mailbox, and read it at once; an empty password leaves the one that is stored, unless it would be sent
     to another server.
     """
-    _may(actor)
+    check_right(actor)
     moved = any(values[name] != getattr(row, name) for name in ("host", "port", "security"))
     given = _checked(values, keeps_password=not moved)
     if any(given[name] != getattr(row, name) for name in _WHERE):
@@ -107,14 +107,14 @@ def change(row: Mailbox, values: Mapping[str, Any], *, actor: Actor) -> None:
 
 def remove(row: Mailbox, *, actor: Actor) -> None:
     """Read a mailbox no more; what was read stays."""
-    _may(actor)
+    check_right(actor)
     audit("mailbox_removed", actor=actor, mailbox=row.id)
     db.session.delete(row)
 
 
 def read_soon(row: Mailbox, *, actor: Actor) -> None:
     """Have a mailbox read now, whatever became of it before."""
-    _may(actor)
+    check_right(actor)
     row.next_at = now()
 
 
@@ -138,7 +138,13 @@ def account_of(row: Mailbox) -> ImapAccount:
     return ImapAccount(row.host, row.port, row.security, row.user, open_secret(row.password), row.folder)
 
 
-def _may(actor: Actor) -> None:
+def may_see(actor: Actor) -> bool:
+    """Whether mailboxes are for this actor."""
+    return actor.may("settings.edit") and actor.shops is None
+
+
+def check_right(actor: Actor) -> None:
+    """Raise `Forbidden` unless mailboxes are for this actor."""
     actor.needs("settings.edit")
     actor.needs_all_shops()
 

@@ -81,7 +81,7 @@ def work_card(actor: Actor) -> str:
     found = work.tasks
     requests = oldest_requests(actor, REQUESTS) if found["cancel"].count else []
     proposals = oldest_proposals(actor, PROPOSALS) if found["refunds"].count else []
-    broken = mailboxes.broken() if work.broken_mailboxes and actor.may("settings.edit") else []
+    broken = mailboxes.broken() if work.broken_mailboxes and mailboxes.may_see(actor) else []
     return render_template(
         "desk/dashboard/_work.html",
         shipping=[_task(found[task.code]) for task in SHIPPING],

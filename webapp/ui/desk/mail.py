@@ -83,7 +83,9 @@ def _page(typed: SettingsForm | None = None) -> str:
                 "reading": row.claim is not None or (row.read_at is None and not row.problem),
             }
             for row in mailboxes.every()
-        ],
+        ]
+        if mailboxes.may_see(current_actor())
+        else None,
         "mails": [
             {
                 "row": row,

@@ -21,6 +21,7 @@ bp = Blueprint("mailboxes", __name__, url_prefix="/settings/mail/mailboxes")
 @needs("settings.edit")
 def add() -> str:
     """The form for a new mailbox."""
+    mailboxes.check_right(current_actor())
     return page("desk/mail/mailbox.html", form=mailbox_form(), mailbox=None)
 
 
@@ -43,6 +44,7 @@ def create() -> Response | tuple[str, int]:
 @needs("settings.edit")
 def edit(mailbox_id: int) -> str:
     """The form to change a mailbox, and why it could not be read last time."""
+    mailboxes.check_right(current_actor())
     row = mailboxes.get(mailbox_id)
     return page("desk/mail/mailbox.html", form=mailbox_form(row), mailbox=row, problem=sentence_of(row.problem))
 
