@@ -1,5 +1,6 @@
 """A mail server on this machine, which takes what the desk sends."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.message import EmailMessage
@@ -17,13 +18,15 @@ from webapp.settings.services import store_all
 
 
 class Postbox:
-    """What a server took; it refuses what is in `refused`, and `dies` instead of answering once it has a mail."""
+    """What a server took; it refuses what is in `refused`, and once it has a mail, it `dies` instead of answering, or
+    `stalls`: is silent about this one mail.
+    """
 
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
         self.recipients: list[list[str]] = []  # of each, with those of blind copies
         self.refused: dict[str, str] = {}  # by command
-        self.dies = False
+        self.dies = self.stalls = False
 
     async def handle_MAIL(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: Any) -> str:
         envelope.mail_from = address
@@ -39,6 +42,9 @@ class Postbox:
         assert isinstance(envelope.content, bytes)
         self.recipients.append(list(envelope.rcpt_tos))
         self.mails.append(BytesParser(policy=default).parsebytes(envelope.content))
+        if self.stalls:
+            self.stalls = False
+            await asyncio.sleep(5)
         if self.dies:
             assert server.transport is not None
             server.transport.abort()

@@ -117,6 +117,16 @@ def test_a_server_that_dies_with_the_mail_leaves_it_unknown_until_a_person_decid
         queue.send_again(mail.id, actor=operator)
 
 
+def test_a_mail_left_unanswered_costs_the_next_one_nothing(postbox: Postbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_PATIENCE", 1)
+    first, second, third = put(), put(), put()
+    postbox.stalls = True
+    send_mail()
+    assert [found(one)[0] for one in (first, second, third)] == [MailState.UNKNOWN, MailState.SENT, MailState.SENT]
+    assert [one.tries for one in (second, third)] == [1, 1]
+    assert len(postbox.mails) == 3
+
+
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_worker_that_dies_loses_no_mail_and_sends_none_twice(
     postbox: Postbox, monkeypatch: pytest.MonkeyPatch, moment: str

@@ -220,18 +220,28 @@ class _Claimed:
 
 
 def send_due(most: int) -> int:
-    """Send up to `most` mails that are due, over one conversation; opens a unit of work for each step. Returns how many
-    were tried: none if the server can't be reached.
+    """Send up to `most` mails that are due; opens a unit of work for each step. Returns how many were tried before the
+    server could not be reached.
     """
     _end_lost()
-    mail = _claim()
-    if mail is None:
-        return 0
+    tried = 0
+    while tried < most and (mail := _claim()) is not None:
+        tried_now = _converse(mail, most - tried)
+        if not tried_now:
+            break
+        tried += tried_now
+    return tried
+
+
+def _converse(mail: _Claimed, most: int) -> int:
+    """Send a claimed mail, and up to `most` with others that are due, over one conversation. Returns how many were
+    tried before it ended, 0 if no mail can leave now.
+    """
     try:
         with conversation() as server:
             for tried in range(1, most + 1):
-                _send(mail, server)
-                following = _claim() if tried < most else None
+                goes_on = _send(mail, server)
+                following = _claim() if goes_on and tried < most else None
                 if following is None:
                     return tried
                 mail = following
@@ -243,7 +253,8 @@ def send_due(most: int) -> int:
     return 0
 
 
-def _send(mail: _Claimed, server: Conversation) -> None:
+def _send(mail: _Claimed, server: Conversation) -> bool:
+    """Send a mail; returns whether the conversation goes on."""
     try:
         with unit_of_work():
             row = get(mail.id)
@@ -252,10 +263,10 @@ def _send(mail: _Claimed, server: Conversation) -> None:
         message = compose(letter, server.sender, mail.id, mail.created_at)
     except NotNow as problem:
         _put_off(mail, problem, MailState.QUEUED)
-        return
+        return True
     except DeskError as problem:  # it is about this mail
         _moved(mail, state=MailState.REFUSED, problem=problem.stored(), claim=None)
-        return
+        return True
 
     def leaving() -> bool:
         kind.leaves(mail.id)
@@ -269,8 +280,10 @@ def _send(mail: _Claimed, server: Conversation) -> None:
         _moved(mail, state=MailState.REFUSED, problem=problem.stored(), claim=None)
     except LeftUnanswered as problem:
         _moved(mail, state=MailState.UNKNOWN, problem=problem.stored(), claim=None)
+        return False
     else:
         _moved(mail, MailState.LEAVING, state=MailState.SENT, sent_at=now(), sealed=None, problem=None, claim=None)
+    return True
 
 
 def _claim() -> _Claimed | None:
