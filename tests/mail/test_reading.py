@@ -9,7 +9,7 @@ from hypothesis import given, settings, strategies as st
 from webapp.mail.reading import MOST_FILES, Bounced, MailSort, ReadMail, read_mail
 
 FOLDER = Path(__file__).parent / "received"
-OURS = "<waybill-12-20261130080000@example.com>"
+OURS = "<waybill-12-3c9909afec25354d551dae21590bb26e@example.com>"
 
 
 def mail(name: str) -> ReadMail:
@@ -74,7 +74,7 @@ def test_nothing_is_folded_where_it_is_not_sure_what_is_quoted(name: str) -> Non
 def test_who_wrote_it_and_what_it_answers() -> None:
     read = mail("gmail")
     assert (read.sender, read.sender_name, read.to) == ("mia@example.com", "Mia Maus", ("desk@example.com",))
-    assert read.references == ("<waybill-7-20261130080000@example.com>", "<other-1@example.com>")
+    assert read.references == ("<waybill-7-3c9909afec25354d551dae21590bb26e@example.com>", "<other-1@example.com>")
     assert read.sent_at is not None
     assert read.sent_at.isoformat() == "2026-11-30T09:12:13+00:00"
     assert mail("japanese").sender_name == "鼠 美亜"

@@ -9,13 +9,15 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
+from hmac import compare_digest, digest as hmac_digest
 
+from webapp.config import configuration
 from webapp.i18n import gettext as _
 from webapp.mail.server import Sender, ascii_address
-from webapp.vault.key_file import open_secret, seal_secret
+from webapp.vault.key_file import derive, open_secret, seal_secret
 
 _ANY_ID = re.compile(r"<[!-;=?-~]{1,250}>")  # as headers can have it
-_OWN_ID = re.compile(r"<waybill-(\d{1,18})-\d{14}@[^<>\s]+>")
+_OWN_ID = re.compile(r"<waybill-(\d{1,18})-([0-9a-f]{32})@[^<>\s]+>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ def compose(letter: Letter, desk: Sender, number: int, at: datetime) -> EmailMes
         message["Reply-To"] = Address(addr_spec=ascii_address(letter.reply_to))
     message["Subject"] = _one_line(letter.subject)
     message["Date"] = format_datetime(at)
-    message["Message-ID"] = f"<waybill-{number}-{at:%Y%m%d%H%M%S}@{message['From'].addresses[0].domain}>"
+    message["Message-ID"] = message_id(number, at, message["From"].addresses[0].domain)
     if _ANY_ID.fullmatch(letter.answers):
         message["In-Reply-To"] = message["References"] = letter.answers
     if letter.automatic:
@@ -79,10 +81,28 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def message_id(number: int, at: datetime, domain: str) -> str:
+    """The Message-ID of the mail with this number, put into the queue at this moment: the same for each try, and
+    nobody else can make it, so that nobody puts a mail into the thread of an order by inventing what it answers.
+    """
+    return f"<waybill-{number}-{_proof(number, at)}@{domain}>"
+
+
 def number_of(message_id: str) -> int | None:
-    """The number in the queue of the mail of ours with this Message-ID; None if it is not one of ours."""
+    """The number in the queue of the mail of ours with this Message-ID; None if it does not look like one of ours."""
     found = _OWN_ID.fullmatch(message_id)
     return int(found[1]) if found else None
+
+
+def is_of(message_id: str, number: int, at: datetime) -> bool:
+    """Whether this is the Message-ID of the mail with this number, put into the queue at this moment."""
+    found = _OWN_ID.fullmatch(message_id)
+    return found is not None and int(found[1]) == number and compare_digest(found[2], _proof(number, at))
+
+
+def _proof(number: int, at: datetime) -> str:
+    key = derive(configuration().secret_value(), b"desk", "message-ids")
+    return hmac_digest(key, f"{number} {at:%Y%m%d%H%M%S}".encode(), "sha256").hex()[:32]
 
 
 def trial_letter(to: str) -> Letter:

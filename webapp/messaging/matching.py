@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from webapp.audit.actor import Actor
 from webapp.db import db
-from webapp.mail.composing import number_of
+from webapp.mail.composing import is_of, number_of
 from webapp.mail.models import Mail
 from webapp.mail.reading import ReadMail, hashed_id
 from webapp.messaging.models import Matched, Message, ReceivedMail
@@ -68,7 +68,7 @@ def mail_of(message_id: str) -> Mail | None:
     """Our mail with this Message-ID; other desks make such ids, too, and anybody can invent one."""
     number = number_of(message_id)
     mail = db.session.get(Mail, number) if number is not None else None
-    return mail if mail is not None and f"{mail.created_at:%Y%m%d%H%M%S}" in message_id else None
+    return mail if mail is not None and is_of(message_id, mail.id, mail.created_at) else None
 
 
 def _orders_of_address(address: str) -> list[int]:
