@@ -4,7 +4,7 @@ Removing a mailbox emptied the reference in each of its mails, a million in one 
 reference, copies both tables; there, ids of mailboxes are never reused from now on.
 
 Revision ID: 0044
-Revises: 0042
+Revises: 0043
 Create Date: 2026-11-30 23:20:00.000000
 """
 
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0044"
-down_revision = "0042"
+down_revision = "0043"
 branch_labels = None
 depends_on = None
 

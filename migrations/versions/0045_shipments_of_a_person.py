@@ -1,7 +1,7 @@
 """Shipments by who shipped them: the carrier of the last one is offered for the next
 
 Revision ID: 0045
-Revises: 0042
+Revises: 0044
 Create Date: 2026-11-30 23:20:00.000000
 """
 
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0045"
-down_revision = "0042"
+down_revision = "0044"
 branch_labels = None
 depends_on = None
 
