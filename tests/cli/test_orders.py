@@ -117,6 +117,9 @@ def test_an_order_is_shown_whole_by_either_number(
     assert shown["actions"][0] == {"code": "ship", "label": "Ship", "offered": True, "why": None}
     assert [event["code"] for event in shown["timeline"]] == ["placed"]
     assert "Items" in cli("orders", "show", order.number).out
+    link = f"https://market.test/orders-v3/order/{order.channel_order_number}"
+    for number in (order.number.lstrip("0"), f"No. {order.number}", link):
+        assert shown == cli("orders", "show", number, "--json").document
 
 
 @ON_SQLITE

@@ -255,10 +255,24 @@ def test_our_own_number_is_found_without_prefix_and_zeros(two: list[Order], find
     assert find(f"number:{bare}") == {JANES}
 
 
-def test_a_number_may_be_written_with_its_sign(two: list[Order], find: Find) -> None:
+@pytest.mark.parametrize(
+    "written", ["#{}", "# {}", "No. {}", "№ {}", "№{}", "https://market.test/orders-v3/order/{}", "{}\u200e"]
+)
+def test_a_number_may_be_written_as_documents_do(two: list[Order], find: Find, written: str) -> None:
     for number in (two[0].number, two[0].channel_order_number):
-        assert find(f"#{number}") == find(str(number)) == {JANES}
-        assert find(f"number:#{number}") == {JANES}
+        typed = written.format(number)
+        assert find(typed) == find(str(number)) == {JANES}
+        if " " not in typed:
+            assert find(f'number:"{typed}"') == {JANES}
+    assert find(f"number:{JANES.replace('-', '–')}") == find(JANES.replace("-", "–")) == {JANES}
+
+
+def test_a_link_is_no_word_about_a_buyer(two: list[Order], mia: Actor) -> None:
+    query = parse(f"hold https://market.test/orders-v3/order/{JANES}?x=jane")
+    assert (query.structured, query.words) == (f"hold number:{JANES}", "")
+    with pytest.raises(QueryMistake, match="no order number in this link") as caught:
+        parse("hold https://market.test/p/jane")
+    assert (caught.value.start, caught.value.end) == (5, 31)
 
 
 def test_several_amounts_may_be_listed(two: list[Order], find: Find) -> None:

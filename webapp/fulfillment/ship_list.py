@@ -6,15 +6,11 @@ then shipped as a bulk run, each order once.
 
 import csv
 import io
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
-
-from sqlalchemy import or_
-from sqlalchemy.orm import InstrumentedAttribute
 
 from webapp.audit.actor import Actor
-from webapp.db import among, db, time_limit
+from webapp.db import time_limit
 from webapp.errors import DeskError, TooSlow
 from webapp.fulfillment.services import (
     BuyerWantsCancel,
@@ -27,14 +23,12 @@ from webapp.i18n import lazy_gettext as _l
 from webapp.jobs.models import Run
 from webapp.orders.bulk import known_run, listed_action, start_each
 from webapp.orders.models import Order
-from webapp.orders.queries import AROUND, only_one, visible
-from webapp.orders.search_words import full_numbers, number_prefixes
+from webapp.orders.queries import AROUND, going_by, only_one
 from webapp.orders.services import read_input
 
 LONGEST = 5_000  # rows of one list
 # Fields of the ship action's input: it ships although the buyer asked to cancel; it invoices what ships.
 ANYWAY, INVOICE = str(BuyerWantsCancel.field), "invoice"
-_PART = 2_000  # numbers looked up at once
 _LONGEST_CELL = 100
 _TAB = "\t"
 _SEPARATORS = (_TAB, ";", ",")
@@ -187,8 +181,7 @@ def check(rows: Sequence[Row], actor: Actor, anyway: Collection[Row] = ()) -> li
     to cancel.
     """
     actor.needs("orders.ship")
-    known = _orders({row.number for row in rows}, (Order.number, Order.channel_order_number), actor)
-    known |= _orders_in_full({row.number for row in rows} - known.keys(), actor)
+    known = going_by({row.number for row in rows}, actor, *AROUND)
     seen: dict[int, int] = {}
     return [_checked(row, known.get(row.number, []), seen, actor, row in anyway) for row in rows]
 
@@ -218,33 +211,6 @@ def _problem(row: Row, order: Order, actor: Actor, anyway: bool) -> DeskError | 
     except DeskError as wrong:
         return wrong
     return BuyerAsked() if order.buyer_wants_cancel and not anyway else None
-
-
-def _orders(numbers: set[str], columns: Sequence[InstrumentedAttribute[Any]], actor: Actor) -> dict[str, list[Order]]:
-    """The orders by every number of theirs, searched in these columns."""
-    found: dict[str, dict[int, Order]] = {}
-    for part in _parts(sorted(numbers)):
-        query = visible(actor).where(or_(*(among(column, part) for column in columns)))
-        for order in db.session.scalars(query.options(*AROUND)):
-            for number in filter(None, (order.number, order.channel_order_number)):
-                found.setdefault(number, {})[order.id] = order
-    return {number: list(orders.values()) for number, orders in found.items()}
-
-
-def _orders_in_full(numbers: set[str], actor: Actor) -> dict[str, list[Order]]:
-    """Orders by our numbers without prefix and leading zeros, as a spreadsheet leaves them."""
-    prefixes = number_prefixes() if numbers else []
-    full = {number: full_numbers(number, prefixes) for number in numbers}
-    known = _orders({whole for wholes in full.values() for whole in wholes}, (Order.number,), actor)
-    fitting = {
-        number: list({order.id: order for whole in wholes for order in known.get(whole, [])}.values())
-        for number, wholes in full.items()
-    }
-    return {number: orders for number, orders in fitting.items() if orders}
-
-
-def _parts(numbers: list[str]) -> Iterator[list[str]]:
-    return (numbers[start : start + _PART] for start in range(0, len(numbers), _PART))
 
 
 def start(

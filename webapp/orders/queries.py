@@ -1,23 +1,27 @@
 """Reading orders: every query starts from what the actor may see."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Select, and_, func, inspect, or_, select, text
-from sqlalchemy.orm import joinedload, selectinload
+from sqlalchemy.orm import InstrumentedAttribute, joinedload, selectinload
 from sqlalchemy.sql.base import ExecutableOption
 
 from webapp.audit.actor import Actor
 from webapp.channels.models import Store
 from webapp.channels.services import serving
-from webapp.db import db
+from webapp.db import among, db
 from webapp.errors import NotFound, SeveralFit
 from webapp.i18n import lazy_gettext as _l
 from webapp.lists.contract import PlainRow
 from webapp.orders.models import ON_HOLD, Order, OrderComment, OrderHold
+from webapp.orders.search_words import full_numbers, number_prefixes
+from webapp.search.numbers import spellings
 
 _MARKED = re.compile(r"@(\d{1,9})", re.ASCII)
+_AT_ONCE = 2_000  # spellings of numbers in one statement
+_NAMED = 5  # orders that are named if a number fits several
 # What actions and their refusals read of an order: AROUND in two statements; AROUND_FEW in one, for a few orders.
 _BESIDE = (
     joinedload(Order.store).lazyload(Store.marketplaces),  # the channel itself has them
@@ -70,25 +74,60 @@ class UnknownOrder(NotFound):
 
 
 def find_order(number: str, actor: Actor, *beside: ExecutableOption, lock: bool = False) -> Order:
-    """The order with this number, the desk's or the channel's. Raises `NotFound`, or `SeveralFit` naming the
-    candidates.
+    """The order that goes by this number, as in `going_by`, or by its `reference`. Raises `NotFound`, or `SeveralFit`
+    naming the candidates.
 
     `beside` names what is read together with it. With `lock`, nobody else can change the order until the unit of work
     ends, and its present values are read.
     """
-    number = number.strip()
-    if not number.isprintable():  # no order has such a number, and databases refuse to compare NUL or half a character
-        raise UnknownOrder(name="".join(letter if letter.isprintable() else "�" for letter in number))
-    store = joinedload(Order.store).lazyload(Store.marketplaces)  # the channel itself has them
-    around = (store, joinedload(Order.shop), joinedload(Order.channel_order), *beside)
-    query = visible(actor).where(or_(Order.number == number, Order.channel_order_number == number)).limit(5)
-    query = query.options(*around)
-    found = list(db.session.scalars(query).unique())
-    if not found and (marked := _MARKED.fullmatch(number)):
-        of_id = visible(actor).where(Order.id == int(marked[1])).options(*around)
+    found = going_by([number], actor, *beside).get(number, [])
+    if not found and (marked := _MARKED.fullmatch(number.strip())):
+        of_id = visible(actor).where(Order.id == int(marked[1])).options(*_around(beside))
         found = list(db.session.scalars(of_id).unique())
     order = only_one(number, found)
     return locked(order) if lock else order
+
+
+def going_by(numbers: Collection[str], actor: Actor, *beside: ExecutableOption) -> dict[str, list[Order]]:
+    """The orders that go by each of these numbers, however they are written; numbers that nobody has are left out.
+
+    A number is the desk's or the channel's, in any of its `spellings`. Only if no order has it, it is one of the desk's
+    without prefix or zeros.
+    """
+    # No order has a number that can't be printed, and databases refuse to compare NUL or half a character.
+    wanted = {number: [one for one in spellings(number) if one.isprintable()] for number in numbers}
+    found = _with_numbers(wanted, (Order.number, Order.channel_order_number), actor, beside)
+    if rest := [number for number in wanted if number not in found]:
+        prefixes = number_prefixes()
+        full = {number: [own for one in wanted[number] for own in full_numbers(one, prefixes)] for number in rest}
+        found |= _with_numbers(full, (Order.number,), actor, beside)
+    return found
+
+
+def _with_numbers(
+    wanted: Mapping[str, Sequence[str]],
+    columns: Sequence[InstrumentedAttribute[Any]],
+    actor: Actor,
+    beside: Sequence[ExecutableOption],
+) -> dict[str, list[Order]]:
+    """The orders with any of these spellings of a number in these columns, by the number."""
+    texts = sorted({text for spelled in wanted.values() for text in spelled})
+    by_text: dict[str, dict[int, Order]] = {}
+    for start in range(0, len(texts), _AT_ONCE):
+        part = texts[start : start + _AT_ONCE]
+        query = visible(actor).where(or_(*(among(column, part) for column in columns)))
+        for order in db.session.scalars(query.options(*_around(beside))).unique():
+            for column in columns:
+                by_text.setdefault(getattr(order, column.key) or "", {})[order.id] = order
+    found = {
+        number: list({id_: order for text in spelled for id_, order in by_text.get(text, {}).items()}.values())
+        for number, spelled in wanted.items()
+    }
+    return {number: orders for number, orders in found.items() if orders}
+
+
+def _around(beside: Sequence[ExecutableOption]) -> tuple[ExecutableOption, ...]:
+    return (*_BESIDE, *beside)
 
 
 def only_one(number: str, found: Sequence[Order]) -> Order:
@@ -97,11 +136,11 @@ def only_one(number: str, found: Sequence[Order]) -> Order:
 
     Raises `NotFound` or `SeveralFit`.
     """
-    chosen = [order for order in found if order.number == number] or found
-    if not chosen:
-        raise UnknownOrder(name=number)
+    if not found:
+        raise UnknownOrder(name="".join(letter if letter.isprintable() else "�" for letter in number.strip()))
+    chosen = [order for order in found if order.number in spellings(number)] or found
     if len(chosen) > 1:
-        raise SeveralFit(name=number, choices=", ".join(reference(order) for order in chosen))
+        raise SeveralFit(name=number.strip(), choices=", ".join(reference(order) for order in chosen[:_NAMED]))
     return chosen[0]
 
 

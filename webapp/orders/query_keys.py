@@ -41,6 +41,7 @@ from webapp.orders.tags import all_tags
 from webapp.search.conditions import between, by_id, spelled, within, yes_no
 from webapp.search.contract import Bound, Found, KeyKind, QueryKey
 from webapp.search.gathering import STEP
+from webapp.search.numbers import bare_number, spellings
 from webapp.search.terms import index_key
 
 Condition = ColumnElement[bool]
@@ -72,9 +73,8 @@ def _in_json(column: Any, part: str) -> Condition:
 
 
 def _by_number(values: Sequence[str], actor: Actor) -> Condition:
-    begun = [value.rstrip("*").removeprefix("#") for value in values if value.endswith("*")]
-    whole = [value.removeprefix("#") for value in values if not value.endswith("*")]
-    spelled = {spelling for value in whole for spelling in (value, value.upper())}
+    begun = [bare_number(value.rstrip("*")) for value in values if value.endswith("*")]
+    spelled = {spelling for value in values if not value.endswith("*") for spelling in spellings(value)}
     gathered: list[Condition] = []
     compared: list[Condition] = []
     _prefixes, broad = search_words.beginnings(begun)

@@ -23,6 +23,7 @@ from webapp.search.contract import Found, WordSource
 from webapp.search.gathering import STEP, with_all
 from webapp.search.index import Indexed
 from webapp.search.models import SearchTerm
+from webapp.search.numbers import bare_number
 from webapp.search.terms import digits, hashed, index_key, normalize, sought, terms, words
 
 BUYER, EMAIL, PHONE, POSTCODE, ENDING, COMMENT = "buyer", "email", "phone", "postcode", "ending", "comment"
@@ -99,7 +100,7 @@ def _postcode_forms(address: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _by_number(tokens: Sequence[str]) -> dict[str, Found]:
-    bare = {token: token.rstrip("*").removeprefix("#") for token in tokens}  # “#000003”, as people write a number
+    bare = {token: bare_number(token.rstrip("*")) for token in tokens}
     numbers = {token: number for token, number in bare.items() if _NUMBER.fullmatch(number)}
     if not numbers:
         return {}

@@ -23,6 +23,7 @@ from webapp.i18n import lazy_gettext as _l, reader_zone
 from webapp.search.contract import Found, QueryKey, Searched, WordSource
 from webapp.search.gathering import STEP, among, in_ids, in_steps
 from webapp.search.joined import check_joined
+from webapp.search.numbers import is_sign, plain
 from webapp.search.query import Clause, Query
 from webapp.search.registered import find_searched, query_keys, word_sources
 from webapp.search.terms import SHORTEST, digits, is_ideographic, words
@@ -221,12 +222,12 @@ def _needed(clauses: Sequence[Clause]) -> tuple[list[str], list[list[str]]]:
             raise clause.mistake(_l("There is nothing to look for in “%(value)s”.", value=clause.values[0]))
     wanted = [clause for clause in clauses if not clause.negated]
     needed = [token for clause, run in _runs(wanted) for token in _tokens(clause, run)]
-    return needed, [_tokens(clause, clause.values[0].split()) for clause in clauses if clause.negated]
+    return needed, [_tokens(clause, plain(clause.values[0]).split()) for clause in clauses if clause.negated]
 
 
 def _runs(clauses: Sequence[Clause]) -> list[tuple[Clause, list[str]]]:
     """The clauses with their words; a phone number written in groups of digits is one word, quoted or not."""
-    pieces = [(clause, piece) for clause in clauses for piece in clause.values[0].split()]
+    pieces = _without_signs([(clause, piece) for clause in clauses for piece in plain(clause.values[0]).split()])
     runs: list[tuple[Clause, list[str]]] = []
     for numeric, group in groupby(pieces, key=lambda piece: _is_numeric(piece[1])):
         run = list(group)
@@ -237,6 +238,13 @@ def _runs(clauses: Sequence[Clause]) -> list[tuple[Clause, list[str]]]:
                 (clause, [piece for _, piece in part]) for clause, part in groupby(run, key=lambda piece: piece[0])
             ]
     return runs
+
+
+def _without_signs(pieces: Sequence[tuple[Clause, str]]) -> list[tuple[Clause, str]]:
+    """The words without those that only say that a number follows."""
+    following = [piece for _, piece in pieces[1:]]
+    signs = [is_sign(piece) and number[:1].isdecimal() for (_, piece), number in zip(pieces, following, strict=False)]
+    return [word for word, is_left_out in zip(pieces, [*signs, False], strict=False) if not is_left_out]
 
 
 def _is_numeric(piece: str) -> bool:

@@ -2,9 +2,10 @@
 
     due:<4h  channel:practice  sku:AB*,CD*  -hold  buyer-cancel:yes  total:>100  "jane doe"
 
-Words without a key are looked up wherever an order can be found by words. These words and the values of personal keys
-may name a buyer: they are in `words`, never in `structured`, which is the only part that may be in a URL. A URL carries
-a token for the rest, which is sealed and kept for a day, for the person who searched. The module `values` reads values.
+A link to an order asks for its number. Words without a key are looked up wherever an order can be found by words. These
+words and the values of personal keys may name a buyer: they are in `words`, never in `structured`, which is the only
+part that may be in a URL. A URL carries a token for the rest, which is sealed and kept for a day, for the person who
+searched. The module `values` reads values.
 """
 
 import re
@@ -24,6 +25,7 @@ from webapp.errors import DeskError, NotFound
 from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.search.contract import ORDERS, KeyKind, QueryKey
 from webapp.search.models import SealedQuery
+from webapp.search.numbers import LINK, number_in_link
 from webapp.search.registered import query_keys
 from webapp.vault import services as vault
 
@@ -228,6 +230,8 @@ class _Reader:
         start = self._at
         negated = self._text[start] == "-" and start + 1 < len(self._text) and not self._text[start + 1].isspace()
         self._at += negated
+        if LINK.match(self._text, self._at):
+            return self._linked(start, negated)
         if match := _KEY.match(self._text, self._at):
             return self._keyed(match, start, negated)
         if self._text[self._at] == '"':
@@ -250,6 +254,13 @@ class _Reader:
         if key.kind in (KeyKind.YES_NO, KeyKind.CHOICE):
             values = tuple(value.lower() if value.lower() in (YES, NO) else value for value in values)
         return self._made(key, values, start, negated)
+
+    def _linked(self, start: int, negated: bool) -> Clause:
+        """A link to an order asks for the order's number; other links name nothing that can be looked up."""
+        number, key = number_in_link(self._word()), self._keys.get("number")
+        if not number or key is None:
+            raise QueryMistake(_l("There is no order number in this link."), start=start, end=self._at)
+        return self._made(key, (number,), start, negated)
 
     def _unknown(self, name: str) -> LazyString:
         codes = [key.code for key in self._keys.values()]

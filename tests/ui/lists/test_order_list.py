@@ -118,9 +118,22 @@ def test_a_link_of_chips_takes_one_clause_away(take: Take, browser: Browser) -> 
 def test_the_number_of_one_order_leads_to_it(take: Take, browser: Browser) -> None:
     [order] = take(incoming_order())
 
-    for number in (order.number, order.channel_order_number, f" {order.number} "):
+    bare = str(order.number).lstrip("0")
+    link = f"https://market.test/orders-v3/order/{order.channel_order_number}"
+    for number in (order.number, order.channel_order_number, f" {order.number} ", bare, f"No. {bare}", link):
         assert browser.post("/orders/search", {"text": number}).location == f"/orders/{order.number}"
+    assert f"{order.number}" in browser.get(f"/orders/{bare}").text
     assert browser.post("/orders/search", {"text": "no-such-1"}).location.startswith("/orders/?")
+
+
+def test_digits_that_mean_several_orders_list_them(take: Take, browser: Browser) -> None:
+    first, second, third = take(*(incoming_order(number=f"302-000000{n}-1237432") for n in range(3)))
+    with unit_of_work():
+        for order, number in ((first, "007432"), (second, "008000"), (third, "7654")):
+            db.session.execute(update(Order).where(Order.id == order.id).values(number=number))
+    assert browser.post("/orders/search", {"text": "7432"}).location.startswith("/orders/?")
+    assert browser.post("/orders/search", {"text": "8000"}).location == "/orders/008000"
+    assert browser.post("/orders/search", {"text": "7654"}).location == "/orders/7654"
 
 
 def test_words_that_may_name_a_buyer_stay_out_of_the_address(

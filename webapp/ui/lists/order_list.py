@@ -5,16 +5,24 @@ from flask import url_for
 from webapp.audit.actor import Actor
 from webapp.channels import described
 from webapp.channels.services import channel_name
-from webapp.errors import NotFound, SeveralFit
+from webapp.db import time_limit
+from webapp.errors import NotFound, SeveralFit, TooSlow
 from webapp.i18n import gettext as _
+from webapp.lists.listing import list_page
 from webapp.orders.listing import ORDER_LIST
 from webapp.orders.predefined_views import CANCEL_REQUESTS
 from webapp.orders.queries import find_order, reference
+from webapp.search.compiling import compile_query
+from webapp.search.numbers import bare_number, spellings
+from webapp.search.query import parse
 from webapp.ui.frame.pages import shown_stores
-from webapp.ui.lists.list_pages import ListPages
+from webapp.ui.lists.list_pages import SECONDS, ListPages
 from webapp.ui.lists.list_request import ListRequest
 from webapp.ui.lists.order_cells import OrderTable
 from webapp.ui.orders.order import bp
+
+_LONGEST_NUMBER = 60
+_ENDING = 4  # digits by which channels' numbers and phones are found, too
 
 
 class OrderPages(ListPages):
@@ -34,9 +42,11 @@ class OrderPages(ListPages):
         return [str(_("%(name)s: %(text)s", name=channel_name(code), text=cost)) for code, cost in costs.items()]
 
     def url_of_number(self, text: str, actor: Actor) -> str:
-        """The URL of the order, if the text is the whole number of one."""
-        number = text.strip().strip('"')
-        if not number or len(number) > 60 or any(char.isspace() for char in number):
+        """The URL of the order, if the text is the number of one. Digits that may also be the end of another number, or
+        a postcode, lead to it only if the list finds no other order.
+        """
+        number = bare_number(text)
+        if not number or len(number) > _LONGEST_NUMBER:
             return ""
         try:
             order = find_order(number, actor)
@@ -44,7 +54,17 @@ class OrderPages(ListPages):
             return url_for(".show", number=number)
         except NotFound:
             return ""
-        return url_for(".show", number=reference(order))
+        whole = {order.number, order.channel_order_number, reference(order)}.intersection(spellings(number))
+        if whole or not number.isdecimal() or len(number) < _ENDING or self._finds_one(number, actor):
+            return url_for(".show", number=reference(order))
+        return ""
+
+    def _finds_one(self, number: str, actor: Actor) -> bool:
+        try:
+            with time_limit(SECONDS):
+                return len(list_page(self.subject, actor, compile_query(parse(number), actor), limit=2).rows) == 1
+        except TooSlow:  # as the list itself then says
+            return False
 
 
 OrderPages(ORDER_LIST).add_to(bp)
