@@ -222,6 +222,22 @@ def test_what_is_typed_is_found(two: list[Order], find: Find) -> None:
         ("total:10..29,97", "a point before the decimals"),
         ("total:29,97..40", "a point before the decimals"),
         ("total:>1,234.50", "a point before the decimals"),
+        ("total:1,234", "read in several ways"),
+        ("total:1,234.50", "read in several ways"),
+        ("total:100,200..300", "read in several ways"),
+        ("total:5,5", "read in several ways"),
+        ("total:>1.234", "read in several ways"),
+        ("total:1.000..2.000", "read in several ways"),
+        ("total:1'234", "a point before the decimals"),
+        ("units:>1,000", "read in several ways"),
+        ("units:1,234", "read in several ways"),
+        ("units:1.000", "whole number"),
+        ("placed:01/02/2026", "2026-11-20"),
+        ("placed:01.02.2026", "2026-11-20"),
+        ("placed:01-02-2026", "2026-11-20"),
+        ("placed:>2026/02/01", "2026-11-20"),
+        ("placed:1,2", "2026-11-20"),
+        ("due:01/02/2026", "<4h"),
         ("units:99999999999", "whole number"),
         ("units:-1", "whole number"),
         ("hold:maybe", "yes or no"),
@@ -278,7 +294,8 @@ def test_a_link_is_no_word_about_a_buyer(two: list[Order], mia: Actor) -> None:
 def test_several_amounts_may_be_listed(two: list[Order], find: Find) -> None:
     totals = ",".join(f"{(order.total_minor or 0) / 100:.2f}" for order in two)
     assert find(f"total:{totals}") == {JANES, TOMS}
-    assert find("total:100,200") == set()
+    assert find("total:100.00,200.00") == find("total:1000,2000") == set()
+    assert find("units:1,2") == {JANES, TOMS}
 
 
 @pytest.mark.parametrize("typed", ["SW1A 1AA", '"SW1A 1AA"', "SW1A1AA", "sw1a1aa", "postcode:sw1a1aa"])
@@ -290,11 +307,22 @@ def test_a_postcode_is_found_with_its_space_and_without(
     assert find(typed) == {order.channel_order_number}
 
 
+def test_a_postcode_of_any_country_is_found_with_its_space(take: Callable[..., list[Order]], find: Find) -> None:
+    for told, typed in (("JE23AB", "JE2 3AB"), ("KY1-1001", "KY1 1001")):
+        address = {"name": "Jo", "line1": "1 Way", "postal_code": told, "country": "XK"}
+        [order] = take(incoming_order(buyer={"name": "Jo", "address": address}))
+        for text in (typed, told, f'"{typed}"', f'postcode:"{typed}"'):
+            assert find(text) == {order.channel_order_number}, text
+
+
 @pytest.mark.parametrize("extension", [" ext. 54321", " x54321", " #54321", ";ext=54321", " Extension 54321"])
 def test_a_phone_is_found_whatever_its_extension(take: Callable[..., list[Order]], find: Find, extension: str) -> None:
     phone = f"+1 217-555-0142{extension}"
     [order] = take(incoming_order(buyer={"name": "Pat", "address": {"name": "Pat", "country": "US", "phone": phone}}))
-    for typed in ("217-555-0142", "+1 217-555-0142", "phone:0142"):
+    for typed in (
+        "217-555-0142", "+1 217-555-0142", "phone:0142", phone, f"217-555-0142{extension}", f'"{phone}"',
+        f'phone:"{phone}"', "217–555–0142", "001 (217) 555 0142", "phone:+12175550142", "２１７-５５５-０１４２",
+    ):  # fmt: skip
         assert find(typed) == {order.channel_order_number}, typed
 
 

@@ -168,7 +168,7 @@ def total_between(total: Any, currency: Any) -> Callable[[Sequence[Bound], Actor
             return usual
         ways = [and_(currency.in_(codes), _amount_within(total, values, places)) for places, codes in odd.items()]
         others = [code for codes in odd.values() for code in codes]
-        return or_(*ways, and_(currency.not_in(others), usual))
+        return or_(*ways, and_(or_(currency.not_in(others), currency.is_(None)), usual))  # zero needs no currency
 
     return condition
 

@@ -23,7 +23,7 @@ from webapp.search.contract import Found, WordSource
 from webapp.search.gathering import STEP, with_all
 from webapp.search.index import Indexed
 from webapp.search.models import SearchTerm
-from webapp.search.numbers import bare_number
+from webapp.search.numbers import bare_number, plain
 from webapp.search.terms import digits, hashed, index_key, normalize, sought, terms, words
 
 BUYER, EMAIL, PHONE, POSTCODE, ENDING, COMMENT = "buyer", "email", "phone", "postcode", "ending", "comment"
@@ -31,6 +31,7 @@ _ENDINGS = (4, 6, 8)  # digits of a phone number's ending that are enough to fin
 _LAST = 4
 _MANY = 2_000  # more orders than this make a beginning broad
 _SHORTEST_POSTCODE, _POSTCODE_DIGITS = 3, 5
+_SHORTEST_HALF, _LATTER_HALVES = 2, (2, 3, 4)  # characters of the halves of a postcode whose country is not known
 _LONGEST_PADDING = 12  # digits of the desk's own numbers
 _LONGEST_PHONE = 15  # digits; more are an order's number
 _PHONE = re.compile(r"[\d+()/. -]+")
@@ -93,7 +94,10 @@ def _postcode_forms(address: Mapping[str, Any]) -> Iterator[str]:
     bare = "".join(parts)
     yield from (bare[:length] for length in range(min(_SHORTEST_POSTCODE, len(bare)), len(bare) + 1) if length)
     yield from parts[1:]  # as people type the two halves of a code that the channel may have sent without its space
-    yield from (normalize(part) for part in code_parts(str(address.get("country") or ""), postcode)[1:])
+    halves = [normalize(part) for part in code_parts(str(address.get("country") or ""), postcode)[1:]]
+    if not halves and not bare.isdecimal():  # of another country: JE2 3AB, KY1 1001
+        halves = [bare[-length:] for length in _LATTER_HALVES if len(bare) - length >= _SHORTEST_HALF]
+    yield from halves
 
 
 # --- Looking words up ---
@@ -221,6 +225,7 @@ def email_term(text: str, key: bytes) -> frozenset[int]:
 
 def phone_ending(text: str, key: bytes) -> frozenset[int]:
     """The term of a phone number, by its last 4, 6 or 8 digits, whatever prefix it has."""
+    text, _extension = telephone(plain(text))
     number = digits(text)
     lengths = [length for length in _ENDINGS if length <= len(number)]
     if not lengths or not _PHONE.fullmatch(text) or len(number) > _LONGEST_PHONE:

@@ -4,6 +4,7 @@ Words are looked up in every word source; an order must match all of them, each 
 and ids can answer are kept apart from conditions, so that a list can read the index newest first.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -31,6 +32,7 @@ from webapp.search.values import read
 
 T = TypeVar("T")
 _PHONE_DIGITS = range(7, 16)
+_EXTENSION = re.compile(r"(?:;?ext(?:ension|n)?\.?=?|x|#)(\d{1,9})?", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +229,8 @@ def _needed(clauses: Sequence[Clause]) -> tuple[list[str], list[list[str]]]:
 
 def _runs(clauses: Sequence[Clause]) -> list[tuple[Clause, list[str]]]:
     """The clauses with their words; a phone number written in groups of digits is one word, quoted or not."""
-    pieces = _without_signs([(clause, piece) for clause in clauses for piece in plain(clause.values[0]).split()])
+    texts = ((clause, plain(clause.values[0]).replace(";ext=", " ;ext=")) for clause in clauses)
+    pieces = _naming([(clause, piece) for clause, text in texts for piece in text.split()])
     runs: list[tuple[Clause, list[str]]] = []
     for numeric, group in groupby(pieces, key=lambda piece: _is_numeric(piece[1])):
         run = list(group)
@@ -240,11 +243,21 @@ def _runs(clauses: Sequence[Clause]) -> list[tuple[Clause, list[str]]]:
     return runs
 
 
-def _without_signs(pieces: Sequence[tuple[Clause, str]]) -> list[tuple[Clause, str]]:
-    """The words without those that only say that a number follows."""
-    following = [piece for _, piece in pieces[1:]]
-    signs = [is_sign(piece) and number[:1].isdecimal() for (_, piece), number in zip(pieces, following, strict=False)]
-    return [word for word, is_left_out in zip(pieces, [*signs, False], strict=False) if not is_left_out]
+def _naming(pieces: Sequence[tuple[Clause, str]]) -> list[tuple[Clause, str]]:
+    """The words without those by which nothing is found: “No.” before a number, the extension behind a phone number."""
+    kept: list[tuple[Clause, str]] = []
+    length, at = 0, 0  # digits of the number that ends before this word
+    while at < len(pieces):
+        piece, following = pieces[at][1], pieces[at + 1][1] if at + 1 < len(pieces) else ""
+        extension = _EXTENSION.fullmatch(piece) if length in _PHONE_DIGITS else None
+        if extension and (extension[1] or following.isdecimal()):
+            at += 1 if extension[1] else 2
+            continue
+        if not (is_sign(piece) and following[:1].isdecimal()):
+            kept.append(pieces[at])
+        length = length + len(digits(piece)) if _is_numeric(piece) else 0
+        at += 1
+    return kept
 
 
 def _is_numeric(piece: str) -> bool:

@@ -251,6 +251,8 @@ class _Reader:
         if not values:
             problem = _l("“%(key)s:” needs a value, straight after the colon.", key=key.code)
             raise QueryMistake(problem, start=start, end=self._at)
+        if key.kind not in (KeyKind.NUMBER, KeyKind.MONEY):  # 5,5 may be one amount
+            values = tuple(dict.fromkeys(values))
         if key.kind in (KeyKind.YES_NO, KeyKind.CHOICE):
             values = tuple(value.lower() if value.lower() in (YES, NO) else value for value in values)
         return self._made(key, values, start, negated)
@@ -296,7 +298,7 @@ class _Reader:
                 values.append(value)
             if not self._text.startswith(",", self._at):
                 break
-        return tuple(dict.fromkeys(values))
+        return tuple(values)
 
     def _word(self) -> str:
         start = self._at

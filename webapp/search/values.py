@@ -27,7 +27,9 @@ _MOST = 2**31 - 1  # the largest whole number of the databases' columns
 _NUMBER = re.compile(r"\d{1,10}", re.ASCII)
 _AMOUNT = re.compile(r"-?(\d{1,12}(\.\d{1,4})?|\.\d{1,4})", re.ASCII)
 _WHOLE_END = re.compile(r"(?:^|[<>=-]|\.\.)\d+$", re.ASCII)  # an amount, or the end of a range, without a point
-_CENTS = re.compile(r"\d{1,2}(?:\.\.|$)", re.ASCII)
+_REST = re.compile(r"\d{1,3}(?:\.|$)", re.ASCII)  # of an amount, behind a comma: cents or thousands
+_GROUP = re.compile(r"\d{3}(?:\.\.|$)", re.ASCII)  # of a whole number, behind a comma
+_THOUSANDS = re.compile(r"(?:^|[<>=-]|\.\.)[1-9]\d{0,2}\.\d{3}(?:\.\.|$)", re.ASCII)
 _DAY = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})", re.ASCII)
 _MONTH = re.compile(r"(\d{4})-(\d{1,2})", re.ASCII)
 _YEAR = re.compile(r"(\d{4})", re.ASCII)
@@ -61,18 +63,32 @@ def read(clause: Clause, key: QueryKey, actor: Actor, zone: ZoneInfo) -> list[An
     if key.kind is KeyKind.YES_NO:
         return [_yes_or_no(clause, value) for value in clause.values]
     reader = _reader(key.kind, zone)
-    if key.kind is KeyKind.MONEY and _has_decimal_comma(clause.values):
-        raise clause.mistake(reader.problem)
+    if ambiguity := _ambiguity(key.kind, clause.values):
+        raise clause.mistake(ambiguity)
     try:
         return [_bound(value, reader) for value in clause.values]
     except (_Unreadable, ValueError, OverflowError):
         raise clause.mistake(reader.problem) from None
 
 
-def _has_decimal_comma(values: Sequence[str]) -> bool:
-    """Whether a comma may be a decimal point, as in `>29,97`: read as two amounts, it would find other orders."""
+def _ambiguity(kind: KeyKind, values: Sequence[str]) -> LazyString | None:
+    """The sentence about a separator that has several readings: `>29,97` and `1,234` are one number or two, `1.234` is
+    little more than one or more than a thousand. Read in one way, it would find other orders than were meant.
+    """
+    if kind is KeyKind.MONEY and (_has_comma_within(values, _REST) or any(map(_THOUSANDS.search, values))):
+        return _l(
+            "This can be read in several ways. Write amounts without separators and with a point before the decimals, "
+            "such as 1234 or 1234.50."
+        )
+    if kind is KeyKind.NUMBER and _has_comma_within(values, _GROUP):
+        return _l("This can be read in several ways. Write whole numbers without separators, such as 1234.")
+    return None
+
+
+def _has_comma_within(values: Sequence[str], rest: re.Pattern[str]) -> bool:
+    """Whether the comma between two of these values may be within a number, whose `rest` follows."""
     return any(
-        _WHOLE_END.search(one) and more[:1].isdigit() and (_CENTS.match(more) or one[0] in "<>")
+        _WHOLE_END.search(one) and more[:1].isdecimal() and (rest.match(more) or one[0] in "<>")
         for one, more in pairwise(values)
     )
 

@@ -513,3 +513,13 @@ def test_a_store_that_does_not_show_other_orders_offers_no_link(
     assert len(browser.queries) <= 8, "\n".join(browser.queries)
     assert "k7x@marketplace.test" in page
     assert url not in page
+
+
+@pytest.mark.parametrize("total", [0, None])
+def test_an_order_without_a_currency_has_its_pages(take: Any, browser: Browser, total: int | None) -> None:
+    line = incoming_line(unit_price=total, total=total, amounts=())
+    [order] = take(incoming_order([line], currency=None, total=total))
+    for tab in ("overview", "timeline", "channel", "shipments", "invoices", "refunds"):
+        assert browser.get(f"/orders/{order.number}?tab={tab}").status_code == 200, tab
+    assert browser.get("/orders/").status_code == 200
+    assert (f'id="order-{order.id}"' in browser.get("/orders/?q=total:0").text) == (total == 0)
