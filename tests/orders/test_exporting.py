@@ -106,7 +106,7 @@ def test_the_mark_for_excel_comes_first(orders: list[Order], max_: Actor) -> Non
 def test_buyers_are_opened_once_for_a_part(orders: list[Order], max_: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
     monkeypatch.setattr("webapp.vault.services.audit_reading", lambda code, **more: calls.append(len(more["orders"])))
-    streamed(max_, codes=("buyer", "email", "address"), compiled=None)
+    streamed(max_, codes=("buyer", "email", "address", "recipient", "line1", "phone"), compiled=None)
     assert calls == [2]
 
 
@@ -125,8 +125,12 @@ def test_an_order_goes_where_somebody_here_sent_it(orders: list[Order], max_: Ac
     with unit_of_work():
         [order] = orders_by_id([order_id], max_)
         change_address(order, fields | {"country": "DE"}, actor=max_)
-    [row] = streamed(max_, codes=("address",), ids=[order_id])
+    parts = ("recipient", "line1", "line2", "line3", "postal_code", "city", "region", "country_code")
+    [row] = streamed(max_, codes=("address", *parts), ids=[order_id])
     assert row["Ship to"] == "Jane Quixelworth, New Street 9, 12345, Berlin, DE"
+    heads = ["Recipient", "Street and number", "Address line 2", "Address line 3", "Postal code", "City"]
+    told = [row[head] for head in (*heads, "State or region", "Country code")]
+    assert told == ["Jane Quixelworth", "New Street 9", "", "", "12345", "Berlin", "", "DE"]
     [row] = streamed(max_, codes=("address",), ids=[other])
     assert "New Street" not in row["Ship to"]
 

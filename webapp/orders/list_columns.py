@@ -28,6 +28,7 @@ from webapp.orders.badges import Badges, badge_reads
 from webapp.orders.cancel_requests import CANCEL_REASON, CANCEL_SINCE, CancelRequest, requests_of
 from webapp.orders.events import event_words, sentence_of
 from webapp.orders.models import Order, OrderAmount, OrderEvent, OrderLine
+from webapp.orders.postal import FIELDS
 from webapp.orders.queries import reference
 from webapp.orders.states import STATE_LABELS, STATE_TONES
 from webapp.orders.statuses import all_statuses, name_in, status_name
@@ -37,6 +38,19 @@ from webapp.vault import services as vault
 from webapp.vault.services import DataKeys
 
 Orders = Sequence[Any]  # as the list has read them
+ADDRESS = (  # columns of the delivery address: code, field, label
+    ("recipient", "name", FIELDS["name"]),
+    ("recipient_company", "company", _l("Recipient's company")),
+    ("line1", "line1", FIELDS["line1"]),
+    ("line2", "line2", FIELDS["line2"]),
+    ("line3", "line3", FIELDS["line3"]),
+    ("district", "district", FIELDS["district"]),
+    ("postal_code", "postal_code", FIELDS["postal_code"]),
+    ("city", "city", FIELDS["city"]),
+    ("region", "region", FIELDS["region"]),
+    ("country_code", "country", _l("Country code")),
+    ("phone", "phone", FIELDS["phone"]),
+)
 
 
 def _ids(orders: Orders) -> list[int]:
@@ -157,6 +171,17 @@ def _address(orders: Orders, actor: Actor) -> dict[int, str]:
         for order_id, address in found.items()
         if address
     }
+
+
+def _of_address(field: str) -> Callable[[Orders, Actor], Mapping[int, Any]]:
+    """The values of a column for one field of the delivery address, the corrected one, if somebody corrected it."""
+
+    def values(orders: Orders, actor: Actor) -> Mapping[int, Any]:
+        keys = _revealed(orders, actor)
+        found = {order_id: addresses.of_keys(keys, order_id).address for order_id in _ids(orders)}
+        return {order_id: str(address.get(field) or "") for order_id, address in found.items() if address}
+
+    return values
 
 
 def _country(orders: Orders, actor: Actor) -> dict[int, str]:
@@ -311,6 +336,10 @@ COLUMNS = (
         personal=True,
     ),
     Column(code="address", reads={}, label=_l("Ship to"), values=_address, width=240, personal=True),
+    *(
+        Column(code=code, reads={}, label=label, values=_of_address(field), width=140, personal=True)
+        for code, field, label in ADDRESS
+    ),
     Column(code="country", reads=by_name(Order.country), label=_l("Country"), values=_country, width=110),
     Column(
         code="units",
