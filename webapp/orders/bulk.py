@@ -32,12 +32,15 @@ from webapp.jobs.models import Run, RunResult
 from webapp.lists.listing import first_rows, matching_ids
 from webapp.money import Money
 from webapp.orders import freshness
+from webapp.orders.attention import in_words
+from webapp.orders.cancel_requests import asks_to_cancel
 from webapp.orders.contract import ActionInput, OrderAction, Preview
 from webapp.orders.inputs import is_needed
 from webapp.orders.listing import NEWEST, ORDER_LIST
 from webapp.orders.models import BulkAct, Order, Submission
 from webapp.orders.queries import AROUND, locked_all, visible
 from webapp.orders.services import Done, Wanted, act_many, actions, find_action, read_input, refusal_of
+from webapp.orders.states import STATE_LABELS
 from webapp.search.compiling import Compiled
 from webapp.vault import services as vault
 
@@ -400,6 +403,22 @@ def preview_many(action: OrderAction, orders: Sequence[Order], data: ActionInput
             totals[amount.currency] = str(label), before + amount
     for currency, total in sorted(totals.items()):
         found.amounts += [*sums.get(currency, {}).items(), total]
+    return found
+
+
+def attention_of(orders: Sequence[Order]) -> dict[str, list[Order]]:
+    """What should be looked at before an act on these orders, as their own pages show it: the label of each thing, with
+    the orders that it is about.
+    """
+    found: dict[str, list[Order]] = {}
+    for order in orders:
+        labels = [trouble.label for trouble in in_words(order.attention)] if order.attention else []
+        if asks_to_cancel(order):
+            labels.insert(0, str(_l("The buyer asked to cancel")))
+        if order.on_hold:
+            labels.append(str(STATE_LABELS["on_hold"]))
+        for label in dict.fromkeys(labels):
+            found.setdefault(label, []).append(order)
     return found
 
 

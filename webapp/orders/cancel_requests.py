@@ -31,6 +31,11 @@ class CancelRequest:
     reasons: Sequence[str]
 
 
+def asks_to_cancel(order: Order) -> bool:
+    """Whether the buyer's request to cancel still waits for an answer: something may leave, and nothing is canceled."""
+    return bool(order.buyer_wants_cancel and order.unshipped and not order.canceling)
+
+
 def is_answered_elsewhere(order: Order | PlainRow) -> bool:
     """Whether a request can only be answered at the channel, which ships the order or where it is managed."""
     return bool(order.managed_at_channel) or order.fulfilled_by == FulfilledBy.CHANNEL

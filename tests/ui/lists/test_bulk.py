@@ -5,6 +5,7 @@ from collections.abc import Callable
 from html import unescape
 
 import pytest
+from sqlalchemy import update
 
 from tests.ui.conftest import Browser, ids, runs_of
 from webapp.audit.actor import Actor
@@ -69,6 +70,10 @@ def test_everything_found_is_acted_on_by_its_query(
     assert "q=state" in sent.location
     work()
     assert db.session.query(OrderComment).count() == 3
+
+
+def rows_of(page: str) -> list[int]:
+    return [int(id_) for id_ in re.findall(r'<tr id="order-(\d+)"', page)]
 
 
 def fields_of(page: str) -> dict[str, list[str]]:
@@ -202,6 +207,28 @@ def test_back_leads_to_the_page_of_the_list_with_the_same_orders_ticked(
     page = browser.get(sent.location).text
     assert f'id="order-{first}"' in page
     assert ticked(page) == []  # they are done
+
+
+def test_what_should_be_looked_at_first_is_said_with_its_orders(
+    browser: Browser, orders: list[Order], take: Callable[..., list[Order]]
+) -> None:
+    numbers = [order.number for order in orders]
+    with unit_of_work():
+        odd = {"kind": "odd_address", "values": {"missing": ["city"]}}
+        for place, changed in enumerate(({"attention": [odd]}, {"buyer_wants_cancel": True}, {"on_hold": True})):
+            db.session.execute(update(Order).where(Order.id == orders[place].id).values(**changed))
+    [calm] = take(incoming_order())
+    for page in (
+        browser.get("/orders/bulk", {"order": [*ids(orders), calm.id], "action": "comment"}).text,
+        browser.post("/orders/ship-list", {"list": "\n".join(f"{number};DHL;1" for number in numbers)}).text,
+    ):
+        said = dict(
+            re.findall(r'<li><a href="[^"]*number:(\w+)[^"]*">([^<]+)</a> <span class="muted">\(1\)', unescape(page))
+        )
+        assert said == dict(zip(numbers, ("Address incomplete", "The buyer asked to cancel", "On hold"), strict=True))
+    links = [unescape(link) for link in re.findall(r'<li><a href="([^"]*number:[^"]*)"', page)]
+    assert sorted(row for link in links for row in rows_of(browser.get(link).text)) == [order.id for order in orders]
+    assert "should be looked at" not in browser.get("/orders/bulk", {"order": [calm.id], "action": "comment"}).text
 
 
 def test_without_an_action_every_act_says_for_how_many_it_is_possible(browser: Browser, orders: list[Order]) -> None:

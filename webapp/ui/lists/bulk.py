@@ -24,6 +24,7 @@ from webapp.ui.frame.access import current_actor, needs
 from webapp.ui.frame.failures import shown_again
 from webapp.ui.frame.pages import page
 from webapp.ui.frame.redirects import redirect
+from webapp.ui.lists.attention import attention_of
 from webapp.ui.lists.chosen import Chosen
 from webapp.ui.orders import shown
 
@@ -149,13 +150,22 @@ def _offers(orders: list[Order], actor: Actor) -> list[dict[str, Any]]:
 
 
 def _choice_context(chosen: Chosen, orders: list[Order], actor: Actor) -> dict[str, Any]:
-    """The choice, the number of its orders, whether they are too many for one run, and how many were checked."""
+    """The choice, the number of its orders, whether they are too many for one run, how many were checked, and what
+    should be looked at first.
+    """
     total, capped = len(orders), False
     if len(orders) == bulk.LOOKED_AT:
         total = len(chosen.ids)
         if chosen.everything:
             total, capped = count_rows(ORDER_LIST, actor, chosen.asked(actor), bulk.CAP)
-    return {"chosen": chosen, "total": total, "capped": capped, "looked_at": len(orders), "cap": bulk.CAP}
+    return {
+        "chosen": chosen,
+        "total": total,
+        "capped": capped,
+        "looked_at": len(orders),
+        "cap": bulk.CAP,
+        "attention": attention_of(orders),
+    }
 
 
 @bp.app_template_global()

@@ -18,6 +18,7 @@ from webapp.ui.frame.access import current_actor, needs
 from webapp.ui.frame.failures import shown_again
 from webapp.ui.frame.pages import page
 from webapp.ui.frame.redirects import redirect
+from webapp.ui.lists.attention import attention_of
 from webapp.ui.lists.chosen import Chosen
 from webapp.ui.orders import shown
 
@@ -42,13 +43,14 @@ def give() -> str:
         problem="",
         back=chosen.back_url,
         refused=[(shown.ShownOrder(order), refusal) for order, refusal in refused],
+        attention=attention_of([order for order in orders if order.id not in left_out]),
         first=len(orders) if len(orders) == bulk.LOOKED_AT else None,
     )
 
 
 def _list_form(text: str, problem: str = "") -> str:
     """The form with a typed list and its problem."""
-    around: dict[str, Any] = {"back": url_for("orders.index"), "refused": [], "first": None}
+    around: dict[str, Any] = {"back": url_for("orders.index"), "refused": [], "attention": [], "first": None}
     return page("lists/bulk/ship_list.html", text=text, problem=problem, **around)
 
 
@@ -70,6 +72,7 @@ def look() -> str | tuple[str, int]:
         "lists/bulk/ship_list_checked.html",
         fitting=len(fitting),
         asking=len(asking),
+        attention=attention_of([one.order for one in checked if one.order is not None]),
         anyway=ship_list.write_rows([one.found for one in asking]),
         rest=len(rest),
         rows=[

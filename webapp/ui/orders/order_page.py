@@ -44,7 +44,7 @@ from webapp.messaging.documents import CREDIT_MEMO, INVOICE
 from webapp.messaging.queries import SHOWN as MESSAGES_SHOWN, thread_of
 from webapp.messaging.review_settings import rule_of, window_of
 from webapp.orders import addresses, of_buyer
-from webapp.orders.cancel_requests import is_answered_elsewhere, request_of
+from webapp.orders.cancel_requests import asks_to_cancel, is_answered_elsewhere, request_of
 from webapp.orders.contract import OrderAction, Place
 from webapp.orders.drafts import Draft, draft_of, with_draft
 from webapp.orders.models import Order, OrderComment, OrderHold, OrderLine
@@ -273,7 +273,7 @@ class OrderView:
         answered.
         """
         order = self.order
-        if not order.buyer_wants_cancel or not order.unshipped or order.canceling:
+        if not asks_to_cancel(order):
             return None
         request, elsewhere = request_of(order), is_answered_elsewhere(order)
         offered = [] if elsewhere else self._every_offer
