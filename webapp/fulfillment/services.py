@@ -3,7 +3,6 @@
 A shipment takes open quantities off the order's lines, and its channel is owed a confirmation of each package.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -28,6 +27,7 @@ from webapp.hooks.fence import ask
 from webapp.hooks.registered import by_code
 from webapp.i18n import lazy_gettext as _l
 from webapp.jobs.telling import tell
+from webapp.lists.spreadsheets import Damage, cleaned, damage_of
 from webapp.orders.events import record
 from webapp.orders.holds import OnHold
 from webapp.orders.keeping import kept_now
@@ -35,7 +35,6 @@ from webapp.orders.models import Order, OrderLine
 from webapp.orders.services import ManagedAtChannel, settle_state
 from webapp.updates.models import ChannelUpdate
 
-_ROUNDED = re.compile(r"\d([.,]\d+)?E\+\d+", re.ASCII | re.IGNORECASE)  # 9.40011E+21, as spreadsheets write it
 LOOKED_BACK = 200  # shipments of a person, for the carrier that is offered
 CLOCK_SLACK = timedelta(minutes=2)  # a ship time up to this far ahead is accepted from a fast clock
 
@@ -92,6 +91,23 @@ class RoundedTrackingNumber(DeskError):
     )
 
 
+class ZeroedTrackingNumber(DeskError):
+    code, status = "zeroed_tracking_number", 422
+    field = "tracking_number"
+    sentence = _l(
+        "A spreadsheet put zeros for the last digits of this number: %(number)s. Format its column as text, and enter "
+        "the whole number again. If the zeros are right, put a space among the digits, as on the label."
+    )
+
+
+class DateAsTrackingNumber(DeskError):
+    code, status = "date_as_tracking_number", 422
+    field = "tracking_number"
+    sentence = _l(
+        "A spreadsheet made a date of this number: %(number)s. Format its column as text, and enter the number again."
+    )
+
+
 class UnknownCarrier(DeskError):
     code, status = "unknown_carrier", 422
     field = "carrier"
@@ -118,6 +134,13 @@ class NoSuchLine(DeskError):
 class EmptyPackage(DeskError):
     code, status = "empty_package", 422
     sentence = _l("A package needs at least one unit.")
+
+
+_DAMAGES: Mapping[Damage, type[DeskError]] = {
+    Damage.EXPONENT: RoundedTrackingNumber,
+    Damage.ZEROS: ZeroedTrackingNumber,
+    Damage.DATE: DateAsTrackingNumber,
+}
 
 
 def shipping_refusal(order: Order, actor: Actor, *, anyway: bool = False) -> Refusal | None:
@@ -255,12 +278,19 @@ def checked_ship_time(order: Order, shipped_at: datetime | None) -> datetime:
 
 def checked_tracking_number(text: str) -> str:
     """The tracking number without the spaces that are printed on labels; raises if it is wrong."""
-    number = "".join(text.split())
+    printed = cleaned(text)
+    number = "".join(printed.split())
     if not number:
         raise TrackingNumberNeeded
-    if _ROUNDED.fullmatch(number):
-        raise RoundedTrackingNumber(number=number)
+    if damage := damaged(printed):
+        raise damage
     return number
+
+
+def damaged(number: str) -> DeskError | None:
+    """Why a number can't be used: a spreadsheet changed its digits."""
+    damage = damage_of(number)
+    return _DAMAGES[damage](number=number) if damage else None
 
 
 def checked_carrier(order: Order, carrier: str, carrier_name: str) -> tuple[str, str]:
