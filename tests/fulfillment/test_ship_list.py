@@ -3,30 +3,24 @@
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from flask import Flask
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from webapp.audit.actor import Actor
+from webapp.clock import now
 from webapp.db import db, unit_of_work
-from webapp.errors import Forbidden, sentence_of
-from webapp.fulfillment import ship_list
+from webapp.errors import DeskError, Forbidden, sentence_of
+from webapp.fulfillment import ship_rows
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.models import Package, Shipment
-from webapp.fulfillment.services import RoundedTrackingNumber, ship_order
-from webapp.fulfillment.ship_list import (
-    CellTooLong,
-    EmptyList,
-    ListTooLong,
-    NothingFits,
-    Row,
-    check,
-    read_rows,
-    start,
-    write_rows,
-)
+from webapp.fulfillment.services import ship_order
+from webapp.fulfillment.ship_list import NothingFits, check, start
+from webapp.fulfillment.ship_rows import EmptyList, ListTooLong, Row, read_rows, write_rows
 from webapp.jobs import runs
+from webapp.lists.uploaded import CellTooLong
 from webapp.orders.bulk import act_on_chunk, result_counts, results_of
 from webapp.orders.events import record
 from webapp.orders.models import Order
@@ -82,7 +76,7 @@ def test_any_text_is_a_list_or_a_sentence(text: str) -> None:
 
 
 def test_a_list_has_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ship_list, "LONGEST", 2)
+    monkeypatch.setattr(ship_rows, "LONGEST", 2)
     with pytest.raises(ListTooLong, match="up to 2 rows"):
         read_rows("1;a;1\n2;a;2\n3;a;3")
     with pytest.raises(EmptyList):
@@ -115,7 +109,7 @@ def test_every_row_says_why_it_does_not_fit(orders: list[Order], mia: Actor) -> 
     assert problems[:2] == ["", ""]
     assert "Row 1 ships this order already" in problems[2]
     assert "asked to cancel" in problems[3]
-    assert "no carrier" in problems[4]
+    assert problems[4] == ""  # it goes by its name
     assert "nonsense-9" in problems[5]
     assert "ships this order already" in problems[6]
     db.session.rollback()
@@ -129,10 +123,10 @@ def test_only_ticked_rows_ship_although_their_buyers_asked_to_cancel(
             locked(order).buyer_wants_cancel = True
             record(order, "synced", actor=mia)
     first, *asking = [Row(line, str(order.number), "DHL", f"JD{line}") for line, order in enumerate(orders, 1)]
-    asking[-1] = replace(asking[-1], carrier="Pigeon")
+    asking[-1] = replace(asking[-1], carrier="Other")
     looked_at = check([first, *asking], mia)
     assert [one.asks_to_cancel for one in looked_at] == [False, True, True, False]
-    assert "no carrier" in str(looked_at[-1].problem)  # the tick would not help it
+    assert "needs a name" in str(looked_at[-1].problem)  # the tick would not help it
     with pytest.raises(NothingFits), unit_of_work():
         start(asking, actor=mia)
     with unit_of_work():
@@ -165,40 +159,144 @@ def test_a_number_of_ours_fits_without_its_zeros(orders: list[Order], mia: Actor
     assert "9" in told("9;DHL;JD1", mia)[0]
 
 
-@pytest.mark.parametrize("rounded", ["9.40011E+21", "9,40011e+21", "9E+21"])
-def test_a_number_that_a_spreadsheet_rounded_does_not_fit(orders: list[Order], mia: Actor, rounded: str) -> None:
-    assert "A spreadsheet rounded this number" in told(f"{orders[0].number}\tDHL\t{rounded}", mia)[0]
-    with pytest.raises(RoundedTrackingNumber), unit_of_work():
-        ship_order(locked(orders[0]), [PackageInput("DHL", rounded)], actor=mia)
+@pytest.mark.parametrize(
+    ("number", "cure"),
+    [
+        ("9.40011E+21", "rounded this number"),
+        ("9,40011e+21", "rounded this number"),
+        ("9E+21", "rounded this number"),
+        ("9400111899223000000000", "put zeros for the last digits"),
+        ("9 400 111 899 223 000 000 000", "put zeros for the last digits"),
+        ("12-Mar", "made a date of this number"),
+        ("12. Mrz 26", "made a date of this number"),
+        ("2026-03-12", "made a date of this number"),
+    ],
+)
+def test_a_number_that_a_spreadsheet_damaged_does_not_fit(
+    orders: list[Order], mia: Actor, number: str, cure: str
+) -> None:
+    [problem] = told(f"{orders[0].number}\tDHL\t{number}", mia)
+    assert cure in problem
+    assert "Format its column as text" in problem
+    with pytest.raises(DeskError, match=cure), unit_of_work():
+        ship_order(locked(orders[0]), [PackageInput("DHL", number)], actor=mia)
+    assert cure in told(f"{number};DHL;JD1", mia)[0]  # a number of an order
+
+
+def test_a_column_that_was_rounded_shows_also_in_its_shorter_numbers(orders: list[Order], mia: Actor) -> None:
+    ending = ["450", "210", "980"]
+    rows = [f"{order.number};DHL;1234567890123{end}" for order, end in zip(orders, ending, strict=False)]
+    assert all("rounded this number" in problem for problem in told("\n".join(rows), mia))
+    assert told("\n".join([*rows, f"{orders[3].number};DHL;1234567890123456"]), mia) == [""] * 4
 
 
 def test_a_number_is_told_without_the_spaces_of_its_label(
     orders: list[Order], mia: Actor, channel: FakeChannel, work: Callable[[], int]
 ) -> None:
     with unit_of_work():
-        start(read_rows(f"{orders[0].number},DHL,94001 1189 9223 39"), actor=mia)
+        start(read_rows(f"'{orders[0].number},DHL,94001\u00a01189 9223 39\u200b"), actor=mia)
     work()
     [payload] = channel.told("shipment")
     assert payload["package"]["tracking_number"] == "940011189922339"
     assert db.session.query(Package).one().tracking_number == "940011189922339"
 
 
-def test_a_list_names_a_carrier_that_the_marketplace_does_not_list(
+def test_a_carrier_that_the_marketplace_does_not_list_goes_by_its_name(
     orders: list[Order], mia: Actor, channel: FakeChannel, work: Callable[[], int]
 ) -> None:
-    first, second = orders[:2]
-    problems = told(f"{first.number},Other,TRK123\n{second.number},GLS Hungary,TRK124", mia)
-    assert "in the fifth cell" in problems[0]
-    assert "no carrier" in problems[1]
-    assert "Other" in problems[1]
-    rows = read_rows(f"{first.number},Other,TRK123,,GLS Hungary")
+    assert "in the fifth cell" in told(f"{orders[0].number},Other,TRK123", mia)[0]
+    cells = ("GLS Hungary,TRK1", "Other,TRK2,,GLS Hungary", ",TRK3,,GLS Hungary", "dhl,TRK4")
+    rows = read_rows("\n".join(f"{order.number},{more}" for order, more in zip(orders, cells, strict=True)))
+    assert [one.unlisted for one in check(rows, mia)] == ["Other", "", "Other", ""]
     assert read_rows(write_rows(rows), written=True) == rows
     with unit_of_work():
         start(rows, actor=mia)
     work()
-    assert db.session.query(Package).one().carrier_name == "GLS Hungary"
-    [payload] = channel.told("shipment")
-    assert payload["package"]["carrier_name"] == "GLS Hungary"
+    sent = {one["package"]["tracking_number"]: one["package"] for one in channel.told("shipment")}
+    assert [(sent[f"TRK{at}"]["carrier"], sent[f"TRK{at}"]["carrier_name"]) for at in (1, 2, 3, 4)] == [
+        ("Other", "GLS Hungary"),
+        ("Other", "GLS Hungary"),
+        ("Other", "GLS Hungary"),
+        ("DHL", ""),
+    ]
+
+
+# As marketplaces write their own file of shipments: a line about the file, a head of words, a head of codes.
+OWN_FILE = (
+    "TemplateType=OrderFulfillment\tVersion=2011.1102\tDo not modify this row, please\n"
+    "Nummer\tPosition\tMenge\tDatum\tCode\tName\tSendung\tVersand\n"
+    "order-id\torder-item-id\tquantity\tship-date\tcarrier-code\tcarrier-name\ttracking-number\tship-method\n"
+)
+
+
+def test_several_rows_pack_several_parcels_of_one_order(
+    take: Callable[..., list[Order]], mia: Actor, channel: FakeChannel, work: Callable[[], int]
+) -> None:
+    order, single = take(
+        incoming_order([incoming_line("MUG", 10), incoming_line("CUP", 1)]), incoming_order([incoming_line("MUG", 3)])
+    )
+    mug, cup = order.lines
+    day = now().date().isoformat()
+    rows = read_rows(
+        OWN_FILE
+        + f"{order.channel_order_number}\t{mug.channel_line_number}\t4\t{day}\tDHL\t\tPARCEL-A\tExpress\n"
+        + f"{order.channel_order_number}\t{mug.channel_line_number}\t6\t{day}\tDHL\t\tPARCEL-B\t\n"
+        + f"{order.channel_order_number}\t{cup.channel_line_number}\t\t{day}\tDHL\t\tPARCEL-B\t\n"
+        + f"{single.channel_order_number}\t\t\t{day}\tOther\tGLS Hungary\tPARCEL-C\t\n"
+    )
+    assert [one.problem for one in check(rows, mia)] == [None] * 4
+    with unit_of_work():
+        start(read_rows(write_rows(rows), written=True), actor=mia)
+    work()
+    sent = {one["package"]["tracking_number"]: one for one in channel.told("shipment")}
+    assert {number: sorted(one["lines"].values()) for number, one in sent.items()} == {
+        "PARCEL-A": [4],
+        "PARCEL-B": [1, 6],
+        "PARCEL-C": [3],
+    }
+    assert [sent["PARCEL-A"]["package"]["service"], sent["PARCEL-C"]["package"]["carrier_name"]] == [
+        "Express",
+        "GLS Hungary",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "problems"),
+    [
+        (("MUG;2;JD1", "MUG;2;JD2", "CUP;1;JD2"), ["", "", ""]),
+        (("MUG;2;JD1", ";;JD2"), ["", ""]),  # the rest
+        (("MUG;2;JD1", "MUG;3;JD2"), ["Row 3 of this order does not fit", "Left to ship of MUG: 2"]),
+        (("MUG;2;JD1", "JAR;1;JD2"), ["Row 3 of this order does not fit", "no item “JAR”"]),
+        (("MUG;2;JD1", "CUP;1;9.4E+21"), ["Row 3 of this order does not fit", "rounded this number"]),
+        ((";2;JD1",), ["several items"]),
+        (("MUG;two;JD1",), ["no number of units"]),
+        ((";;JD1", ";;JD2"), ["", "Row 2 ships this order already"]),
+    ],
+)
+def test_what_rows_name_of_an_order_must_be_there(
+    take: Callable[..., list[Order]], mia: Actor, rows: tuple[str, ...], problems: list[str]
+) -> None:
+    [order] = take(incoming_order([incoming_line("MUG", 4), incoming_line("CUP", 1)]))
+    text = "SKU;Qty;Tracking;Order number;Carrier\n" + "\n".join(f"{row};{order.number};DHL" for row in rows)
+    for said, expected in zip(told(text, mia), problems, strict=True):
+        assert (expected in said) if expected else not said
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("{today}", ""),
+        ("2001-03-12", "between the order's arrival and now"),
+        ("12/03/2026", "with the year first"),
+        ("46093", "with the year first"),
+        ("31.02.2026", "with the year first"),
+    ],
+)
+def test_a_list_says_when_its_parcels_left(orders: list[Order], mia: Actor, text: str, problem: str) -> None:
+    today = now().astimezone(ZoneInfo(orders[0].shop.zone)).date()
+    row = f"{orders[0].number};DHL;JD1;;;{text.format(today=today)}"
+    [said] = told(row, mia)
+    assert (problem in said) if problem else not said
 
 
 @pytest.mark.parametrize("row", ["{};Pigeon;77", "{}\tDHL\t77", "{}; DHL, Express; 77", '"{};DHL";77'])

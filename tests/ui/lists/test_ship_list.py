@@ -6,12 +6,13 @@ import re
 from collections.abc import Callable
 
 import pytest
+import xlsxwriter
 
 from tests.ui.conftest import Browser, ids, runs_of, tells_both
 from webapp.audit.actor import Actor
 from webapp.billing.models import Invoice
 from webapp.db import db, unit_of_work
-from webapp.fulfillment import ship_list
+from webapp.fulfillment import ship_rows
 from webapp.fulfillment.models import Package, Shipment
 from webapp.orders.models import Order
 from webapp.testing import incoming_line, incoming_order
@@ -83,6 +84,46 @@ def test_orders_whose_buyers_asked_to_cancel_ship_by_one_tick(
     assert "asked to cancel" not in browser.post("/orders/ship-list", {"list": "999;DHL;JD9"}).text
 
 
+def test_a_workbook_is_looked_at_like_any_list(browser: Browser, orders: list[Order], work: Callable[[], int]) -> None:
+    file = io.BytesIO()
+    book = xlsxwriter.Workbook(file)
+    sheet = book.add_worksheet()
+    rounded, named, kept = orders
+    sheet.write_row(0, 0, ("Order number", "Carrier", "Tracking number"))
+    sheet.write_row(1, 0, (rounded.number, "DHL", 9400111899223000000001))
+    sheet.write_row(2, 0, (named.number, "GLS <Hungary>", 940011189922339))
+    sheet.write_row(3, 0, (int(str(kept.number)), "DHL", "9400 1118 9922 3000 0000 01"))
+    book.close()
+    looked = browser.post("/orders/ship-list", {"file": (io.BytesIO(file.getvalue()), "parcels.xlsx"), "list": ""}).text
+    assert "A spreadsheet rounded this number: 9.40011E+21." in looked
+    assert "it goes as “Other”, by its name" in looked
+    [text] = re.findall(r'<textarea name="list" hidden>(.*?)</textarea>', looked, re.DOTALL)
+    browser.post("/orders/ship-list/start", {"list": html.unescape(text), "submission_key": "k1"})
+    work()
+    packages = {row.order_id: (row.tracking_number, row.carrier_name) for row in db.session.query(Package)}
+    assert packages == {
+        named.id: ("940011189922339", "GLS <Hungary>"),
+        kept.id: ("9400111899223000000001", ""),
+    }
+    broken = browser.post("/orders/ship-list", {"file": (io.BytesIO(b"PK\x03\x04"), "parcels.xlsx"), "list": "1;DHL"})
+    assert (broken.status_code, "Excel workbook (.xlsx)" in broken.text, "1;DHL" in broken.text) == (422, True, True)
+
+
+def test_two_parcels_of_an_order_are_one_order_that_ships(
+    browser: Browser, take: Callable[..., list[Order]], work: Callable[[], int]
+) -> None:
+    [order] = take(incoming_order([incoming_line("MUG", 10)]))
+    text = f"order-id,quantity,tracking-number,carrier-code\n{order.number},4,A1,DHL\n{order.number},6,B2,DHL"
+    looked = browser.post("/orders/ship-list", {"list": text}).text
+    assert "2 parcels fit" in looked
+    assert "Ship 1 order<" in looked
+    [kept] = re.findall(r'<textarea name="list" hidden>(.*?)</textarea>', looked, re.DOTALL)
+    browser.post("/orders/ship-list/start", {"list": html.unescape(kept), "submission_key": "k1"})
+    work()
+    rows = db.session.query(Package).order_by(Package.number)
+    assert [(row.tracking_number, row.lines[0].quantity) for row in rows] == [("A1", 4), ("B2", 6)]
+
+
 def test_what_ships_is_what_was_looked_at_whatever_its_cells_hold(
     browser: Browser, orders: list[Order], work: Callable[[], int]
 ) -> None:
@@ -113,7 +154,7 @@ def test_a_list_that_was_looked_at_comes_back_to_be_mended(browser: Browser, ord
 def test_a_list_that_is_too_long_comes_back_whole(
     browser: Browser, orders: list[Order], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ship_list, "LONGEST", 2)
+    monkeypatch.setattr(ship_rows, "LONGEST", 2)
     text = "\n".join(f"{number};DHL;JD{'0' * 50}{number}" for number in range(400))
     assert text in browser.post("/orders/ship-list", {"list": text}).text
 

@@ -1,6 +1,7 @@
 """Shipping many orders from a list: paste or upload it, or begin with chosen orders; check its rows, then ship."""
 
 import secrets
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Blueprint, request, url_for
@@ -12,6 +13,9 @@ from webapp.db import unit_of_work
 from webapp.errors import DeskError
 from webapp.fulfillment import ship_list
 from webapp.fulfillment.services import shipping_refusal
+from webapp.fulfillment.ship_list import Checked
+from webapp.fulfillment.ship_rows import read_rows, write_rows
+from webapp.lists.uploaded import text_of
 from webapp.orders import bulk
 from webapp.orders.models import Order
 from webapp.ui.frame.access import current_actor, needs
@@ -60,8 +64,9 @@ def look() -> str | tuple[str, int]:
     """Check the rows of the list and show the result, before anything is shipped. With `mend`, show the form again."""
     if "mend" in request.form:
         return _list_form(request.form["mend"])
-    text = _sent_text()
+    text = request.form.get("list", "")
     try:
+        text = _sent_file() or text
         checked = ship_list.look_up(text, current_actor(), seconds=_LONGEST)
     except DeskError as error:
         return _list_form(text, str(error)), error.status
@@ -71,20 +76,31 @@ def look() -> str | tuple[str, int]:
     return page(
         "lists/bulk/ship_list_checked.html",
         fitting=len(fitting),
-        asking=len(asking),
+        ships=_count_orders(fitting),
+        asking=_count_orders(asking),
         attention=attention_of([one.order for one in checked if one.order is not None]),
-        anyway=ship_list.write_rows([one.found for one in asking]),
+        anyway=write_rows([one.found for one in asking]),
         rest=len(rest),
         rows=[
-            {"row": one.row, "order": one.order and shown.ShownOrder(one.order), "problem": one.problem}
+            {
+                "row": one.row,
+                "order": one.order and shown.ShownOrder(one.order),
+                "problem": one.problem,
+                "unlisted": one.unlisted,
+            }
             for one in (rest + fitting)[:SHOWN]
         ],
         hidden=max(len(checked) - SHOWN, 0),
         text=text,
-        list=ship_list.write_rows([one.found for one in fitting]),
+        list=write_rows([one.found for one in fitting]),
         can_invoice=any(_may_invoice(one.order) for one in fitting if one.order is not None),
         key=secrets.token_urlsafe(16),
     )
+
+
+def _count_orders(rows: Sequence[Checked]) -> int:
+    """The number of orders that the rows ship."""
+    return len({row.order.id for row in rows if row.order is not None})
 
 
 def _may_invoice(order: Order) -> bool:
@@ -103,8 +119,8 @@ def start() -> AnyResponse | tuple[str, int]:
     text, asking = request.form.get("list", ""), request.form.get("anyway", "")
     ticked = "ship_anyway" in request.form
     try:
-        rows = ship_list.read_rows(text, written=True) if text.strip() or not asking.strip() else []
-        anyway = ship_list.read_rows(asking, written=True) if ticked and asking.strip() else []
+        rows = read_rows(text, written=True) if text.strip() or not asking.strip() else []
+        anyway = read_rows(asking, written=True) if ticked and asking.strip() else []
         with unit_of_work():
             key = request.form.get("submission_key", "")
             invoice = "invoice" in request.form
@@ -114,15 +130,7 @@ def start() -> AnyResponse | tuple[str, int]:
     return redirect(url_for("orders.index", run=run_id))  # the list shows the run's progress
 
 
-def _sent_text() -> str:
-    """The text of the uploaded file, or else the pasted text; some spreadsheet programs write cp1252, not UTF-8."""
+def _sent_file() -> str:
+    """The text of the uploaded file; empty if none was sent. Raises `UnreadableFile`."""
     file = request.files.get("file")
-    body = file.read() if file is not None and file.filename else b""
-    if not body:
-        return request.form.get("list", "")
-    for encoding in ("utf-8-sig", "cp1252"):
-        try:
-            return body.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    return body.decode("latin-1")
+    return text_of(file.read()) if file is not None and file.filename else ""
