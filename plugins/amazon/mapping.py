@@ -238,7 +238,7 @@ def _package(raw: Mapping[str, Any], index: int) -> IncomingPackage:
         lines=lines,
         carrier=_word(raw.get("carrier")),
         service=_word(raw.get("shippingService")),
-        tracking_number=_word(raw.get("trackingNumber")),
+        tracking_number="".join(_word(raw.get("trackingNumber")).split()),  # others confirm it with a label's spaces
         shipped_at=_instant(raw, "shipTime", "packages[%d].shipTime", index) if raw.get("shipTime") else None,
         status=status,
         delivered=status == "DELIVERED",

@@ -92,6 +92,8 @@ def test_each_package_says_what_is_its_own_and_what_its_order_is(
         ("quixelworth", ["JD0002", "JD0001"]),
         ("JD0001", ["JD0002", "JD0001"]),  # what finds an order finds its packages
         ("tracking:JD0001", ["JD0001"]),
+        ('tracking:"jd 00 01"', ["JD0001"]),  # with the spaces of its label
+        ('tracking:"JD 00*"', ["JD0002", "JD0001", "JD0009"]),
         ("tracking:JD00*", ["JD0002", "JD0001", "JD0009"]),
         ("-tracking:jd0001", ["JD0002", "JD0009"]),
         ("sku:CUP", ["JD0009"]),

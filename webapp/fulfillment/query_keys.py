@@ -28,7 +28,12 @@ def _by_carrier(values: Sequence[str], actor: Actor) -> ColumnElement[bool]:
 
 
 def _by_tracking(values: Sequence[str]) -> dict[str, list[Found]]:
-    return {value: [_found(number)] for value in values if (number := value.rstrip("*"))}
+    return {value: [_found(number)] for value in values if (number := _bare(value))}
+
+
+def _bare(value: str) -> str:
+    """A tracking number or its beginning as packages have it: without the spaces that are printed on labels."""
+    return "".join(value.rstrip("*").split())
 
 
 def _found(number: str) -> Found:
@@ -63,8 +68,8 @@ KEYS = (
 
 def _tracked_by(values: Sequence[str], actor: Actor) -> ColumnElement[bool]:
     spelled = {spelling for value in values for spelling in (value, value.upper())}
-    whole = [value for value in spelled if not value.endswith("*")]
-    begun = sorted(value.rstrip("*") for value in spelled if value.endswith("*"))
+    whole = [_bare(value) for value in spelled if not value.endswith("*")]
+    begun = sorted(_bare(value) for value in spelled if value.endswith("*"))
     return or_(Package.tracking_number.in_(whole), *(begins_with(Package.tracking_number, one) for one in begun))
 
 

@@ -187,6 +187,12 @@ def test_every_status_has_a_stage_and_keeps_its_word(word: str, stage: ChannelSt
     assert (order.stage, order.status, order.fulfilled_by) == (stage, word, FulfilledBy.CHANNEL)
 
 
+def test_a_tracking_number_is_read_without_the_spaces_of_its_label() -> None:
+    listed = {"packageReferenceId": "1", "trackingNumber": "94001 1189\u00a09223 39"}
+    [package] = order_2026(order_with(packages=[listed])).packages
+    assert package.tracking_number == "940011189922339"
+
+
 def test_tax_beside_the_price_and_discounts_by_component() -> None:
     raw = with_proceeds(
         "24.20",
