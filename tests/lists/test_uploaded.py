@@ -46,8 +46,11 @@ def workbook(*rows: tuple[Any, ...], date1904: bool = False) -> bytes:
 @pytest.mark.parametrize("date1904", [False, True])
 def test_a_workbook_is_read_as_its_cells_show_it(date1904: bool) -> None:
     day, time = datetime(2026, 3, 12), datetime(2026, 3, 12, 9, 30)  # noqa: DTZ001 - as workbooks have them
-    body = workbook(("000123", None, 123, True), (9400111899223000000001, day, time, "a\tb\nc", 1.5), date1904=date1904)
+    body = workbook(
+        ("000123", None, 123, True), (), (9400111899223000000001, day, time, "a\tb\nc", 1.5), date1904=date1904
+    )
     first, second = cells_of(text_of(body))
+    assert (first.line, second.line) == (1, 3)
     assert first.cells == ["000123", "", "123", "000123"]
     assert second.cells == ["9.40011E+21", "2026-03-12", "2026-03-12T09:30", "a b c", "1.5"]
     assert damage_of(second.cells[0]) is Damage.EXPONENT

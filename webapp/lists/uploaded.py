@@ -47,7 +47,7 @@ class TitledColumn:
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """A row of a table; `line` counts from 1."""
+    """A row of a table; `line` counts from 1, with empty rows, as spreadsheets do."""
 
     line: int
     cells: Sequence[str]
@@ -85,7 +85,7 @@ def cells_of(text: str, separator: str = "") -> list[TableRow]:
     """The rows of a table, without empty ones. The first line that has separators says which one it is, if none is
     given. Raises `CellTooLong`.
     """
-    lines = [line for line in text.removeprefix("\ufeff").splitlines() if line.strip()]
+    lines = text.removeprefix("\ufeff").splitlines()
     if lines and not separator and (named := _NAMED_SEPARATOR.fullmatch(lines[0].strip())):
         separator, lines = named[1], lines[1:]
     first = next((line for line in lines if any(one in line for one in SEPARATORS)), "")

@@ -18,6 +18,7 @@ from xml.etree import ElementTree as Xml
 
 _LARGEST = 24 * 2**20  # bytes of a part of the workbook, unpacked
 _COLUMNS = 100  # further ones are not read
+_EMPTY = 1_000  # rows in a row
 _LONGEST = 10**15  # amounts from here on have more digits than are kept
 _DAY_ZERO = datetime(1899, 12, 30)  # noqa: DTZ001 - a workbook knows no zones
 _DAYS_TO_1904 = 1_462  # between the days from which workbooks count
@@ -69,7 +70,12 @@ def _rows(book: zipfile.ZipFile) -> list[list[str]]:
     names = book.namelist()
     strings = _strings(book) if "xl/sharedStrings.xml" in names else []
     styles = _styles(book) if "xl/styles.xml" in names else []
-    return [_row(row, strings, styles, day_zero) for row in _part(book, path).iterfind("{*}sheetData/{*}row")]
+    rows: list[list[str]] = []
+    for row in _part(book, path).iterfind("{*}sheetData/{*}row"):
+        empty = int(row.get("r", 0)) - len(rows) - 1  # empty rows are left out of the sheet, but count
+        rows += [[] for _ in range(min(empty, _EMPTY))]
+        rows.append(_row(row, strings, styles, day_zero))
+    return rows
 
 
 def _part(book: zipfile.ZipFile, name: str) -> Xml.Element:
