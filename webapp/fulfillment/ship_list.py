@@ -6,6 +6,7 @@ then shipped as a bulk run, each order once.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from webapp.audit.actor import Actor
 from webapp.db import time_limit
