@@ -30,9 +30,9 @@ Line = Field(max_length=100)
 class AddressInput(ActionInput):
     """The whole new address; a field that is left out is empty."""
 
-    name: Annotated[str, Line, FormField(ADDRESS_LABELS["name"], needed=True)] = ""
+    name: Annotated[str, Line, FormField(ADDRESS_LABELS["name"])] = ""
     company: Annotated[str, Line, FormField(ADDRESS_LABELS["company"])] = ""
-    line1: Annotated[str, Line, FormField(ADDRESS_LABELS["line1"], needed=True)] = ""
+    line1: Annotated[str, Line, FormField(ADDRESS_LABELS["line1"])] = ""
     line2: Annotated[str, Line, FormField(ADDRESS_LABELS["line2"])] = ""
     line3: Annotated[str, Line, FormField(ADDRESS_LABELS["line3"])] = ""
     postal_code: Annotated[str, Line, FormField(ADDRESS_LABELS["postal_code"])] = ""

@@ -21,7 +21,7 @@ from webapp.orders.events import events_of
 from webapp.orders.inputs import input_fields
 from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order
-from webapp.orders.postal import FIELDS, countries, country_codes, needed, normalized
+from webapp.orders.postal import FIELDS, countries, country_codes, gaps, hints, needed, normalized
 from webapp.orders.queries import find_order
 from webapp.orders.services import find_action, offers
 from webapp.search.compiling import compile_query
@@ -78,6 +78,10 @@ def where(order: Order, actor: Actor) -> ShownAddress:
         ("PA", "0801", "0801"),
         ("IE", "", ""),
         ("TW", "100", "100"),
+        ("JP", "〒１００－０００５", "100-0005"),
+        ("LU", "L 1111", "1111"),
+        ("GB", "bfpo61", "BFPO 61"),
+        ("DE", "62701-1234", "62701-1234"),
     ],
 )
 def test_postal_codes_are_written_as_in_their_country(country: str, told: str, kept: str) -> None:
@@ -115,9 +119,6 @@ def test_regions_are_written_as_in_their_country(country: str, told: str, kept: 
         ({"line1": ""}, "line1", "is needed"),
         ({"city": ""}, "city", "is needed"),
         ({"postal_code": ""}, "postal_code", "is needed in Germany"),
-        ({"postal_code": "1011"}, "postal_code", "“1011” is no postal code of Germany, such as 10115"),
-        ({"country": "US", "postal_code": "20500"}, "region", "is needed in United States"),
-        ({"country": "US", "postal_code": "20500", "region": "Bavaria"}, "region", "“Bavaria” is no state or region"),
         ({"phone": "none"}, "phone", "is no phone number"),
         ({"line2": "x" * 101}, "line2", "is too long"),
     ],
@@ -158,26 +159,104 @@ def test_what_was_written_once_is_written_the_same_again(country: str, code: str
         assert normalized(first) == first
 
 
-def test_a_japanese_address_needs_no_city() -> None:
-    told = {"name": "見本 太郎", "line1": "千代田区丸の内1-1-1", "line2": "見本ビル 101", "region": "東京都"}
-    told |= {"postal_code": "100-0005", "country": "JP"}
+COMPLETE: list[dict[str, str]] = [
+    {
+        "line1": "千代田区丸の内1-1-1",
+        "line2": "見本ビル 101",
+        "region": "東京都",
+        "postal_code": "100-0005",
+        "country": "JP",
+    },
+    {"line1": "東京都千代田区丸の内1-1-1", "postal_code": "100-0005", "country": "JP"},
+    {"line1": "建国路1号", "district": "朝阳区", "region": "北京市", "postal_code": "100022", "country": "CN"},
+    {"line1": "Calle 50", "city": "Panama", "country": "PA"},
+    {"line1": "Main Street", "city": "Ballyduff", "region": "Co. Kerry", "country": "IE"},
+    {"line1": "1 Way", "country": "HK"},
+    {"line1": "1 Way", "postal_code": "238823", "country": "SG"},
+    {"line1": "1 Rue", "country": "MC"},
+    {"line1": "1 Via", "country": "VA"},
+    {"line1": "Villa 3", "region": "Dubai", "country": "AE"},
+    {"line1": "Villa 3", "city": "Dubai", "country": "AE"},
+    {"line1": "PSC 1 Box 5", "city": "APO", "region": "AE", "postal_code": "09001", "country": "US"},
+    {"line1": "PSC 1 Box 5", "line2": "APO AE 09001", "country": "US"},
+    {"line1": "BFPO 61", "postal_code": "BF1 3AD", "country": "GB"},
+    {"line1": "1 Main St", "city": "Springfield", "postal_code": "62701", "country": "US"},
+    {"line1": "Musterweg 1", "line2": "10115 Berlin", "country": "DE"},
+    {"line1": "Musterweg 1, 10115 Berlin", "country": "DE"},
+    {"line2": "Musterweg 1", "city": "Berlin", "postal_code": "10115", "country": "DE"},
+    {"line1": "Packstation 123", "line2": "1234567", "city": "Berlin", "postal_code": "10115", "country": "DE"},
+    {"line1": "Musterweg 1", "city": "Berlin", "postal_code": "62701-1234", "country": "DE"},
+]
+
+
+@pytest.mark.parametrize("address", COMPLETE, ids=lambda address: " ".join(address.values()))
+def test_an_address_is_complete_if_a_carrier_finds_all_it_needs_in_it(address: dict[str, str]) -> None:
+    """By what the address has, not by which fields are filled; a correction takes it, and changes no word of it."""
+    told = address | {"name": "Pat Sample"}
+    assert gaps(told) == []
     assert normalized(told) == told
+    assert gaps(address | {"company": "Sample Ltd"}) == []
 
 
 @pytest.mark.parametrize(
-    "address",
+    ("address", "missing"),
     [
-        {"line1": "Calle 50", "city": "Panama", "country": "PA"},
-        {"line1": "Main Street", "city": "Ballyduff", "region": "Co. Kerry", "country": "IE"},
-        {"line1": "千代田区丸の内1-1-1", "region": "東京都", "postal_code": "100-0005", "country": "JP"},
-        {"line1": "1 Way", "city": "Hong Kong", "country": "HK"},
+        ({"city": "Berlin", "postal_code": "10115", "country": "DE"}, ["line1"]),
+        ({"line1": "Musterweg 1", "country": "DE"}, ["city", "postal_code"]),
+        ({"line1": "12345 Main St", "line2": "Apt 4", "country": "US"}, ["city", "postal_code"]),
+        ({"line1": "1 Main St", "region": "IL", "postal_code": "62701", "country": "US"}, ["city"]),
+        ({"line1": "Calle 50", "country": "PA"}, ["city"]),
+        ({"line1": "Villa 3", "country": "AE"}, ["region"]),
+        ({"line1": "1 Way", "country": "SG"}, ["postal_code"]),
+        ({"line1": "1 Way", "city": "Town", "postal_code": "12345"}, ["country"]),
     ],
 )
+def test_an_address_lacks_what_its_carrier_can_not_do_without(address: dict[str, str], missing: list[str]) -> None:
+    assert gaps(address | {"name": "Pat Sample"}) == missing
+    assert gaps(address) == ["name", *missing]
+    with pytest.raises(Invalid):
+        normalized(address | {"name": "Pat Sample"})
+
+
+@pytest.mark.parametrize(
+    ("address", "sentences"),
+    [
+        ({"city": "Berlin", "postal_code": "10115", "country": "DE"}, []),
+        (
+            {"city": "Berlin", "postal_code": "62701-1234", "country": "DE"},
+            ["“62701-1234” is no postal code of Germany, such as 26133."],
+        ),
+        (
+            {"city": "Springfield", "region": "New York", "postal_code": "62701", "country": "US"},
+            ["“62701” is no postal code of New York."],
+        ),
+        (
+            {"city": "Springfield", "region": "Bavaria", "postal_code": "62701", "country": "US"},
+            ["“Bavaria” is no state or region of United States."],
+        ),
+        (
+            {"city": "Springfield", "postal_code": "62701", "country": "US"},
+            ["Addresses of United States usually have a state or region."],
+        ),
+        (
+            {"line2": "Berlin", "postal_code": "10115", "country": "DE"},
+            ["“City” is empty: check that other lines of the address have it."],
+        ),
+        ({"city": "Ballyduff", "country": "IE"}, []),
+        ({"city": "Panama", "country": "PA"}, []),
+        ({"country": "DE"}, []),  # its gaps are said elsewhere
+    ],
+)
+def test_what_is_only_unusual_is_a_hint(address: dict[str, str], sentences: list[str]) -> None:
+    assert [str(hint) for hint in hints({"name": "Pat Sample", "line1": "1 Way"} | address)] == sentences
+
+
+@pytest.mark.parametrize("address", COMPLETE[:5], ids=lambda address: " ".join(address.values()))
 def test_an_address_that_its_country_calls_complete_is_not_marked(take: Take, address: dict[str, str]) -> None:
     name = {"name": "Pat Sample"}
     [order] = take(incoming_order(buyer=name | {"address": name | address}))
     assert (order.address_state, order.attention) == ("ok", [])
-    [order] = take(incoming_order(buyer=name | {"address": name | address | {"line1": ""}}))
+    [order] = take(incoming_order(buyer=name | {"address": name | address | {"line1": "", "line2": ""}}))
     assert (order.address_state, order.attention[0]["values"]) == ("partial", {"missing": ["line1"]})
 
 

@@ -230,9 +230,14 @@ def face_of(shop: Shop, country: str = "") -> Face:
     """What a document says about the shop, for a sale in this country."""
     legal_name, numbers = LEGAL_NAME.of(shop), vat_numbers(shop)
     number = numbers.get(country) or next(iter(numbers.values()), "")
-    seat = next(iter(numbers), "")
     legal_name = "" if legal_name == shop.name else legal_name
-    return Face(shop.name, legal_name, ADDRESS.of(shop), number, logo_of(shop.id), _SEAT_OF.get(seat, seat))
+    return Face(shop.name, legal_name, ADDRESS.of(shop), number, logo_of(shop.id), seat_of(shop))
+
+
+def seat_of(shop: Shop) -> str:
+    """The country of the shop's seat, in two letters: that of its first VAT number; empty if it has none."""
+    seat = next(iter(vat_numbers(shop)), "")
+    return _SEAT_OF.get(seat, seat)
 
 
 def return_address_of(shop: Shop) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from webapp.documents.invoices import Buyer, Extra, InvoiceContent, Kind, Row
 from webapp.i18n import gettext as _, spoken
 from webapp.money import Money
 from webapp.orders.contract import Origin
-from webapp.orders.postal import address_of
+from webapp.orders.postal_lines import Home, address_of, home_of
 from webapp.vault import services as vault
 
 
@@ -39,7 +39,7 @@ def archived_content_of(document: Invoice | CreditMemo, actor: Actor, purpose: s
     """The content of a document whose buyer was erased, with what the law has it keep of the buyer: see `open_kept`."""
     said, content = open_kept(document, actor, purpose), content_of(document, actor, paper)
     with spoken(formats.language_of(content.locale)):
-        return replace(content, buyer=_named(said))
+        return replace(content, buyer=_named(said, _home_of(document)))
 
 
 def contents_of(documents: Sequence[Invoice | CreditMemo], actor: Actor, paper: str = "") -> list[InvoiceContent]:
@@ -162,21 +162,26 @@ def _buyer(document: Invoice | CreditMemo, actor: Actor, keys: vault.DataKeys | 
         return Buyer(hidden=True)
     if keys is None or document.sealed is None:
         return Buyer()
-    return _named(keys.open(document.order_id, SNAPSHOT, document.sealed) or {})
+    return _named(keys.open(document.order_id, SNAPSHOT, document.sealed) or {}, _home_of(document))
 
 
-def _named(said: Mapping[str, Any]) -> Buyer:
+def _home_of(document: Invoice | CreditMemo) -> Home:
+    return home_of(document.order, (document.seller or {}).get("country", ""))
+
+
+def _named(said: Mapping[str, Any], home: Home) -> Buyer:
     """The buyer as the document's snapshot has them."""
-    return Buyer(billing=_lines(said), vat_number=str(said.get("vat_number") or ""), snapshot=said)
+    return Buyer(billing=_lines(said, home), vat_number=str(said.get("vat_number") or ""), snapshot=said)
 
 
-def _lines(buyer: Mapping[str, Any]) -> Sequence[str]:
-    """The lines of the address, the name first, with the company and the buyer's own order number."""
-    found = address_of(buyer.get("address") or {})
+def _lines(buyer: Mapping[str, Any], home: Home) -> Sequence[str]:
+    """The lines of the address, with the company above the name, and the buyer's own order number."""
+    address = buyer.get("address") or {}
+    found = address_of(address, home)
     lines = list(found.lines) if found else [str(buyer["name"])] if buyer.get("name") else []
     company = str(buyer.get("company") or "")
     if company and company not in lines:
-        lines.insert(0, company)
+        lines.insert(lines.index(address["name"]) if address.get("name") in lines else 0, company)
     if buyer.get("purchase_order"):
         lines.append(_("Purchase order %(number)s", number=buyer["purchase_order"]))
     return lines

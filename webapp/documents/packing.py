@@ -31,7 +31,7 @@ from webapp.lists.listing import first_rows
 from webapp.orders import addresses
 from webapp.orders.listing import NEWEST, ORDER_LIST
 from webapp.orders.models import Order, OrderLine
-from webapp.orders.postal import address_of
+from webapp.orders.postal_lines import address_of, home_of
 from webapp.orders.queries import AROUND, visible
 from webapp.search.compiling import Compiled
 from webapp.vault import services as vault
@@ -257,7 +257,7 @@ def composed_slip(slip: Slip, paper: str = "") -> Document:
 
 
 def _addressee(slip: Slip) -> Party:
-    address = address_of(slip.address)
+    address = address_of(slip.address, home_of(slip.order))
     reason = _("The channel withholds the address.")
     if slip.hidden:
         reason = _("The address is hidden: your role does not show buyer data.")

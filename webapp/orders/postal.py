@@ -1,23 +1,19 @@
-"""How addresses are written: postal codes and regions by country, and the fields that an address must have.
+"""What an address has and lacks, by the rules of its country, and how a corrected one is kept.
 
-Codes of regions are those of ISO 3166-2; for the United States also the armed forces' three of USPS Publication 28. The
-formats of postal codes follow the Universal Postal Union's addressing sheets. A code is not required if Google's
-address data (libaddressinput) have no code in a country's format, or list the fields that an address needs without the
-code. A country that is not in the tables takes any code.
+The rules are in `postal_rules`; `postal_lines` writes an address as its country does. Orders are never kept back by an
+address: what is missing for its carrier marks the order, what is only unusual is a hint beside the address.
 """
 
 import re
-import unicodedata
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache, lru_cache
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from babel import Locale
 
 from webapp.errors import Invalid
 from webapp.i18n import LazyString, get_locale, lazy_gettext as _l
-from webapp.search.terms import digits
+from webapp.orders.postal_rules import CountryRules, folded, rules_of
 
 FIELDS: dict[str, LazyString] = {
     "name": _l("Recipient"),
@@ -34,109 +30,13 @@ FIELDS: dict[str, LazyString] = {
 }
 LONGEST = 100
 
-_US = (
-    "AL Alabama, AK Alaska, AZ Arizona, AR Arkansas, CA California, CO Colorado, CT Connecticut, DE Delaware, "
-    "DC District of Columbia, FL Florida, GA Georgia, HI Hawaii, ID Idaho, IL Illinois, IN Indiana, IA Iowa, "
-    "KS Kansas, KY Kentucky, LA Louisiana, ME Maine, MD Maryland, MA Massachusetts, MI Michigan, MN Minnesota, "
-    "MS Mississippi, MO Missouri, MT Montana, NE Nebraska, NV Nevada, NH New Hampshire, NJ New Jersey, NM New Mexico, "
-    "NY New York, NC North Carolina, ND North Dakota, OH Ohio, OK Oklahoma, OR Oregon, PA Pennsylvania, "
-    "RI Rhode Island, SC South Carolina, SD South Dakota, TN Tennessee, TX Texas, UT Utah, VT Vermont, VA Virginia, "
-    "WA Washington, WV West Virginia, WI Wisconsin, WY Wyoming, AS American Samoa, GU Guam, "
-    "MP Northern Mariana Islands, PR Puerto Rico, VI Virgin Islands, AA Armed Forces Americas, "
-    "AE Armed Forces Europe, AP Armed Forces Pacific"
-)
-_CA = (
-    "AB Alberta, BC British Columbia, MB Manitoba, NB New Brunswick, NL Newfoundland and Labrador, NS Nova Scotia, "
-    "NT Northwest Territories, NU Nunavut, ON Ontario, PE Prince Edward Island, QC Quebec, SK Saskatchewan, YT Yukon"
-)
-_AU = (
-    "ACT Australian Capital Territory, NSW New South Wales, NT Northern Territory, QLD Queensland, "
-    "SA South Australia, TAS Tasmania, VIC Victoria, WA Western Australia"
-)
-_REGIONS = {
-    country: dict(pair.split(" ", 1) for pair in table.split(", "))
-    for country, table in {"US": _US, "CA": _CA, "AU": _AU}.items()
-}
-
-# Per country: the code without spaces and hyphens, in its groups; the separator of the groups; an example.
-_CODES = {
-    "AT": (r"(\d{4})", "", "1010"),
-    "AU": (r"(\d{4})", "", "2000"),
-    "BE": (r"(\d{4})", "", "1000"),
-    "BR": (r"(\d{5})(\d{3})", "-", "01310-100"),
-    "CA": (r"([A-CEGHJ-NPR-TVXY]\d[A-CEGHJ-NPR-TV-Z])(\d[A-CEGHJ-NPR-TV-Z]\d)", " ", "K1A 0B1"),
-    "CH": (r"(\d{4})", "", "3030"),
-    "CZ": (r"(\d{3})(\d{2})", " ", "110 00"),
-    "DE": (r"(\d{5})", "", "10115"),
-    "DK": (r"(\d{4})", "", "2100"),
-    "ES": (r"(\d{5})", "", "28013"),
-    "FI": (r"(\d{5})", "", "00100"),
-    "FR": (r"(\d{5})", "", "75001"),
-    "GB": (r"((?:[A-Z]{1,2}\d[A-Z\d]?|GIR))(\d[A-Z]{2}|0AA)", " ", "SW1A 1AA"),
-    "GR": (r"(\d{3})(\d{2})", " ", "105 57"),
-    "HU": (r"(\d{4})", "", "1051"),
-    "IE": (r"([A-Z]\d[\dW])([A-Z\d]{4})", " ", "D02 X285"),
-    "IN": (r"(\d{6})", "", "110001"),
-    "IT": (r"(\d{5})", "", "00184"),
-    "JP": (r"(\d{3})(\d{4})", "-", "100-0001"),
-    "KR": (r"(\d{5})", "", "03051"),
-    "LU": (r"L?(\d{4})", "", "1111"),
-    "MX": (r"(\d{5})", "", "06000"),
-    "NL": (r"(\d{4})([A-Z]{2})", " ", "1012 JS"),
-    "NO": (r"(\d{4})", "", "0150"),
-    "NZ": (r"(\d{4})", "", "6011"),
-    "PL": (r"(\d{2})(\d{3})", "-", "00-950"),
-    "PT": (r"(\d{4})(\d{3})", "-", "1000-205"),
-    "RO": (r"(\d{6})", "", "010011"),
-    "SE": (r"(\d{3})(\d{2})", " ", "114 55"),
-    "SG": (r"(\d{6})", "", "238823"),
-    "SK": (r"(\d{3})(\d{2})", " ", "811 01"),
-    "TR": (r"(\d{5})", "", "34110"),
-    "US": (r"(\d{5})(\d{4})?", "-", "20500"),
-}
-_WITHOUT_CODES = (
-    "AE AG AO AQ AW BF BI BJ BO BQ BS BV BW BZ CD CF CG CI CK CM CW DJ DM ER FJ GA GD GM GQ GY HK JM KI KM KN KP LY ML "
-    "MO MR MW NR NU QA RW SB SC SL SR SS ST SX SY TD TF TG TK TL TO TV UG VU YE ZW"
-)
-# Countries with codes that many addresses lack: Eircodes are usually left out, much of Latin America hardly uses codes,
-# and those of GH, LC, MS, NA, PS, TT and WS are so new that the address data do not have them.
-_CODES_LEFT_OUT = "CL CO CR DO EC GH GI GT HN ID IE IQ KY LC MS NA NI PA PE PG PS PY SO SV TT UY VE VG WS"
-_WITHOUT_CITIES = frozenset({"GI", "HK", "JP", "MC", "MO", "SG", "VA"})  # Japan's are part of the prefecture or line 1
 _EXTENSION = re.compile(r"[\s,;]*(?:ext(?:ension|n)?\.?|x|#|;ext=)\s*(\d{1,9})\s*$", re.ASCII | re.IGNORECASE)
+_FIELD_POST = re.compile(r"\b(?:[ADF]PO|BFPO|CFPO)\b")  # military post offices
+_MUNICIPALITY = re.compile("[\u3040-\u30ff\u3400-\u9fff]{2}[市区區町村郡县縣]|[\uac00-\ud7a3]{2}[시군구]")
+_CITIES = ("市", "시")  # as regions that are cities end
+_WORDS = re.compile(r"[^\W\d_][^\d_]{2,}")
+_WITHIN_HOUSES = frozenset(["apartment", "apt", "building", "c/o", "flat", "floor", "rear", "room", "suite", "unit"])
 _NO_COUNTRIES = frozenset({"EU", "EZ", "QO", "UN", "XA", "XB", "ZZ"})  # which CLDR lists among countries
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """A delivery address in the form in which it is written on a parcel."""
-
-    lines: list[str]
-    phone: str = ""
-
-    @property
-    def phone_url(self) -> str:
-        """The phone number as a link, with only the characters that RFC 3966 allows."""
-        number, extension = telephone(self.phone)
-        bare = ("+" if number.strip().startswith("+") else "") + digits(number)
-        return f"tel:{bare};ext={extension}" if extension else f"tel:{bare}"
-
-
-def address_of(given: Mapping[str, Any] | None) -> Address | None:
-    """An address in the order of fields of its country; None if the channel gave no address."""
-    if not given:
-        return None
-    country = str(given.get("country") or "")
-    place = [str(given.get(name) or "") for name in ("postal_code", "city", "region")]
-    if country in ("US", "CA", "AU"):
-        town = ", ".join(filter(None, (place[1], " ".join(filter(None, (place[2], place[0]))))))
-        towns = [town]
-    elif country == "GB":
-        towns = [place[1], place[2], place[0]]
-    else:
-        towns = [" ".join(filter(None, place[:2])), place[2]]
-    names = [str(given.get(name) or "") for name in ("name", "company", "line1", "line2", "line3", "district")]
-    lines = [line for line in (*names, *towns, territory(country)) if line]
-    return Address(lines, str(given.get("phone") or ""))
 
 
 def territory(code: str) -> str:
@@ -155,20 +55,128 @@ def country_codes() -> frozenset[str]:
 def countries() -> list[tuple[str, str]]:
     """Countries with their names in the reader's language, by name."""
     names = (get_locale() or Locale("en")).territories
-    return sorted(((code, str(names.get(code, code))) for code in country_codes()), key=lambda pair: _folded(pair[1]))
+    return sorted(((code, str(names.get(code, code))) for code in country_codes()), key=lambda pair: folded(pair[1]))
 
 
-@lru_cache(maxsize=512)
+# --- What an address has ----------------------------------------------------------------------------------------------
+
+
 def needed(country: str) -> frozenset[str]:
-    """The fields that every address in this country must have."""
-    fields = {"name", "line1", "country"}
-    if country not in _WITHOUT_CITIES:
-        fields.add("city")
-    if country not in (*_WITHOUT_CODES.split(), *_CODES_LEFT_OUT.split()):
-        fields.add("postal_code")
-    if country in _REGIONS:
-        fields.add("region")
-    return frozenset(fields)
+    """The fields that addresses of this country usually have: forms ask for them. What one can't do without, `gaps`
+    decides.
+    """
+    rules = rules_of(country)
+    places = {_place_field(rules), *(rules.requires & {"region"})} if rules.needs_place else set()
+    return frozenset({"name", "line1", "country"} | places | (rules.requires & {"postal_code"}))
+
+
+def gaps(address: Mapping[str, Any]) -> list[str]:
+    """The fields for want of which a carrier could not deliver to this address; none if nothing is missing.
+
+    A thing may be in another field than its own: what is asked is whether the address has it. A name may be that of a
+    company, and lines of the street may have a city or a postal code.
+    """
+    rules = rules_of(_text(address, "country"))
+    found = {
+        "name": not (_text(address, "name") or _text(address, "company")),
+        "line1": not _lines(address),
+        _place_field(rules): not _has_place(address, rules),
+        "postal_code": "postal_code" in rules.requires and not _has_code(address, rules),
+        "country": not _text(address, "country"),
+    }
+    return [name for name, is_missing in found.items() if is_missing]
+
+
+def hints(address: Mapping[str, Any]) -> list[LazyString]:
+    """What is unusual about an address for its country, in sentences. None of it keeps a parcel from being sent."""
+    if gaps(address):
+        return []
+    rules = rules_of(_text(address, "country"))
+    return [*_of_empty_fields(address, rules), *_of_code(address, rules), *_of_region(address, rules)]
+
+
+def _text(address: Mapping[str, Any], name: str) -> str:
+    return str(address.get(name) or "").strip()
+
+
+def _lines(address: Mapping[str, Any]) -> list[str]:
+    return [line for name in ("line1", "line2", "line3") if (line := _text(address, name))]
+
+
+def _place_field(rules: CountryRules) -> str:
+    return "region" if "city" in rules.beyond and "region" not in rules.beyond else "city"
+
+
+def _has_place(address: Mapping[str, Any], rules: CountryRules) -> bool:
+    """Whether the address names the city or what stands for it, in whatever field."""
+    if not rules.needs_place or _text(address, "city"):
+        return True
+    region, needs_both = _text(address, "region"), {"city", "region"} <= rules.requires
+    if (region and not needs_both) or region.endswith(_CITIES):
+        return True
+    if "city" not in rules.requires and _text(address, "district"):
+        return True
+    if "city" in rules.beyond and rules.written_code(_text(address, "postal_code")):
+        return True  # the code names the quarter, as in Japan
+    return _have_place(_lines(address), rules)
+
+
+def _have_place(lines: Sequence[str], rules: CountryRules) -> bool:
+    """Whether lines of the street could also name the city: by a postal code, a region, a military post office, the
+    ending of a municipality, or words after those of the street.
+    """
+    whole = "\n".join(lines).strip()
+    if _FIELD_POST.search(whole) or _MUNICIPALITY.search(whole):
+        return True
+    if rules.has_code_in(lines) or rules.has_region_in(whole):
+        return True
+    _street, *others = (part.strip() for part in re.split(r"[,;\n]", whole))
+    return any(_WORDS.fullmatch(part) and part.casefold().split()[0] not in _WITHIN_HOUSES for part in others if part)
+
+
+def _has_code(address: Mapping[str, Any], rules: CountryRules) -> bool:
+    if _text(address, "postal_code"):
+        return True
+    return rules.has_code_in([*_lines(address), *(_text(address, name) for name in ("district", "city", "region"))])
+
+
+def _of_empty_fields(address: Mapping[str, Any], rules: CountryRules) -> Iterator[LazyString]:
+    """Fields that the country needs, where the address has the thing only in another field."""
+    names = {"city", "postal_code"} & rules.requires
+    if _text(address, "region").endswith(_CITIES) or _FIELD_POST.search(" ".join(_lines(address))):
+        names -= {"city"}
+    for name in sorted(names):
+        if not _text(address, name):
+            yield _l("“%(field)s” is empty: check that other lines of the address have it.", field=FIELDS[name])
+
+
+def _of_code(address: Mapping[str, Any], rules: CountryRules) -> Iterator[LazyString]:
+    code, country = _text(address, "postal_code"), LazyString(territory, rules.country)
+    if not code or rules.code is None:
+        return
+    region = rules.region_code(_text(address, "region"))
+    if not (written := rules.written_code(code)):
+        yield _l(
+            "“%(told)s” is no postal code of %(country)s, such as %(example)s.",
+            told=code,
+            country=country,
+            example=rules.examples[0],
+        )
+    elif not re.match(rules.region_codes.get(region, ""), written):
+        yield _l("“%(told)s” is no postal code of %(region)s.", told=code, region=rules.region_names[region])
+
+
+def _of_region(address: Mapping[str, Any], rules: CountryRules) -> Iterator[LazyString]:
+    region, country = _text(address, "region"), LazyString(territory, rules.country)
+    if not rules.has_coded_regions or rules.region_code(region):
+        return
+    if region:
+        yield _l("“%(told)s” is no state or region of %(country)s.", told=region, country=country)
+    elif _text(address, "city"):
+        yield _l("Addresses of %(country)s usually have a state or region.", country=country)
+
+
+# --- A corrected address ----------------------------------------------------------------------------------------------
 
 
 def normalized(given: Mapping[str, str]) -> dict[str, str]:
@@ -182,70 +190,30 @@ def normalized(given: Mapping[str, str]) -> dict[str, str]:
         raise Invalid(field="country", problem=_l("is needed."))
     if country not in country_codes():
         raise Invalid(field="country", problem=_l("must be a country's code of two letters, such as DE."))
-    for name in ("name", "line1", "city"):
-        if name in needed(country) and not address[name]:
-            raise Invalid(field=name, problem=_l("is needed."))
-    address["region"] = _region(country, address["region"])
-    address["postal_code"] = _postal_code(country, address["postal_code"])
+    for name in gaps(address):
+        raise Invalid(field=name, problem=_missing(name, country))
+    rules = rules_of(country)
+    if rules.has_coded_regions:
+        address["region"] = rules.region_code(address["region"]) or address["region"]
+    code = address["postal_code"]
+    address["postal_code"] = rules.written_code(code) or code.upper()
     if address["phone"] and sum(letter.isdigit() for letter in address["phone"]) < 5:
         raise Invalid(field="phone", problem=_l("is no phone number."))
     return {name: value for name, value in address.items() if value}
 
 
+def _missing(name: str, country: str) -> LazyString:
+    if name == "postal_code":
+        return _l("is needed in %(country)s.", country=territory(country))
+    return _l("is needed.")
+
+
 def code_parts(country: str, code: str) -> list[str]:
     """The groups of a postal code, however it is spaced; none if the code can't be of this country."""
-    pattern, _between, _example = _CODES.get(country, ("", "", ""))
-    found = re.fullmatch(pattern, re.sub(r"[\s-]", "", code.upper()), re.ASCII)
-    return [group for group in found.groups() if group] if found else []
+    return re.split("[ -]", written) if (written := rules_of(country).written_code(code)) else []
 
 
 def telephone(number: str) -> tuple[str, str]:
     """A phone number and its extension, which is empty if there is none."""
     found = _EXTENSION.search(number)
     return (number[: found.start()], found[1]) if found else (number, "")
-
-
-def _region(country: str, region: str) -> str:
-    known = _REGIONS.get(country)
-    if known is None:
-        return region
-    if not region:
-        raise Invalid(field="region", problem=_l("is needed in %(country)s.", country=territory(country)))
-    wanted = _folded(region.removeprefix(f"{country}-"))
-    for code, name in known.items():
-        if wanted in (_folded(code), _folded(name)):
-            return code
-    raise Invalid(
-        field="region",
-        problem=_l("“%(told)s” is no state or region of %(country)s.", told=region, country=territory(country)),
-    )
-
-
-def _postal_code(country: str, code: str) -> str:
-    if not code:
-        if "postal_code" not in needed(country):
-            return ""
-        raise Invalid(field="postal_code", problem=_l("is needed in %(country)s.", country=territory(country)))
-    code = code.upper()
-    if country not in _CODES:
-        return code
-    pattern, between, example = _CODES[country]
-    bare = re.sub(r"^[A-Z]{1,3}-(?=\d)", "", code)  # D-10115: a prefix for the country, as it was once usual
-    found = re.fullmatch(pattern, re.sub(r"[\s-]", "", bare), re.ASCII)
-    if found is None:
-        raise Invalid(
-            field="postal_code",
-            problem=_l(
-                "“%(told)s” is no postal code of %(country)s, such as %(example)s.",
-                told=code,
-                country=territory(country),
-                example=example,
-            ),
-        )
-    return between.join(group for group in found.groups() if group)
-
-
-def _folded(text: str) -> str:
-    """Letters alone, without accents and capitals, so that “Québec” and “N.S.W.” are found too."""
-    plain = unicodedata.normalize("NFKD", text).casefold()
-    return "".join(letter for letter in plain if letter.isalnum())

@@ -22,7 +22,7 @@ from webapp.channels.incoming import (
 )
 from webapp.clock import in_calendar
 from webapp.orders.events import NAMED_BEFORE
-from webapp.orders.postal import needed
+from webapp.orders.postal import gaps
 from webapp.orders.states import open_units
 from webapp.sync import words
 
@@ -32,7 +32,6 @@ _OPTIONAL_TIMES = ("ship_from", "ship_by", "deliver_from", "deliver_by")
 # NUL and surrogates, as repr shows them: not every database stores them
 _UNKEPT = re.compile(r"(?<!\\)(?:\\\\)*\\(?:x00|ud[89a-f][0-9a-f]{2})")
 _NO_TAX_TOLD = ", tax_scheme='', ioss_number='', tax_paid_by=''"  # in the repr of a line
-_ADDRESS_PARTS = ("name", "line1", "city", "postal_code", "country")
 
 
 def fingerprint(order: IncomingOrder) -> bytes:
@@ -142,9 +141,7 @@ def address_state(order: IncomingOrder) -> str:
 
 
 def address_gaps(order: IncomingOrder) -> list[str]:
-    address = order.buyer.get("address") or {}
-    needs = needed(str(address.get("country") or ""))
-    return [name for name in _ADDRESS_PARTS if name in needs and not address.get(name)]
+    return gaps(order.buyer.get("address") or {})
 
 
 def residual(order: IncomingOrder) -> int | None:

@@ -49,7 +49,8 @@ from webapp.orders.contract import OrderAction, Place
 from webapp.orders.drafts import Draft, draft_of, with_draft
 from webapp.orders.models import Order, OrderComment, OrderHold, OrderLine
 from webapp.orders.organizing import people
-from webapp.orders.postal import Address, address_of
+from webapp.orders.postal import hints
+from webapp.orders.postal_lines import Address, address_of, home_of
 from webapp.orders.queries import find_order, reference
 from webapp.orders.services import (
     Offer,
@@ -377,12 +378,17 @@ class OrderView:
     @cached_property
     def address(self) -> Address | None:
         """The delivery address: the one that replaced it here, or the channel's."""
-        return address_of(self._address.address)
+        return address_of(self._address.address, home_of(self.order))
 
     @cached_property
     def channel_address(self) -> Address | None:
         """The channel's own address, if another replaced it."""
-        return address_of(self._address.there)
+        return address_of(self._address.there, home_of(self.order))
+
+    @cached_property
+    def address_hints(self) -> list[LazyString]:
+        """What is unusual about the delivery address."""
+        return hints(self._address.address)
 
     @cached_property
     def corrected_at(self) -> datetime | None:

@@ -32,7 +32,8 @@ from webapp.orders.events import (
     events_of,
 )
 from webapp.orders.models import Order, OrderEvent
-from webapp.orders.postal import address_of, territory
+from webapp.orders.postal import territory
+from webapp.orders.postal_lines import address_of
 from webapp.orders.statuses import status_name
 from webapp.orders.tags import all_tags
 from webapp.returns.contract import CONDITION_LABELS
