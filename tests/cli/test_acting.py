@@ -112,10 +112,23 @@ def test_every_act_goes_through_the_same_command(cli: Command, make_order: MakeO
         "1 Way",
         "7 Zanzibar Mews",
     )
+    assert revealed["addresses"]["hints"] == []
     text = cli("orders", "show", order.number).out
     assert "Quixelworth" not in text
     refused = cli("orders", "act", order.number, "archive")
     assert (refused.code, one_sentence(refused).startswith("This order is still open.")) == (1, True)
+
+
+@ON_SQLITE
+def test_an_address_is_taken_if_it_can_be_delivered_to(cli: Command, make_order: MakeOrder) -> None:
+    order = make_order()
+    abroad = {"name": "J", "line1": "1 Way", "city": "Berlin", "postal_code": "62701-1234", "country": "DE"}
+    assert cli("orders", "act", order.number, "address", "--data", json.dumps(abroad)).code == 0
+    shown = cli("orders", "show", order.number, "--json", "--reveal").document
+    assert shown["addresses"]["hints"] == ["“62701-1234” is no postal code of Germany, such as 26133."]
+    nowhere = {"name": "J", "line1": "1 Way", "country": "DE"}
+    refused = cli("orders", "act", order.number, "address", "--data", json.dumps(nowhere))
+    assert (refused.code, one_sentence(refused)) == (1, "city: is needed. postal_code: is needed in Germany.")
 
 
 @ON_SQLITE

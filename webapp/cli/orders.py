@@ -253,6 +253,7 @@ def _drawn(order: Document) -> list[str]:
         drawn += section("Updates", table(order["updates"], ("id", "kind", "state", "attempts", "message"), empty=""))
     if order["addresses"] and order["addresses"]["delivery"]:
         drawn += section("Address", [str(part) for part in order["addresses"]["delivery"].values() if part])
+        drawn += section("Unusual in the address", order["addresses"]["hints"])
     running = [one for one in order["holds"] if not one["released_at"]]
     drawn += section("Hold", [f"{one['at']}  until {cell(one['until'])}  {_note(one['reason'])}" for one in running])
     drawn += section("Comments", [f"{one['at']}  {_note(one['text'])}" for one in order["comments"]])

@@ -42,6 +42,7 @@ from webapp.orders.events import EventWords, event_words, sentence_of as sentenc
 from webapp.orders.lent_columns import order_row as row_of_order
 from webapp.orders.models import Order, OrderAmount, OrderComment, OrderEvent, OrderHold, OrderLine
 from webapp.orders.order_settings import IMPORT_ORDERS, switched_off
+from webapp.orders.postal import hints
 from webapp.orders.queries import reference
 from webapp.orders.services import Offer
 from webapp.orders.statuses import status_name
@@ -184,9 +185,7 @@ def order_document(
             for row in comments
         ],
         "buyer": None if buyer is None else {key: buyer.get(key) for key in BUYER_FIELDS if key != "address"},
-        "addresses": {"delivery": address(sealed.address.address), "channel": address(sealed.address.there)}
-        if sealed
-        else None,
+        "addresses": _addresses(sealed.address) if sealed else None,
         "actions": [offer(row) for row in offers],
         "timeline": timeline(order, events, names),
         "troubles": troubles(order.attention),
@@ -456,6 +455,12 @@ def troubles(stored: Iterable[Mapping[str, Any]]) -> list[Document]:
         {"code": trouble.kind, "label": trouble.label, "cause": trouble.cause, "fix": trouble.fix}
         for trouble in in_words(stored)
     ]
+
+
+def _addresses(shown: ShownAddress) -> Document:
+    """The delivery address with what is unusual about it, and the channel's own if it was corrected."""
+    found = {"delivery": address(shown.address), "channel": address(shown.there)}
+    return found | {"hints": [str(hint) for hint in hints(shown.address)] if shown.address else []}
 
 
 def address(given: Any) -> Document | None:

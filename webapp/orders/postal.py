@@ -11,7 +11,7 @@ from typing import Any
 
 from babel import Locale
 
-from webapp.errors import Invalid
+from webapp.errors import Invalid, InvalidInput
 from webapp.i18n import LazyString, get_locale, lazy_gettext as _l
 from webapp.orders.postal_rules import CountryRules, folded, rules_of
 
@@ -190,8 +190,8 @@ def normalized(given: Mapping[str, str]) -> dict[str, str]:
         raise Invalid(field="country", problem=_l("is needed."))
     if country not in country_codes():
         raise Invalid(field="country", problem=_l("must be a country's code of two letters, such as DE."))
-    for name in gaps(address):
-        raise Invalid(field=name, problem=_missing(name, country))
+    if missing := [Invalid(field=name, problem=_missing(name, country)) for name in gaps(address)]:
+        raise InvalidInput(missing)
     rules = rules_of(country)
     if rules.has_coded_regions:
         address["region"] = rules.region_code(address["region"]) or address["region"]
