@@ -226,9 +226,9 @@ def act_many(action: OrderAction, wanted: Sequence[Wanted], actor: Actor) -> lis
     """Act on orders, for every caller: check right, repeated keys, versions and refusals, then perform the action. The
     caller has locked the orders. Returns for each order, in its place, `Done` or the reason why nothing was done.
 
-    A repeated key gets the first result; an outdated version is `Stale`. Orders with the same input are one act; only
-    if that fails, each order is tried alone under a savepoint. Errors of the database, the queue or the disk are
-    raised.
+    A repeated key gets the first result; an outdated version is `Stale` where the act is still possible. Orders with
+    the same input are one act; only if that fails, each order is tried alone under a savepoint. Errors of the database,
+    the queue or the disk are raised.
     """
     actor.needs(action.right)
     known = _submissions(wanted, actor)
@@ -292,9 +292,9 @@ def _before(
     if earlier := known.get(wanted.key or ""):
         same = (earlier.order_id, earlier.action) == (order.id, action.code)
         return Done(**earlier.result) if same else KeyReused()
-    if wanted.version is not None and wanted.version != order.version:
-        return Stale()
-    return refusal_of(action, order, actor, getattr(wanted.data, action.about, None))
+    if refusal := refusal_of(action, order, actor, getattr(wanted.data, action.about, None)):
+        return refusal  # before `Stale`, which asks to try again
+    return Stale() if wanted.version is not None and wanted.version != order.version else None
 
 
 def _perform(
