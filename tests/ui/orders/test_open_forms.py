@@ -16,7 +16,7 @@ from webapp.db import db, unit_of_work
 from webapp.orders import freshness
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
-from webapp.orders.services import comment
+from webapp.orders.services import comment, find_action, refusal_of
 from webapp.sync import fresh_facts
 from webapp.testing import FakeChannel, again, incoming_line, incoming_order, line_again
 
@@ -72,6 +72,38 @@ def test_an_order_that_is_canceled_stops_its_open_form(take: Take, clerk: Browse
     assert 'value="JD0001"' in form.page  # what was typed stays
     assert not form.can_be_sent
     assert not form.renew(tracking_number="JD0001")  # the same again changes nothing
+
+
+@pytest.mark.parametrize("code", ["ship", "hold", "address"])
+@pytest.mark.parametrize("htmx", [True, False])
+def test_a_form_sent_too_late_says_why_and_asks_for_no_other_try(
+    take: Take, clerk: Browser, mia: Actor, code: str, htmx: bool
+) -> None:
+    incoming = incoming_order()
+    [order] = take(incoming)
+    form = OpenForm(clerk, order, code)
+    take(again(incoming, stage=ChannelStage.CANCELED, status="Canceled"))
+    typed = form.hidden | {"carrier": "DHL", "tracking_number": "JD0001", "reason": "JD0001", "name": "JD0001"}
+    place = "order-addresses" if code == "address" else "order-actions"
+    answer = clerk.post(form.url, typed, htmx=htmx, HX_Target=place)
+    assert answer.status_code == (422 if code == "address" else 409)  # which is incomplete, too
+    [refusal] = re.findall(r'role="alert">.*?</svg><div>(.*?)</div>', answer.text, re.DOTALL)
+    assert refusal == str(refusal_of(find_action(code), db.session.get_one(Order, order.id), mia))
+    assert "Check it and try again" not in answer.text
+    assert "JD0001" in answer.text
+    assert '<button class="button main" type="submit">' not in answer.text
+    assert '<button class="hidden-text" type="submit" tabindex="-1" aria-hidden="true" disabled>' in answer.text
+
+
+def test_a_stopped_form_follows_its_reason(take: Take, clerk: Browser) -> None:
+    incoming = incoming_order()
+    [order] = take(incoming)
+    form = OpenForm(clerk, order)
+    OpenForm(clerk, order, "hold").send(reason="Check")
+    assert form.renew(tracking_number="JD0001")
+    take(again(incoming, stage=ChannelStage.CANCELED, status="Canceled"))
+    assert form.renew(tracking_number="JD0001")
+    assert "This order is canceled." in form.page
 
 
 def test_a_buyer_s_request_changes_the_open_form(take: Take, clerk: Browser) -> None:

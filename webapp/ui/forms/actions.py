@@ -15,7 +15,7 @@ from werkzeug.datastructures import MultiDict
 from wtforms import Field
 
 from webapp.audit.actor import Actor
-from webapp.errors import DeskError, Invalid, InvalidInput, NotFound, sentence_of
+from webapp.errors import DeskError, Invalid, InvalidInput, NotFound, Refusal, sentence_of
 from webapp.hooks.fence import PluginFailed, ask
 from webapp.i18n import lazy_gettext as _l
 from webapp.orders.contract import OrderAction
@@ -154,12 +154,12 @@ class ActionForm(forms.Form):
         typed = self.typed(*names.values())
         return {name: typed[own] for name, own in names.items() if own in typed}
 
-    @property
-    def shape(self) -> str:
+    def shape(self, stopped: Refusal | None) -> str:
         """A short code of what the form asks, offers and says, whatever is typed: it changes when the order allows less
-        or asks more.
+        or asks more. Of a form that is `stopped` it is the refusal's.
         """
-        return hashlib.sha256(json.dumps(_shape(self.declared)).encode()).hexdigest()[:16]
+        said = stopped.stored() if stopped else _shape(self.declared)
+        return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
 
     def renewed(self, version: int) -> "ActionForm":
         """This form with its input, for the order as it is now; the next try is another submission."""
@@ -188,6 +188,12 @@ def _shape(fields: Sequence[InputField]) -> list[Any]:
         )
         for one in fields
     ]
+
+
+def has_input(action: OrderAction, given: Mapping[str, str]) -> bool:
+    """Whether anything was filled in, beside what the form is about."""
+    hidden = {"csrf_token", KEY, VERSION, action.about} | {_count(name) for name in action.Input.model_fields}
+    return any(value for name, value in given.items() if name not in hidden)
 
 
 def asks_for_groups(given: Mapping[str, Any]) -> bool:

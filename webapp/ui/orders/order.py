@@ -30,6 +30,7 @@ from webapp.ui.forms.actions import (
     asks_for_groups,
     asks_to_fill,
     drafted_form,
+    has_input,
     in_words,
     undo_form,
 )
@@ -60,7 +61,6 @@ from webapp.ui.orders.panels import panels_of
 
 bp = Blueprint("orders", __name__)
 _TAB = "order-tab"
-_STOPPED = "stopped"  # the shape of a form whose act is not possible any more
 
 
 @bp.get("/orders/<number>")
@@ -246,8 +246,8 @@ def perform(number: str, code: str) -> AnyResponse:
             since, undo = order.version, _undo(action, order, data)
             done = act(action, order, data, actor, key=form.key or None, version=version)
     except DeskError as error:
-        typed = not htmx.is_htmx() and any(request.form.get(name) for name in action.Input.model_fields)
-        if isinstance(error, Stale) or error.status == 422 or error.field or (isinstance(error, Refusal) and typed):
+        refused = isinstance(error, Refusal) and _of_form(action)
+        if isinstance(error, Stale) or error.status == 422 or error.field or refused:
             with suppress(PluginFailed):
                 return _form_again(action, open_order(number, actor, action=action), actor, error)
         if isinstance(error, Refusal):
@@ -284,8 +284,8 @@ def preview(number: str, code: str) -> AnyResponse | str:
     if htmx.is_htmx():
         return page("orders/_preview.html", **context)
     usual = facts(order, actor, reveals=True)
-    usual |= _of_tab(usual["view"], OVERVIEW) | {"action": action, "form": form}
-    return page("orders/show.html", **usual | context | _kept_at(action, usual["view"]))
+    usual |= _of_tab(usual["view"], OVERVIEW) | _typed(action, form, usual["view"])
+    return page("orders/show.html", **usual | context)
 
 
 def _previewed(action: OrderAction, order: Order, form: ActionForm, actor: Actor) -> dict[str, Any]:
@@ -343,10 +343,28 @@ def _with_drafts(code: str) -> OrderAction:
     return action
 
 
-def _kept_at(action: OrderAction, view: OrderView) -> dict[str, Any]:
-    """When the person's draft was kept, for the form of an action with what was sent."""
-    draft = view.draft_of(action)
-    return {"kept_at": draft.saved_at if draft else None}
+def _typed(action: OrderAction, form: ActionForm, view: OrderView) -> dict[str, Any]:
+    """The context of the form of an action with what was sent: why the act is not possible any more, if it is not, and
+    when the person's draft was kept.
+    """
+    draft, stopped = view.draft_of(action), refusal_of(action, view.order, view.actor, _part(action))
+    return {"action": action, "form": form, "stopped": stopped, "kept_at": draft.saved_at if draft else None}
+
+
+def _part(action: OrderAction) -> int | None:
+    """What of the order the form that was sent is about, by its number."""
+    return request.form.get(action.about, type=int)
+
+
+def _of_form(action: OrderAction) -> bool:
+    """Whether the act was sent by its form, not by a button beside a document or in a message. A form in the bar of
+    actions may have no fields.
+    """
+    typed = has_input(action, request.form)
+    if not htmx.is_htmx():
+        return typed
+    here = f"#{htmx.target()}" == PLACES[action.place][1]
+    return here and (typed or action.place is Place.ACTIONS)
 
 
 @bp.post("/orders/<number>/actions/<code>/renew")
@@ -364,17 +382,17 @@ def renew(number: str, code: str) -> AnyResponse:
         form = action_form(action, order, request.form, actor=actor)
     except PluginFailed as problem:
         return _refused(action, order, actor, problem)
-    refusal = refusal_of(action, order, actor, request.form.get(action.about, type=int))
-    if request.args.get("shape") == (_STOPPED if refusal else form.shape):
-        return make_response("", 204)
-    try:
-        previewed = _previewed(action, order, form, actor) if action.previews else {}
-    except PluginFailed as problem:
-        return _refused(action, order, actor, problem)
-    meanwhile = _since(order, form.version or 0)
     context = facts(order, actor, tab=tab, reveals=_reveals(action.place))
-    context |= {"action": action, "form": form.renewed(order.version), "stopped": refusal, "meanwhile": meanwhile}
-    context |= previewed | _kept_at(action, context["view"])
+    context |= _typed(action, form, context["view"])
+    if request.args.get("shape") == form.shape(context["stopped"]):
+        return make_response("", 204)
+    if action.previews and not context["stopped"]:
+        try:
+            context |= _previewed(action, order, form, actor)
+        except PluginFailed as problem:
+            return _refused(action, order, actor, problem)
+    context["meanwhile"] = _since(order, form.version or 0)
+    form.renewed(order.version)
     return parts(PLACES[action.place][0], **context)
 
 
@@ -455,7 +473,7 @@ def _with_other_groups(action: OrderAction, order: Order, actor: Actor) -> AnyRe
         return _refused(action, order, actor, problem)
     part, place = PLACES[action.place]
     context = facts(order, actor, tab=tab_of(action.place), reveals=_reveals(action.place))
-    context |= _of_tab(context["view"], OVERVIEW) | {"action": action, "form": form}
+    context |= _of_tab(context["view"], OVERVIEW) | _typed(action, form, context["view"])
     return _at(place, make_response(page("orders/show.html", part=part, **context)))
 
 
@@ -481,22 +499,27 @@ def _with_filling(action: OrderAction, order: Order, actor: Actor, field: str, c
         form[name].data = value
     form[field].said = said
     context = facts(order, actor, tab=tab_of(action.place), reveals=_reveals(action.place))
-    context |= _of_tab(context["view"], OVERVIEW) | {"action": action, "form": form} | _kept_at(action, context["view"])
+    context |= _of_tab(context["view"], OVERVIEW) | _typed(action, form, context["view"])
     return make_response(page("orders/show.html", **context))
 
 
 def _form_again(action: OrderAction, order: Order, actor: Actor, error: DeskError) -> Response:
-    """The form with its input and the errors; if the order changed meanwhile, with the changes."""
+    """The form with its input and the errors; if the order changed meanwhile, with the changes. If the act is not
+    possible any more, the form says so once, without a button.
+    """
     if action.asks_messages:
         allowed_messages.ask_soon(order)
-    form = again(action, order, request.form, error, actor=actor)
-    tab = tab_of(action.place)
+    sent = action_form(action, order, request.form, actor=actor)
+    seen, tab = sent.version or 0, tab_of(action.place)
     context = facts(order, actor, tab=tab, reveals=_reveals(action.place))
-    context |= _of_tab(context["view"], OVERVIEW) | {"action": action, "form": form} | _kept_at(action, context["view"])
+    context |= _of_tab(context["view"], OVERVIEW) | _typed(action, sent, context["view"])
+    if not (isinstance(error, Refusal) and context["stopped"]):
+        context["form"] = again(action, order, request.form, error, actor=actor)
     part, place = PLACES[action.place]
-    if not isinstance(error, Stale):
+    if not (isinstance(error, Stale) or context["stopped"]):
         return _at(place, make_response(page("orders/show.html", part=part, **context), error.status))
-    context["meanwhile"] = _since(order, action_form(action, order, request.form, actor=actor).version or 0)
+    sent.renewed(order.version)
+    context["meanwhile"] = _since(order, seen)
     if not htmx.is_htmx():
         return make_response(page("orders/show.html", **context), error.status)
     response = parts(part, *live_parts(tab), **context | {"loaded": True})
