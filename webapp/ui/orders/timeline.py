@@ -16,7 +16,7 @@ from webapp.audit.actor import Actor, ActorKind
 from webapp.channels import described
 from webapp.clock import parse_instant
 from webapp.db import db, once_a_transaction
-from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
+from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l, ngettext
 from webapp.money import Money
 from webapp.orders import events as record
 from webapp.orders.amounts import NOTHING, OWN
@@ -94,6 +94,25 @@ _COLUMNS: dict[str, LazyString] = {
     "sku": _l("SKU"),
     "title": _l("Title"),
 }
+# What the sentence about a channel's news names, in this order.
+_NEWS = (
+    "state",
+    "channel_status",
+    "buyer_wants_cancel",
+    "ship_by",
+    "deliver_by",
+    "ship_from",
+    "deliver_from",
+    "address_state",
+    "country",
+    "service_level",
+    "fulfilled_by",
+    "total_minor",
+    "flags",
+    "placed_at",
+)
+_NEWS_OF_LINES = ("ordered", "canceled", "withdrawn", "shipped", "sku", "title", "unit_price_minor")
+_MOST_NEWS = 5
 _VALUES: dict[str, dict[str, LazyString]] = {
     "address_state": {"ok": _l("complete"), "partial": _l("incomplete"), "missing": _l("missing")},
     "fulfilled_by": {"merchant": _l("You"), "channel": _l("the channel")},
@@ -178,7 +197,11 @@ def _fits(event: OrderEvent, who: str, kind: str, known: Mapping[str, EventWords
 
 
 def sentence_of(order: Order, event: OrderEvent, known: Mapping[str, EventWords] | None = None) -> str:
-    """The event in the reader's language; an unknown code is returned itself."""
+    """The event in the reader's language, news of the channel with the changed facts; an unknown code is returned
+    itself.
+    """
+    if event.code == "changed_there" and (facts := _news(order, event)):
+        return str(_("News from the channel: %(facts)s", facts=" · ".join(facts)))
     said: dict[str, Callable[[Any], str]] = {
         "kind": lambda code: described.kind_label(order.store.channel, str(code)),
         "status": lambda code: status_name(str(code)),
@@ -238,6 +261,31 @@ def _changes(order: Order, event: OrderEvent, had: _Had) -> list[dict[str, str |
             before_value = value_of(order, name, before[name]) if name in before else None
             rows.append({"label": label, "before": before_value, "after": value_of(order, name, value)})
     return rows + _amount_changes(order, event)
+
+
+def _news(order: Order, event: OrderEvent) -> list[str]:
+    """The facts that the channel changed, with their new values, those of the order first; without those that follow
+    from others.
+    """
+    after, (charged_before, charged) = after_of(event), amounts_of(event)
+    of_order = after.pop("", {})
+    lines = {str(line.id): line.sku or line.title for line in order.lines} if after or charged else {}
+
+    def named(label: LazyString | str, line_id: str) -> LazyString | str:
+        return _("%(fact)s (%(sku)s)", fact=label, sku=lines[line_id]) if len(lines) > 1 and line_id in lines else label
+
+    found = [(_COLUMNS[name], value_of(order, name, of_order[name])) for name in _NEWS if name in of_order]
+    for line_id, values in after.items():
+        new = "channel_line_id" in values  # all columns of a new line are among them
+        for name in _NEWS_OF_LINES:
+            if values.get(name) if new else name in values:
+                found.append((named(_COLUMNS[name], line_id), value_of(order, name, values[name])))
+    for at in sorted(charged, key=lambda at: (at[0] == OWN, at[0], component_place(at[1]))):
+        if "total_minor" not in of_order and charged[at].net != charged_before.get(at, NOTHING).net:
+            found.append((named(component_label(at[1]), str(at[0])), amount_of(charged[at].net, order.currency)))
+    facts = [_("%(name)s: %(text)s", name=label, text=value) for label, value in found]
+    more = len(facts) - _MOST_NEWS
+    return facts if more <= 0 else [*facts[:_MOST_NEWS], ngettext("%(num)s more", "%(num)s more", more)]
 
 
 def _amount_changes(order: Order, event: OrderEvent) -> list[dict[str, str | None]]:
