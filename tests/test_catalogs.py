@@ -21,7 +21,7 @@ from webapp.fulfillment.query_keys import KEYS as SHIPPING_KEYS
 from webapp.i18n import LANGUAGES, LazyString, gettext as _, lazy_gettext as _l, ngettext
 from webapp.orders.events import OTHER, WORDS as ORDER_WORDS
 from webapp.orders.list_columns import COLUMNS
-from webapp.orders.predefined_views import CARDS as STATUS_CARDS, PREDEFINED_VIEWS
+from webapp.orders.predefined_views import PREDEFINED_VIEWS
 from webapp.orders.query_keys import KEYS
 from webapp.reporting.work import DECIDING, SHIPPING
 from webapp.sync.query_keys import KEYS as UPDATE_KEYS
@@ -241,7 +241,7 @@ SIDE_BY_SIDE: dict[str, list[LazyString | str]] = {
     "columns": [column.label for column in COLUMNS],
     "keys": [key.label for key in (*KEYS, *SHIPPING_KEYS, *UPDATE_KEYS)],
     "work": [*(card.label for card in CARDS), *(task.label for task in (*SHIPPING, *DECIDING))],
-    "list": [*(view.name for view in PREDEFINED_VIEWS), *(card.label for card in STATUS_CARDS)],
+    "list": [view.name for view in PREDEFINED_VIEWS],
     "timeline": [OTHER.label, SHIPPED.label, *(words.group.label for words in (*NEWS, *UPDATE_WORDS, *ORDER_WORDS))],
     "people": [*BUILT_IN.values(), _l("Assignee")],
     "not seen": [_l("Withheld"), _l("Hidden")],

@@ -48,7 +48,7 @@ READ = {
     "Process",
     "ProductCode", "QueryKey", "RefundPart", "RefundPlan", "RefundReason", "Refused", "ReturnItem",
     "ReviewWindow", "Right", "Schedule", "Sent",
-    "Setting", "SettingsGroup", "Shown", "StatusCard", "Stream", "StreamPage", "Subject", "TransactionPart",
+    "Setting", "SettingsGroup", "Shown", "Stream", "StreamPage", "Subject", "TransactionPart",
     "TransactionsPage", "UnitsOfLine", "Unknown", "UnreadableOrder", "UpdateKind", "View", "Waits", "WordSource",
 }  # fmt: skip
 # What the desk builds and plugins read:
@@ -114,7 +114,7 @@ READ_IN = {
     "ListWords.save": "webapp/ui/templates/lists/views/index.html",
     "ListWords.search": "webapp/ui/templates/lists/_search_box.html",
     "ListWords.select": "webapp/ui/templates/lists/index.html",
-    "ListWords.where": "webapp/ui/templates/lists/_cards.html",
+    "ListWords.where": "webapp/ui/templates/lists/_views.html",
     "ListWords.show": "webapp/ui/templates/lists/index.html",
     "Marketplace.currency": "webapp/channels/services.py",
     "Marketplace.language": "webapp/documents/packing.py",
@@ -138,12 +138,7 @@ READ_IN = {
     "Process.variables": "supervisor/preparing.py",
     "ReviewWindow.closes": "webapp/messaging/reviews.py",
     "ReviewWindow.opens": "webapp/messaging/reviews.py",
-    "StatusCard.label": "webapp/ui/templates/lists/_cards.html",
-    "StatusCard.query": "webapp/ui/lists/list_pages.py",
-    "StatusCard.sort": "webapp/ui/lists/list_pages.py",
-    "StatusCard.tone": "webapp/ui/templates/lists/_cards.html",
     "Stream.label": "webapp/hooks/fence.py",
-    "Subject.cards": "webapp/ui/lists/list_pages.py",
     "Subject.recent": "webapp/ui/templates/lists/_problem.html",
     "Subject.topic": "webapp/ui/lists/list_pages.py",
     "Subject.within": "webapp/search/registered.py",
@@ -152,6 +147,7 @@ READ_IN = {
     "UpdateKind.gather": "webapp/updates/owing.py",
     "UpdateKind.label": "webapp/channels/described.py",
     "View.saved": "webapp/ui/templates/lists/_views.html",
+    "View.tone": "webapp/ui/templates/lists/_tally.html",
 }
 # What a class itself reads, in a method that the desk calls:
 READ_WITHIN = {

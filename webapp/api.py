@@ -131,7 +131,7 @@ from webapp.hooks.processes import PracticeStore, Process
 from webapp.i18n import LazyString, gettext, lazy_gettext, ngettext
 from webapp.jobs import Job, job
 from webapp.jobs.schedule import Schedule
-from webapp.lists.contract import Expansion, ListWords, PlainRow, StatusCard, Subject
+from webapp.lists.contract import Expansion, ListWords, PlainRow, Subject
 from webapp.lists.saved_views import View
 from webapp.live import connection as redis, key as redis_key
 from webapp.mail.composing import AttachedFile
@@ -426,7 +426,6 @@ __all__ = [
     "Shipment",
     "ShipmentCreated",
     "Shown",
-    "StatusCard",
     "StoreAccess",
     "Stream",
     "StreamPage",

@@ -33,9 +33,7 @@ def bring() -> Iterator[Callable[..., Subject]]:
         numbers = Column(
             subject="odd", code="id", label="Id", reads={}, values=lambda rows, actor: {row.id: row.id for row in rows}
         )
-        subject = replace(
-            ORDER_LIST, code="odd", path="", always=("id",), cards=(), expansions=[replace(one, **changed)]
-        )
+        subject = replace(ORDER_LIST, code="odd", path="", always=("id",), expansions=[replace(one, **changed)])
 
         class Odd:
             @hookimpl

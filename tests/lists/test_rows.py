@@ -168,7 +168,7 @@ def test_a_list_that_reads_of_a_table_beside_it_fails_in_place_of_wrong_rows(
     take: Take, mia: Actor, bring: Callable[..., None], plugin_failures: list[Failure]
 ) -> None:
     take(incoming_order([incoming_line("CUP", 1), incoming_line("MUG", 1)]))
-    subject = replace(ORDER_LIST, code="odd", path="", cards=())
+    subject = replace(ORDER_LIST, code="odd", path="")
     bring(subjects=[subject, replace(subject, code="beside", row={**subject.row, "sku": OrderLine.sku})])
     assert len(list_page(find_subject("odd"), mia, columns=[]).rows) == 1
     with pytest.raises(PluginFailed, match="of the plugin “odd” failed"):

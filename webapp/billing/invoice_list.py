@@ -13,7 +13,7 @@ from webapp.billing import document_columns as of_documents
 from webapp.billing.models import Invoice, InvoiceLine
 from webapp.db import table_of
 from webapp.i18n import lazy_gettext as _l, ngettext
-from webapp.lists.contract import ListWords, StatusCard, Subject
+from webapp.lists.contract import ListWords, Subject
 from webapp.lists.saved_views import EVERYTHING, View
 from webapp.orders.models import Order
 from webapp.orders.queries import visible_of
@@ -70,12 +70,12 @@ WORDS = ListWords(
         "you get the file on the run's page."
     ),
 )
-CARDS = (
-    StatusCard("today", _l("Issued today"), "issued:today", "good"),
-    StatusCard("week", _l("In the last 7 days"), "issued:>=-7d", "info"),
-    StatusCard("month", _l("In the last 30 days"), "issued:>=-30d", "info"),
+VIEWS = (
+    View(EVERYTHING, _l("Everything"), ""),
+    View("today", _l("Issued today"), "issued:today", tone="good"),
+    View("week", _l("In the last 7 days"), "issued:>=-7d", tone="info"),
+    View("month", _l("In the last 30 days"), "issued:>=-30d", tone="info"),
 )
-VIEWS = (*(View(card.code, card.label, card.query) for card in CARDS), View(EVERYTHING, _l("Everything"), ""))
 
 
 def name_of(row: Any) -> str:
@@ -103,6 +103,5 @@ INVOICE_LIST = Subject(
     one="invoice",
     recent=f"{of_documents.ISSUED}:>=-90d",
     views=VIEWS,
-    cards=CARDS,
     walk=of_documents.DocumentWalk(),
 )

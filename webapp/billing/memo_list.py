@@ -17,7 +17,7 @@ from webapp.billing.refund_words import STATE_LABELS, STATE_TONES
 from webapp.channels.described import refund_reason_label
 from webapp.db import table_of
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l, ngettext
-from webapp.lists.contract import ListWords, PlainRow, StatusCard, Subject
+from webapp.lists.contract import ListWords, PlainRow, Subject
 from webapp.lists.rows import by_name, of_each
 from webapp.lists.saved_views import EVERYTHING, View
 from webapp.orders.models import Order
@@ -192,13 +192,13 @@ WORDS = ListWords(
         "you get the file on the run's page."
     ),
 )
-CARDS = (
-    StatusCard("proposed", _l("Waiting for approval"), f"{REFUND}:{MemoState.PROPOSED}", "warn"),
-    StatusCard("pending", _l("Pending"), f"{REFUND}:{_PENDING}", "waits"),
-    StatusCard("refused", _l("Refused in the last 30 days"), f"{REFUND}:{MemoState.REFUSED} {RECORDED}:>=-30d", "bad"),
-    StatusCard("month", _l("Issued in the last 30 days"), f"{of_documents.ISSUED}:>=-30d", "info"),
+VIEWS = (
+    View(EVERYTHING, _l("Everything"), ""),
+    View("proposed", _l("Waiting for approval"), f"{REFUND}:{MemoState.PROPOSED}", tone="warn"),
+    View("pending", _l("Pending"), f"{REFUND}:{_PENDING}", tone="waits"),
+    View("refused", _l("Refused in the last 30 days"), f"{REFUND}:{MemoState.REFUSED} {RECORDED}:>=-30d", tone="bad"),
+    View("month", _l("Issued in the last 30 days"), f"{of_documents.ISSUED}:>=-30d", tone="info"),
 )
-VIEWS = (*(View(card.code, card.label, card.query) for card in CARDS), View(EVERYTHING, _l("Everything"), ""))
 
 
 def name_of(row: Any) -> str:
@@ -226,6 +226,5 @@ MEMO_LIST = Subject(
     one="memo",
     recent=f"{RECORDED}:>=-90d",
     views=VIEWS,
-    cards=CARDS,
     walk=of_documents.DocumentWalk(),
 )

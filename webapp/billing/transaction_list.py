@@ -16,7 +16,7 @@ from webapp.billing.models import CreditMemo, Transaction
 from webapp.channels.transactions import TRANSACTION_LABELS, TransactionKind
 from webapp.db import table_of
 from webapp.i18n import LazyString, lazy_gettext as _l, ngettext
-from webapp.lists.contract import ListWords, PlainRow, StatusCard, Subject
+from webapp.lists.contract import ListWords, PlainRow, Subject
 from webapp.lists.rows import by_name, of_each
 from webapp.lists.saved_views import EVERYTHING, View
 from webapp.money import Money
@@ -205,12 +205,12 @@ WORDS = ListWords(
         "you get the file on the run's page."
     ),
 )
-CARDS = (
-    StatusCard("refunds", _l("Refunds in the last 30 days"), f"kind:{TransactionKind.REFUND} posted:>=-30d", "info"),
-    StatusCard("without_memo", _l("Refunds without a credit memo"), f"kind:{TransactionKind.REFUND} -has-memo", "warn"),
-    StatusCard("claims", _l("Claims in the last 30 days"), f"kind:{TransactionKind.CLAIM} posted:>=-30d", "warn"),
+VIEWS = (
+    View(EVERYTHING, _l("Everything"), ""),
+    View("refunds", _l("Refunds in the last 30 days"), f"kind:{TransactionKind.REFUND} posted:>=-30d", tone="info"),
+    View("without_memo", _l("Refunds without a credit memo"), f"kind:{TransactionKind.REFUND} -has-memo", tone="warn"),
+    View("claims", _l("Claims in the last 30 days"), f"kind:{TransactionKind.CLAIM} posted:>=-30d", tone="warn"),
 )
-VIEWS = (*(View(card.code, card.label, card.query) for card in CARDS), View(EVERYTHING, _l("Everything"), ""))
 
 
 def name_of(row: Any) -> str:
@@ -237,6 +237,5 @@ TRANSACTION_LIST = Subject(
     one="transaction",
     recent=f"{POSTED}:>=-90d",
     views=VIEWS,
-    cards=CARDS,
     walk=DocumentWalk(),
 )

@@ -20,7 +20,7 @@ from webapp.fulfillment.confirmations import SHIPMENT
 from webapp.fulfillment.list_columns import carrier_names
 from webapp.fulfillment.models import ELSEWHERE, Package, PackageLine, Shipment
 from webapp.i18n import gettext as _, lazy_gettext as _l, ngettext
-from webapp.lists.contract import Cell, Expansion, ListWords, Parts, PlainRow, StatusCard, Subject, Walk
+from webapp.lists.contract import Cell, Expansion, ListWords, Parts, PlainRow, Subject, Walk
 from webapp.lists.rows import by_name, of_each
 from webapp.lists.saved_views import EVERYTHING, View
 from webapp.orders.lent_columns import columns_of_orders, order_row
@@ -256,12 +256,12 @@ WORDS = ListWords(
 )
 _UNCONFIRMED = ",".join((UpdateState.HELD, UpdateState.OWED, UpdateState.SENT, UpdateState.ACCEPTED))
 _FAILED = ",".join((UpdateState.REFUSED, UpdateState.UNKNOWN))
-CARDS = (
-    StatusCard("today", _l("Shipped today"), "shipped:today", "good"),
-    StatusCard("on_the_way", _l("Not confirmed yet"), f"confirmation:{_UNCONFIRMED}", "info"),
-    StatusCard("not_taken", _l("Refused or unknown"), f"confirmation:{_FAILED}", "bad"),
+VIEWS = (
+    View(EVERYTHING, _l("Everything"), ""),
+    View("today", _l("Shipped today"), "shipped:today", tone="good"),
+    View("on_the_way", _l("Not confirmed yet"), f"confirmation:{_UNCONFIRMED}", tone="info"),
+    View("not_taken", _l("Refused or unknown"), f"confirmation:{_FAILED}", tone="bad"),
 )
-VIEWS = (*(View(card.code, card.label, card.query) for card in CARDS), View(EVERYTHING, _l("Everything"), ""))
 SHIPMENT_LIST = Subject(
     code=SHIPMENTS,
     label=_l("Shipments"),
@@ -282,6 +282,5 @@ SHIPMENT_LIST = Subject(
     one="package",
     recent=f"{SHIPPED}:>=-90d",
     views=VIEWS,
-    cards=CARDS,
     walk=_PackageWalk(),
 )

@@ -159,17 +159,6 @@ NEUTRAL = ListWords(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class StatusCard:
-    """A card with a number of rows, and the query that lists them."""
-
-    code: str
-    label: LazyString
-    query: str
-    tone: str = ""
-    sort: str = ""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Subject(Searched):
     """The records of a list: rows of a model, each with an integer `id`.
@@ -192,8 +181,7 @@ class Subject(Searched):
     one: str = "row"  # the name of a row's id in forms and URLs
     topic: str = ""  # announced when there are new rows; without one, the list doesn't mention new rows
     recent: str = ""  # the query for the rows of the last 90 days, offered if another query takes too long
-    cards: Sequence[StatusCard] = ()
-    views: Sequence[View] = ()  # predefined: every desk has them
+    views: Sequence[View] = ()  # predefined: every desk has them, as tabs above the list
     walk: Walk = field(default_factory=Walk)
 
     @property

@@ -46,6 +46,7 @@ class View:
     sealed: tuple[str, bytes] | None = field(default=None, repr=False)
     columns: Sequence[Mapping[str, Any]] | None = None
     adds: Sequence[str] = ()  # codes of columns that a predefined view shows before the person's own
+    tone: str = ""  # of its count; a tab with the tone warn or bad is shown only if there are such rows
 
     @property
     def saved(self) -> bool:

@@ -27,7 +27,7 @@ from webapp.money import money
 from webapp.orders.line_rows import LINES
 from webapp.orders.list_words import WORDS
 from webapp.orders.models import ATTENTION, ON_HOLD, OPEN, SORTED, UNREAD, WANTS_CANCEL, Order
-from webapp.orders.predefined_views import CARDS, PREDEFINED_VIEWS
+from webapp.orders.predefined_views import PREDEFINED_VIEWS
 from webapp.orders.queries import reference, visible
 from webapp.orders.states import OPEN_STATES, OrderState
 from webapp.search.compiling import Compiled
@@ -128,7 +128,6 @@ ORDER_LIST = Subject(
     one="order",
     topic="orders",
     recent="placed:>=-90d",
-    cards=CARDS,
     row=by_name(
         Order.number,
         Order.channel_order_number,

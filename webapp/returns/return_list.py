@@ -17,7 +17,7 @@ from webapp.billing.models import CreditMemo
 from webapp.channels.returns import REASON_LABELS
 from webapp.db import among, db, table_of
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l, ngettext
-from webapp.lists.contract import Cell, Expansion, ListWords, PlainRow, StatusCard, Subject
+from webapp.lists.contract import Cell, Expansion, ListWords, PlainRow, Subject
 from webapp.lists.rows import by_name, of_each
 from webapp.lists.saved_views import EVERYTHING, View
 from webapp.orders.lent_columns import columns_of_orders
@@ -272,13 +272,13 @@ WORDS = ListWords(
 )
 _COMING = ",".join((ReturnState.AUTHORIZED, ReturnState.PARTLY_AUTHORIZED, ReturnState.PARTLY_RECEIVED))
 _INSPECTED = ",".join((ReturnState.ACCEPTED, ReturnState.REJECTED))
-CARDS = (
-    StatusCard("requested", _l("To decide about"), TO_DECIDE, "warn"),
-    StatusCard("coming", _l("On the way back"), f"{STATE}:{_COMING}", "waits"),
-    StatusCard("received", _l("To inspect"), f"{STATE}:{ReturnState.RECEIVED}", "info"),
-    StatusCard("inspected", _l("To refund or close"), f"{STATE}:{_INSPECTED}", "good"),
+VIEWS = (
+    View(EVERYTHING, _l("Everything"), ""),
+    View("requested", _l("To decide about"), TO_DECIDE, tone="warn"),
+    View("coming", _l("On the way back"), f"{STATE}:{_COMING}", tone="waits"),
+    View("received", _l("To inspect"), f"{STATE}:{ReturnState.RECEIVED}", tone="info"),
+    View("inspected", _l("To refund or close"), f"{STATE}:{_INSPECTED}", tone="good"),
 )
-VIEWS = (*(View(card.code, card.label, card.query) for card in CARDS), View(EVERYTHING, _l("Everything"), ""))
 
 
 RETURN_LIST = Subject(
@@ -301,6 +301,5 @@ RETURN_LIST = Subject(
     one="return",
     recent=f"{REQUESTED}:>=-90d",
     views=VIEWS,
-    cards=CARDS,
     walk=DocumentWalk(),
 )

@@ -19,7 +19,7 @@ from webapp.clock import iso
 from webapp.db import db, table_of
 from webapp.errors import NotFound, Refusal, sentence_without_values
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l, lazy_pgettext, ngettext
-from webapp.lists.contract import ListWords, PlainRow, StatusCard, Subject, Walk
+from webapp.lists.contract import ListWords, PlainRow, Subject, Walk
 from webapp.lists.listing import list_page
 from webapp.lists.rows import by_name, of_each
 from webapp.lists.saved_views import EVERYTHING, View
@@ -280,16 +280,14 @@ _TROUBLES = (CallOutcome.REFUSED, CallOutcome.FAILED, CallOutcome.LOST)
 _FAILED = f"outcome:{','.join(_TROUBLES)}"
 _THROTTLED = f"outcome:{CallOutcome.THROTTLED}"
 _SLOW = f"took:>={SLOW}"
-CARDS = (
-    StatusCard("failed", _l("Failed today"), f"{_FAILED} at:today", "bad"),
-    StatusCard("throttled", _l("Throttled today"), f"{_THROTTLED} at:today", "warn"),
-    StatusCard("slow", _l("Slow today"), f"{_SLOW} at:today", "info"),
-)
 VIEWS = (
+    View(EVERYTHING, _l("Everything"), ""),
+    View("failed_today", _l("Failed today"), f"{_FAILED} at:today", tone="bad"),
+    View("throttled_today", _l("Throttled today"), f"{_THROTTLED} at:today", tone="warn"),
+    View("slow_today", _l("Slow today"), f"{_SLOW} at:today", tone="info"),
     View("failed", lazy_pgettext("views of calls", "Failed"), _FAILED),
     View("throttled", lazy_pgettext("views of calls", "Throttled"), _THROTTLED),
     View("slow", lazy_pgettext("views of calls", "Slow"), _SLOW),
-    View(EVERYTHING, _l("Everything"), ""),
 )
 SHOP_OF_CALL = func.coalesce(Order.shop_id, Store.shop_id)
 CALL_LIST = Subject(
@@ -323,7 +321,6 @@ CALL_LIST = Subject(
     one="call",
     recent=f"{AT}:>=-7d",
     views=VIEWS,
-    cards=CARDS,
     walk=_CallWalk(),
 )
 

@@ -14,7 +14,7 @@ from webapp.channels.models import Shop, Store
 from webapp.db import table_of
 from webapp.errors import sentence_of
 from webapp.i18n import gettext as _, lazy_gettext as _l, lazy_pgettext, ngettext
-from webapp.lists.contract import ListWords, PlainRow, StatusCard, Subject, Walk
+from webapp.lists.contract import ListWords, PlainRow, Subject, Walk
 from webapp.lists.rows import by_name, of_each
 from webapp.lists.saved_views import EVERYTHING, View
 from webapp.orders.lent_columns import columns_of_orders, order_row
@@ -233,15 +233,12 @@ NEEDS_DECISION = "decide:yes"
 _WAITING = f"sending:{UpdateState.HELD},{UpdateState.OWED}"
 _ON_THE_WAY = f"sending:{UpdateState.SENT},{UpdateState.ACCEPTED}"
 _FAILED = f"sending:{UpdateState.REFUSED},{UpdateState.UNKNOWN}"
-CARDS = (
-    StatusCard("waiting", _l("Waiting to go"), _WAITING, "warn", DUE),
-    StatusCard("on_the_way", _l("On its way"), _ON_THE_WAY, "info"),
-    StatusCard("failed", lazy_pgettext("updates", "Refused or unknown"), _FAILED, "bad"),
-)
 VIEWS = (
-    View("decide", _l("Needs a decision"), NEEDS_DECISION),
-    View("waiting", _l("Waiting"), _WAITING, DUE),
     View(EVERYTHING, _l("Everything"), ""),
+    View("decide", _l("Needs a decision"), NEEDS_DECISION, tone="bad"),
+    View("waiting", _l("Waiting to go"), _WAITING, DUE, tone="warn"),
+    View("on_the_way", _l("On its way"), _ON_THE_WAY, tone="info"),
+    View("failed", lazy_pgettext("updates", "Refused or unknown"), _FAILED, tone="bad"),
 )
 OUTBOX_LIST = Subject(
     code=OUTBOX,
@@ -278,6 +275,5 @@ OUTBOX_LIST = Subject(
     one="update",
     recent=f"{QUEUED}:>=-90d",
     views=VIEWS,
-    cards=CARDS,
     walk=_OutboxWalk(),
 )

@@ -62,7 +62,7 @@ def test_without_a_script_the_list_counts_and_the_same_acts_stand_on_a_page(
     plain.goto("/orders/")
     plain.wait_for_url("**/orders/?whole=1")
     assert plain.locator("[data-none]").count() == 0
-    assert plain.inner_text("#count-card-to_ship") == "1"
+    assert plain.inner_text("#count-view-to_ship") == "1"
     assert plain.inner_text("#list-count") == "1 order"
     plain.locator("#list-rows a.number").click()
     plain.wait_for_url(f"**/orders/{order.number}")

@@ -291,7 +291,7 @@ def test_counts_from_before_a_change_are_asked_for_again_once_they_are_counted_a
     assert 500 < int(told[1]) <= 10_500
 
 
-def test_cards_and_views_are_counted_in_one_question(take: Take, browser: Browser) -> None:
+def test_views_are_counted_in_one_question(take: Take, browser: Browser) -> None:
     take(
         incoming_order(ship_by=now() - timedelta(hours=1)),
         incoming_order(),
@@ -304,7 +304,7 @@ def test_cards_and_views_are_counted_in_one_question(take: Take, browser: Browse
     def count(name: str) -> str:
         return re.search(rf'id="count-{name}"[^>]*>([^<]*)<', told)[1]  # type: ignore[index]
 
-    assert (count("card-to_ship"), count("card-late"), count("card-pending")) == ("2", "1", "1")
+    assert (count("view-to_ship"), count("view-today"), count("view-pending")) == ("2", "1", "1")
     assert (count("view-late"), count("view-all"), count("view-hold")) == ("1", "4", "0")
     assert len(browser.queries) <= 8, "\n".join(browser.queries)
 

@@ -1,4 +1,4 @@
-"""The numbers of rows of views, cards and lists: counted after the page is drawn, up to a cap.
+"""The numbers of rows of views and lists: counted after the page is drawn, up to a cap.
 
 Counts are kept for some seconds, up to a minute if counting is slow. A kept count has the time until which it is shown,
 so that the page can ask again then. Counts are kept in Redis for each person, under a hash of the query, since its

@@ -156,11 +156,6 @@ class ListPages(SubjectPages):
     def _page_context(
         self, asked: ListRequest, state: ListState, found: Slice, actor: Actor, until: float
     ) -> dict[str, Any]:
-        views = (*self.subject.views, *state.views)
-        cards = [
-            {"card": card, "url": url_for(".index", q=card.query, sort=card.sort or None)}
-            for card in self.subject.cards
-        ]
         whole = unscripted.whole()
         texts = self._counted(state) | ({} if asked.problem or asked.sealed_view else {"found": str(asked.query)})
         known = (
@@ -191,9 +186,8 @@ class ListPages(SubjectPages):
             "found": known.get("found"),
             "found_count": known["found"].shown if "found" in known else None,
             "chips": chips.chips_of(asked, actor),
-            "cards": cards,
             "counts": known,
-            "views": views,
+            "views": (*self.subject.views, *state.views),
             "start_view": state.start_view,
             "has_stores": bool(shown_stores()),
         }
@@ -232,19 +226,19 @@ class ListPages(SubjectPages):
         return render_template("lists/_count.html", found=found, cap=CAP, asked=asked)
 
     def all_counts(self) -> str:
-        """The number of rows of each card and view; requested after the page."""
+        """The number of rows of each view; requested after the page."""
         actor = current_actor()
         show_times_of(shown_stores())
         state = self.list_state(actor)
         asked_at = now()
         known = counts.counts(self.subject, self._counted(state), actor)
         again = counts.counted_again_in(known.values(), asked_at)
-        views, cards = (*self.subject.views, *state.views), self.subject.cards
-        return render_template("lists/_counts.html", counts=known, again=again, views=views, cards=cards)
+        views = (*self.subject.views, *state.views)
+        return render_template("lists/_counts.html", counts=known, again=again, views=views)
 
     def _counted(self, state: ListState) -> dict[str, str]:
-        """The queries that are counted, by the card or view that shows the count."""
-        texts = {f"card-{card.code}": card.query for card in self.subject.cards}
+        """The queries that are counted, by the view that shows the count."""
+        texts = {}
         for view in (*self.subject.views, *state.views):
             try:
                 texts[f"view-{view.code}"] = view.text
