@@ -55,6 +55,7 @@ def test_a_template_is_put_at_the_cursor_and_a_draft_is_kept(
     expect(text).to_have_value("")
     page.goto(f"/orders/{order.number}?tab=messages")
     expect(page.locator("blockquote.message")).to_contain_text("We are sorry: your order")
+    expect(page.locator(".thread")).to_contain_text("From the template “Delay”")
 
 
 def test_the_preview_is_drawn_again_once_the_channel_answers_otherwise(

@@ -15,7 +15,7 @@ from tests.ui.orders.test_order_acts import undo_of
 from webapp.audit.actor import Actor
 from webapp.billing.corrections import correct_invoice
 from webapp.channels.connecting import Throttled
-from webapp.channels.messages import MessageKind
+from webapp.channels.messages import MailRoute, MessageKind
 from webapp.channels.models import Store
 from webapp.channels.outgoing import Effective
 from webapp.clock import now
@@ -170,6 +170,28 @@ def test_an_invoice_goes_to_the_buyer_from_its_place_on_the_tab(
     with time_machine.travel(now() + timedelta(minutes=2)):
         sync_now(order.store)
     assert re.search(r"Sent to the buyer <time", browser.get(tab).text)
+
+
+def test_the_tab_of_shipments_says_how_far_the_mail_about_one_is(
+    browser: Browser, make_order: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = make_order()
+    url = f"/orders/{order.number}"
+    with mail_server():
+        with unit_of_work():
+            switched_on = {"by_mail": True, "mail_shipments": True}
+            store_all(BUYER_MAIL, switched_on, db.session.get_one(Store, order.store_id))
+        browser.post(f"{url}/actions/ship", {"carrier": "DHL", "tracking_number": "JD14"})
+        assert f'hx-get="{url}/shipment-mails"' in browser.get(f"{url}?tab=shipments").text
+        assert "Mail about package 1 is being sent to the buyer" in browser.get(f"{url}/shipment-mails", htmx=True).text
+        with time_machine.travel(now() + timedelta(hours=1)):
+            send_mail()
+    assert re.search(
+        "Mail about package 1 sent to the buyer <time", browser.get(f"{url}/shipment-mails", htmx=True).text
+    )
+    assert browser.get(f"{url}/shipment-mails").status_code == 302
+    monkeypatch.setattr(FakeChannel, "mail", MailRoute(documents=("invoice",)))
+    assert "shipment-mails" not in browser.get(f"{url}?tab=shipments").text
 
 
 def test_a_credit_memo_is_sent_by_e_mail_from_its_place_on_the_tab(

@@ -156,7 +156,7 @@ def test_every_part_of_the_page_costs_few_queries(
     for path in (url, *(f"{url}?tab={tab}" for tab in ("shipments", "updates", "timeline", "channel"))):
         assert browser.get(path).status_code == 200
         assert len(browser.queries) <= 8, f"{path}\n" + "\n".join(browser.queries)
-    for path in (f"{url}/aside", f"{url}/parts", f"{url}/lines"):
+    for path in (f"{url}/aside", f"{url}/parts", f"{url}/lines", f"{url}/shipment-mails"):
         assert browser.get(path, htmx=True).status_code == 200
         assert len(browser.queries) <= 8, f"{path}\n" + "\n".join(browser.queries)
     assert "Your draft" in browser.post(f"{url}/actions/message/draft", {"text": "Typed"}, htmx=True).text

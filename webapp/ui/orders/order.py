@@ -46,6 +46,7 @@ from webapp.ui.orders.order_page import (
     CHANNEL,
     OVERVIEW,
     PLACES,
+    SHIPMENTS,
     TAB_OF,
     TABS,
     OrderView,
@@ -133,6 +134,17 @@ def aside(number: str) -> str | AnyResponse:
     if not htmx.is_htmx():
         return redirect(url_of(order))
     return page(ASIDE, **facts(order, actor) | {"loaded": True})
+
+
+@bp.get("/orders/<number>/shipment-mails")
+@needs("orders.view")
+def shipment_mails(number: str) -> str | AnyResponse:
+    """How far the mails about the order's shipments have come, on the tab that shows its packages."""
+    actor = current_actor()
+    order = find_order(number, actor)
+    if not htmx.is_htmx():
+        return redirect(url_of(order, SHIPMENTS))
+    return page("orders/_shipment_mails.html", **facts(order, actor, tab=SHIPMENTS) | {"loaded": True})
 
 
 @bp.get("/orders/<number>/of-buyer")

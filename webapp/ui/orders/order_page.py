@@ -72,7 +72,7 @@ from webapp.ui.forms.actions import ActionForm, action_form, document_acts, undo
 from webapp.ui.frame import htmx
 from webapp.ui.orders import refunds, returns, shown, timeline
 from webapp.ui.orders.messages import shown_thread
-from webapp.ui.orders.sent_documents import with_sent
+from webapp.ui.orders.sent_documents import mails_shipments, shipment_mails, with_sent
 from webapp.updates import deciding
 from webapp.updates.kinds import why_not
 from webapp.updates.models import STATE_TONES, UNSETTLED, ChannelUpdate, UpdateState
@@ -512,6 +512,16 @@ class OrderView:
     def packages(self) -> list[dict[str, Any]]:
         """Every package with its contents."""
         return _packages(self.order, {line.id: line for line in self.order.lines})
+
+    @cached_property
+    def mails_shipments(self) -> bool:
+        """Whether there may be mails about its shipments."""
+        return mails_shipments(self.order)
+
+    @cached_property
+    def shipment_mails(self) -> list[dict[str, Any]]:
+        """How far the mails about its shipments have come."""
+        return shipment_mails(self.order)
 
     @cached_property
     def package_offers(self) -> Mapping[int, Sequence[Offer]]:

@@ -1,4 +1,6 @@
-"""Whether documents of an order went to the buyer, as its page shows it, with the link that sends one."""
+"""Whether documents of an order, and mails about its shipments, went to the buyer, as its page shows it, with the link
+that sends a document.
+"""
 
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -6,8 +8,11 @@ from typing import Any, TypeVar
 from flask import url_for
 
 from webapp.billing.models import CreditMemo, Invoice
+from webapp.channels.described import mail_route
 from webapp.channels.messages import MAIL
+from webapp.fulfillment.services import shipments_of
 from webapp.i18n import gettext as _
+from webapp.messaging.documents import SHIPMENT
 from webapp.messaging.sent_documents import sending_kind, sendings
 from webapp.orders.models import Order
 from webapp.orders.queries import reference
@@ -36,3 +41,20 @@ def with_sent(
         return state | {"form": form, "label": _("Send by e-mail") if by.code == MAIL else _("Send to the buyer")}
 
     return [(one, sent(one.id, issued[one.id]) if one.id in issued else None) for one in documents]
+
+
+def mails_shipments(order: Order) -> bool:
+    """Whether buyers of the order's channel may get mails about shipments."""
+    route = mail_route(order.store.channel)
+    return route is not None and SHIPMENT in route.documents
+
+
+def shipment_mails(order: Order) -> list[dict[str, Any]]:
+    """How far the mails about shipments of the order have come, each with the numbers of the shipment's packages."""
+    shipments = shipments_of(order)
+    found = sendings(SHIPMENT, [one.id for one in shipments])
+    return [
+        shown.sending(found[one.id]) | {"packages": [package.number for package in one.packages]}
+        for one in shipments
+        if one.id in found
+    ]
