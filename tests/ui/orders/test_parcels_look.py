@@ -7,9 +7,13 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.ui.frame.test_look import _flaws, desk, page, plain  # noqa: F401 - the fixtures of a desk in a browser
-from webapp.db import db
+from webapp.audit.actor import Actor
+from webapp.db import db, unit_of_work
+from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.models import Package
+from webapp.fulfillment.services import ship_order
 from webapp.orders.models import Order
+from webapp.orders.queries import locked
 from webapp.testing import incoming_line, incoming_order
 
 pytestmark = [pytest.mark.browser, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
@@ -90,3 +94,18 @@ def test_parcels_need_no_script(plain: Any, order: Order) -> None:  # noqa: F811
     plain.click("form.chosen button.main")
     plain.wait_for_url(f"**/orders/{order.number}")
     assert parcels() == [("JD0001", {mug: 2}), ("JD0002", {cup: 1})]
+
+
+def test_the_tab_loads_how_far_mails_about_shipments_are_whenever_it_renews_itself(
+    page: Any,  # noqa: F811
+    order: Order,
+    mia: Actor,
+) -> None:
+    with unit_of_work():
+        ship_order(locked(order), [PackageInput("DHL", "JD0001")], actor=mia)
+    page.goto(f"/orders/{order.number}?tab=shipments")
+    loaded = page.locator("div#shipment-mails")
+    expect(loaded).to_have_count(1)
+    with page.expect_response("**/shipment-mails"):
+        page.evaluate("htmx.trigger('#order-tab-body', 'refresh')")
+    expect(loaded).to_have_count(1)
