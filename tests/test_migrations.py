@@ -35,6 +35,9 @@ from webapp.hooks import hookimpl, hooks
 from webapp.lists.export_runs import CSV, start_export
 from webapp.lists.models import Export, ListLayout, SavedView
 from webapp.lists.saved_views import remember_layout, save_view, set_start_view
+from webapp.mail import queue
+from webapp.mail.composing import Letter
+from webapp.messaging.models import ReceivedMail
 from webapp.orders.archiving import AFTER_DAYS, SETTINGS
 from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order, OrderAmount
@@ -474,3 +477,16 @@ def test_no_version_that_would_forget_returns_is_gone_back_to(
         schema.back_to("0032")
     assert "Returns were recorded" in caplog.text
     schema.migrate()
+
+
+def test_numbers_of_mails_go_on_and_mails_of_a_removed_mailbox_stay(app: Flask) -> None:
+    with unit_of_work():
+        numbers = [queue.put(queue.TEST, Letter("mia@example.com", "a", "b")).id for _ in range(3)]
+        given = {"fingerprint": "f", "reference": "", "sort": "answer", "received_at": now()}
+        db.session.add(ReceivedMail(mailbox_id=7, **given))
+    schema.back_to("0040")
+    schema.migrate()
+    db.session.rollback()
+    assert db.session.scalars(select(ReceivedMail.mailbox_id)).all() == [None]
+    with unit_of_work():
+        assert queue.put(queue.TEST, Letter("mia@example.com", "a", "b")).id > max(numbers)

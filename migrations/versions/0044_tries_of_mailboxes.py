@@ -3,6 +3,9 @@
 Removing a mailbox emptied the reference in each of its mails, a million in one transaction. SQLite, which can't drop a
 reference, copies both tables; there, ids of mailboxes are never reused from now on.
 
+On PostgreSQL the numbers of outgoing mails go on after the last one: 0041 copied their table, and the numbers began
+again at 1, which mails had already.
+
 Revision ID: 0044
 Revises: 0043
 Create Date: 2026-11-30 23:20:00.000000
@@ -22,6 +25,8 @@ ALONE = {
 }
 REFERENCE = "fk_received_mails_mailbox_id_mailboxes"
 INDEX = "ix_received_mails_mailbox_id"
+OF_MAILS = "pg_get_serial_sequence('mails', 'id')"
+GO_ON = f"SELECT setval({OF_MAILS}, greatest((SELECT max(id) FROM mails) + 1, nextval({OF_MAILS})), false)"
 
 
 def upgrade() -> None:
@@ -33,6 +38,8 @@ def upgrade() -> None:
     if op.get_bind().dialect.name == "sqlite":
         with op.batch_alter_table("mailboxes", recreate="always", **ALONE):
             pass
+    else:
+        op.execute(GO_ON)
 
 
 def downgrade() -> None:
