@@ -428,7 +428,7 @@ def orders_to_look_at(
     """The first orders of a choice, with all that refusals read of them."""
     query = first_rows(ORDER_LIST, actor, compiled, sort, LOOKED_AT)
     if ids is not None:
-        query = visible(actor).where(Order.id.in_(ids)).order_by(Order.id).limit(LOOKED_AT)
+        query = visible(actor).where(among(Order.id, ids)).order_by(Order.id).limit(LOOKED_AT)
     return list(db.session.scalars(query.options(*AROUND)))
 
 

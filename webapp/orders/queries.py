@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Select, and_, func, inspect, or_, select, text
+from sqlalchemy import Select, and_, inspect, or_, select, text
 from sqlalchemy.orm import InstrumentedAttribute, joinedload, selectinload
 from sqlalchemy.sql.base import ExecutableOption
 
@@ -181,11 +181,6 @@ def loaded_with(order: Order) -> list[Order]:
 def reference(order: Order | PlainRow) -> str:
     """A text that finds exactly this order: its number, or `@id` while it has no number of its own."""
     return order.number or f"@{order.id}"
-
-
-def newest_order() -> int:
-    """The id of the newest order; 0 if there is none."""
-    return db.session.scalar(select(func.max(Order.id))) or 0
 
 
 def comments_of(order: Order) -> list[OrderComment]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from html import unescape
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from tests.ui.conftest import Browser, ids, runs_of
 from webapp.audit.actor import Actor
@@ -108,25 +108,32 @@ def test_what_was_confirmed_is_done_and_a_newcomer_is_left_alone(
     assert len(runs_of()) == 1
 
 
-def test_orders_that_come_to_fit_meanwhile_are_confirmed_anew(
+def test_who_left_the_query_meanwhile_is_done_and_who_joined_it_is_not(
     browser: Browser, orders: list[Order], work: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk, "LOOKED_AT", 2)
-    browser.post("/orders/bulk/tag", {"order": ids(orders)[:2], "new": "rush", "submission_key": "k1"})
-    work()
-    form = browser.get("/orders/bulk", {"action": "hold", "all": "1", "q": "tag:rush"}).text
-    browser.post("/orders/bulk/tag", {"order": ids(orders)[2:], "new": "rush", "submission_key": "k2"})
-    work()
+    first, _second, third = ids(orders)
+    with unit_of_work():
+        db.session.execute(update(Order).where(Order.id == third).values(on_hold=True))
+    form = browser.get("/orders/bulk", {"action": "comment", "all": "1", "q": "-hold"}).text
+    assert "Comment: up to 2 orders" in form or "Comment: 2 orders" in form
+    with unit_of_work():  # as many orders as before, but others
+        db.session.execute(update(Order).where(Order.id == first).values(on_hold=True))
+        db.session.execute(update(Order).where(Order.id == third).values(on_hold=False))
 
-    told = browser.post("/orders/bulk/hold", fields_of(form) | {"reason": "Count", "submission_key": "k3"})
+    told = browser.post("/orders/bulk/comment", fields_of(form) | {"text": "", "submission_key": "k1"})
     assert told.status_code == 422
-    assert "found 2 orders before and finds 3 now" in told.text
-    assert "Count" in told.text
-    done = browser.post("/orders/bulk/hold", fields_of(told.text) | {"reason": "Count", "submission_key": "k3"})
-    assert done.status_code == 302
+    browser.post("/orders/bulk/comment", fields_of(told.text) | {"text": "Count", "submission_key": "k1"})
+
     work()
-    db.session.expire_all()
-    assert all(order.on_hold for order in db.session.query(Order))
+    assert sorted(db.session.scalars(select(OrderComment.order_id))) == [order.id for order in orders[:2]]
+
+
+def test_counted_orders_that_can_not_be_read_are_none(browser: Browser, orders: list[Order]) -> None:
+    for counted in ("x", "eJw=", "not base64 at all", "é"):
+        data = {"all": "1", "q": "sku:MUG", "counted": counted, "text": "Hello", "submission_key": "k1"}
+        assert browser.post("/orders/bulk/comment", data).status_code == 422
+    assert not runs_of()
 
 
 def test_a_form_sent_twice_starts_one_run(browser: Browser, orders: list[Order], work: Callable[[], int]) -> None:

@@ -16,7 +16,6 @@ from webapp.orders import bulk
 from webapp.orders.contract import OrderAction
 from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order
-from webapp.orders.queries import newest_order
 from webapp.orders.services import actions, find_action, read_input, refusal_of
 from webapp.ui.forms.actions import ActionForm, action_form, again
 from webapp.ui.frame import htmx
@@ -61,8 +60,6 @@ def start(code: str) -> str | AnyResponse | tuple[str, int]:
         key = form.key or secrets.token_urlsafe(16)
         ids = bulk.chosen_ids(actor, **chosen.where(actor))
         with unit_of_work():
-            if bulk.known_run(key, actor) is None:  # a known run may have changed what the query finds
-                ids = chosen.confirmed(ids)
             run = bulk.start_bulk(code, data, actor=actor, ids=ids, key=key)
             run_id = run.id
     except DeskError as error:
@@ -117,7 +114,8 @@ def _form_page(
     refusals = [refusal for order in orders if (refusal := refusal_of(action, order, actor)) is not None]
     reasons = Counter(refusal.counted() for refusal in refusals)
     form = form or action_form(action, None, actor=actor)
-    around = _choice_context(chosen, orders, actor)
+    sent = _to_confirm(chosen, orders, actor)
+    around = _choice_context(sent, orders, actor)
     return page(
         "lists/bulk/form.html",
         action=action,
@@ -127,7 +125,7 @@ def _form_page(
         previewed=previewed,
         warned=_warned(previewed),
         problem=problem,
-        **around | {"sent": _to_confirm(chosen, orders, around["total"])},
+        **around | {"chosen": chosen, "sent": sent},
     )
 
 
@@ -136,13 +134,16 @@ def _warned(previewed: bulk.PreviewOfMany | None) -> list[tuple[str, int]]:
     return Counter(shown.sentences(previewed.warnings)).most_common(5) if previewed else []
 
 
-def _to_confirm(chosen: Chosen, orders: list[Order], total: int) -> Chosen:
+def _to_confirm(chosen: Chosen, orders: list[Order], actor: Actor) -> Chosen:
     """The choice that the form sends: the orders that the form counts, since the query may find others later."""
-    if not chosen.everything:
+    if not chosen.everything or chosen.counted:
         return chosen
     if len(orders) < bulk.LOOKED_AT:
-        return replace(chosen, everything=False, ids=[order.id for order in orders], found=0)
-    return replace(chosen, found=total, newest=newest_order())
+        return replace(chosen, everything=False, ids=[order.id for order in orders])
+    try:
+        return replace(chosen, counted=bulk.chosen_ids(actor, **chosen.where(actor)))
+    except bulk.TooManyForOneRun:  # which the form says; it can't be sent
+        return chosen
 
 
 def _offers(orders: list[Order], actor: Actor) -> list[dict[str, Any]]:
@@ -155,8 +156,8 @@ def _choice_context(chosen: Chosen, orders: list[Order], actor: Actor) -> dict[s
     """
     total, capped = len(orders), False
     if len(orders) == bulk.LOOKED_AT:
-        total = len(chosen.ids)
-        if chosen.everything:
+        total = len(chosen.counted or chosen.ids)
+        if chosen.everything and not chosen.counted:
             total, capped = count_rows(ORDER_LIST, actor, chosen.asked(actor), bulk.CAP)
     return {
         "chosen": chosen,

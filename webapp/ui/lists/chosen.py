@@ -3,27 +3,23 @@
 A choice is sent as part of the URL, so that *Back* works; ids name nobody, and a page of the list has few of them.
 """
 
+import zlib
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
 from typing import Any
 
 from flask import request, url_for
 
 from webapp.audit.actor import Actor
-from webapp.errors import DeskError
-from webapp.i18n import lazy_gettext as _l
 from webapp.lists.contract import Subject
 from webapp.orders.listing import ORDER_LIST
 from webapp.search.compiling import Compiled, compile_query
 from webapp.search.query import reopen
 from webapp.ui.frame.pages import show_times_of, shown_stores
 
-
-class MoreFound(DeskError):
-    """The query finds more orders than the form said."""
-
-    code, status = "more_found", 422
-    sentence = _l("The list found %(found)s orders before and finds %(now)s now. Look at it, then confirm once more.")
+_LONGEST = 600_000  # characters of the ids of one run
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +37,28 @@ class Chosen:
     view: str = ""
     after: str = ""
     before: str = ""
-    found: int = 0  # rows that the query found when the form was drawn; 0: the form shows no number
-    newest: int = 0  # the id of the newest row at that time
+    counted: list[int] = field(default_factory=list)  # the ids of all rows that the query found when they were counted
 
     @classmethod
     def read(cls, subject: Subject = ORDER_LIST) -> "Chosen":
         """Read the choice from the current request."""
         given = request.values
-        ids = [int(text) for text in given.getlist(subject.one) if text.isdecimal() and len(text) < 10]
-        everything = given.get("all") == "1"
         sort = given.get("sort") or subject.usual
         query, token, view, after, before = (given.get(name, "") for name in ("q", "w", "view", "after", "before"))
-        found, newest = (given.get(name, 0, type=int) if everything else 0 for name in ("found", "newest"))
-        return cls(
-            subject, [] if everything else ids, everything, query, token, sort, view, after, before, found, newest
-        )
+        around: dict[str, Any] = {
+            "query": query,
+            "token": token,
+            "sort": sort,
+            "view": view,
+            "after": after,
+            "before": before,
+        }
+        if given.get("all") != "1":
+            ids = [int(text) for text in given.getlist(subject.one) if text.isdecimal() and len(text) < 10]
+            return cls(subject, ids, **around)
+        counted = _unpacked(given.get("counted", ""))
+        unread = "counted" in given and not counted  # then nothing is chosen: what the query finds now was not counted
+        return cls(subject, everything=not unread, counted=counted, **around)
 
     def asked(self, actor: Actor) -> Compiled | None:
         """The compiled query of the list; None if the query is empty. Raises the mistakes of the query."""
@@ -64,17 +67,12 @@ class Chosen:
         return compile_query(query, actor) if query else None
 
     def where(self, actor: Actor) -> dict[str, Any]:
-        """The choice as arguments of services."""
-        return {"compiled": self.asked(actor), "sort": self.sort or None} if self.everything else {"ids": self.ids}
-
-    def confirmed(self, ids: Sequence[int]) -> list[int]:
-        """Those of these orders that existed when the form was drawn. Raises `MoreFound` if the form counted fewer."""
-        if not self.found:
-            return list(ids)
-        known = [row_id for row_id in ids if row_id <= self.newest]
-        if len(known) > self.found:
-            raise MoreFound(found=self.found, now=len(known))
-        return known
+        """The choice as arguments of services: once all found rows were counted, these rows, whatever the query finds
+        now.
+        """
+        if not self.everything or self.counted:
+            return {"ids": self.counted or self.ids}
+        return {"compiled": self.asked(actor), "sort": self.sort or None}
 
     @property
     def around(self) -> list[tuple[str, str]]:
@@ -85,9 +83,9 @@ class Chosen:
 
     @property
     def fields(self) -> list[tuple[str, str]]:
-        """The choice as hidden fields, or as arguments of a URL."""
+        """The choice as hidden fields; without counted rows also as arguments of a URL."""
         chosen = [("all", "1")] if self.everything else [(self.subject.one, str(row_id)) for row_id in self.ids]
-        counted = [("found", str(self.found)), ("newest", str(self.newest))] if self.found else []
+        counted = [("counted", _packed(self.counted))] if self.counted else []
         return chosen + counted + self.around
 
     def list_url(self, **more: Any) -> str:
@@ -100,3 +98,18 @@ class Chosen:
     def back_url(self) -> str:
         """The URL of the page of the list where the choice was made, with the chosen rows ticked."""
         return self.list_url(all=1) if self.everything else self.list_url(**{self.subject.one: self.ids})
+
+
+def _packed(ids: Sequence[int]) -> str:
+    """Many ids as a short text for a form."""
+    steps = (id_ - before for before, id_ in pairwise([0, *sorted(ids)]))
+    return urlsafe_b64encode(zlib.compress(",".join(map(str, steps)).encode())).decode()
+
+
+def _unpacked(text: str) -> list[int]:
+    """The ids in a text of `_packed`; none if it is no such text."""
+    try:
+        steps = zlib.decompressobj().decompress(urlsafe_b64decode(text), _LONGEST)
+        return [id_ for id_ in accumulate(map(int, steps.split(b","))) if 0 < id_ < 2**31]
+    except (ValueError, zlib.error):
+        return []
