@@ -205,7 +205,7 @@ def test_a_carrier_that_the_marketplace_does_not_list_goes_by_its_name(
     orders: list[Order], mia: Actor, channel: FakeChannel, work: Callable[[], int]
 ) -> None:
     assert "in the fifth cell" in told(f"{orders[0].number},Other,TRK123", mia)[0]
-    cells = ("GLS Hungary,TRK1", "Other,TRK2,,GLS Hungary", ",TRK3,,GLS Hungary", "dhl,TRK4")
+    cells = ("GLS Hungary,TRK1", "Other,TRK2,,GLS Hungary", ",TRK3,,GLS Hungary", "d.h.l,TRK4")
     rows = read_rows("\n".join(f"{order.number},{more}" for order, more in zip(orders, cells, strict=True)))
     assert [one.unlisted for one in check(rows, mia)] == ["Other", "", "Other", ""]
     assert read_rows(write_rows(rows), written=True) == rows

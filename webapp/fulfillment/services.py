@@ -297,13 +297,18 @@ def checked_carrier(order: Order, carrier: str, carrier_name: str) -> tuple[str,
     """The carrier's code as its marketplace knows it, and its name if one is required; raises if either is wrong."""
     known = carriers(order.store.channel, order.marketplace)
     name = carrier_name.strip()
-    wanted = carrier.strip().lower()
+    wanted = _letters(carrier)
     for one in known:
-        if wanted in (one.code.lower(), str(one.label).lower()):
+        if wanted in (_letters(one.code), _letters(str(one.label))):
             if one.needs_name and not name:
                 raise CarrierNameNeeded
             return one.code, name
     raise UnknownCarrier(carrier=carrier, known=", ".join(str(one.label) for one in known))
+
+
+def _letters(carrier: str) -> str:
+    """A carrier's code or name without what people write differently: “Fed Ex”, “royal-mail”."""
+    return "".join(filter(str.isalnum, carrier.casefold()))
 
 
 def shipments_of(order: Order) -> list[Shipment]:
