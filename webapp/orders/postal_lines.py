@@ -13,6 +13,7 @@ from babel import Locale
 
 from webapp.channels.described import country_of
 from webapp.channels.legal_face import LANGUAGE, seat_of
+from webapp.i18n import get_locale
 from webapp.orders.models import Order
 from webapp.orders.postal import country_codes, telephone, territory
 from webapp.orders.postal_rules import CountryRules, Part, folded, rules_of
@@ -53,6 +54,14 @@ def home_of(order: Order, seat: str = "") -> Home:
     return Home(country if country in country_codes() else "", LANGUAGE.of(order.shop))
 
 
+def readers_home(order: Order) -> Home:
+    """From where a person sends who reads the order on a page: where it was sold, in their language. The settings of
+    the shop are not read for it.
+    """
+    country = country_of(order.store, order.marketplace)
+    return Home(country if country in country_codes() else "", str(get_locale() or "en"))
+
+
 def address_of(given: Mapping[str, Any] | None, home: Home | None = None) -> Address | None:
     """An address in the form of its country; None if the channel gave no address. Without a home it is only read."""
     if not given:
@@ -73,7 +82,7 @@ def address_of(given: Mapping[str, Any] | None, home: Home | None = None) -> Add
 def _country_line(country: str, home: Home | None) -> str:
     if home is None or not home.country or country == home.country:
         return territory(country)
-    return str(Locale(home.language).territories.get(country, country)).upper()
+    return str(Locale.parse(home.language).territories.get(country, country)).upper()
 
 
 def _values(given: Mapping[str, Any], rules: CountryRules) -> dict[str, str]:

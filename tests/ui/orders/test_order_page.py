@@ -436,6 +436,20 @@ def test_the_service_is_told_in_the_channels_words(
         assert "EXPEDITED" not in page
 
 
+def test_an_address_stands_as_its_country_writes_it_with_what_is_unusual(
+    take: Callable[..., list[Order]], browser: Browser
+) -> None:
+    address = {"name": "Pat Sample", "line1": "1 Main St", "city": "Springfield", "region": "New York"}
+    address |= {"postal_code": "62701", "country": "US", "phone": "+1 217-555-0142 ext. 54321"}
+    [order] = take(incoming_order(buyer={"name": "Pat Sample", "address": address}))
+
+    page = browser.get(f"/orders/{order.number}").text
+
+    assert "Pat Sample\n1 Main St\nSPRINGFIELD, NY 62701\nUNITED STATES</address>" in page
+    assert "“62701” is no postal code of New York." in page
+    assert '<a href="tel:+12175550142;ext=54321">' in page
+
+
 @pytest.mark.parametrize(
     ("country", "optional"),
     [("DE", {"region"}), ("US", set()), ("HK", {"postal_code", "city", "region"}), ("IE", {"postal_code", "region"})],

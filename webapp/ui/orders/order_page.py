@@ -50,7 +50,7 @@ from webapp.orders.drafts import Draft, draft_of, with_draft
 from webapp.orders.models import Order, OrderComment, OrderHold, OrderLine
 from webapp.orders.organizing import people
 from webapp.orders.postal import hints
-from webapp.orders.postal_lines import Address, address_of, home_of
+from webapp.orders.postal_lines import Address, address_of, readers_home
 from webapp.orders.queries import find_order, reference
 from webapp.orders.services import (
     Offer,
@@ -378,12 +378,12 @@ class OrderView:
     @cached_property
     def address(self) -> Address | None:
         """The delivery address: the one that replaced it here, or the channel's."""
-        return address_of(self._address.address, home_of(self.order))
+        return address_of(self._address.address, readers_home(self.order))
 
     @cached_property
     def channel_address(self) -> Address | None:
         """The channel's own address, if another replaced it."""
-        return address_of(self._address.there, home_of(self.order))
+        return address_of(self._address.there, readers_home(self.order))
 
     @cached_property
     def address_hints(self) -> list[LazyString]:
