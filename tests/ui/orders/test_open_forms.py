@@ -9,10 +9,12 @@ from sqlalchemy import update
 
 from tests.ui.conftest import Browser
 from webapp.audit.actor import Actor
+from webapp.billing.services import issue_invoices
 from webapp.channels.incoming import ChannelStage, IncomingOrder
 from webapp.channels.models import ChannelOrder
 from webapp.clock import now
 from webapp.db import db, unit_of_work
+from webapp.hooks.failures import Failure
 from webapp.orders import freshness
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
@@ -136,6 +138,40 @@ def test_a_form_that_is_still_right_is_left_alone(take: Take, clerk: Browser, mi
     with unit_of_work():
         comment(locked(order), "Ask the warehouse", actor=mia)
     assert not form.renew(tracking_number="JD0001")
+
+
+def test_the_buttons_beside_an_open_form_stay_true(take: Take, clerk: Browser) -> None:
+    [order] = take(incoming_order())
+    form = OpenForm(clerk, order, "due")
+    assert re.search(r'<a id="offer-ship"', form.page)
+    OpenForm(clerk, order, "hold").send(reason="Check")
+    assert form.renew()
+    assert re.search(r'<span id="offer-ship" class="off" title="This order is on hold', form.page)
+    assert form.can_be_sent
+
+
+def test_a_form_that_a_plugin_can_t_draw_is_left_alone(
+    take: Take, clerk: Browser, monkeypatch: pytest.MonkeyPatch, plugin_failures: list[Failure]
+) -> None:
+    [order] = take(incoming_order())
+    form = OpenForm(clerk, order)
+    monkeypatch.setattr(type(find_action("ship")), "offered", lambda *_: 1 / 0)
+    assert not form.renew(tracking_number="JD0001")
+    assert [failure.code for failure in plugin_failures] == ["ship"]
+    plugin_failures.clear()
+
+
+def test_a_button_that_is_pressed_too_late_says_so_in_a_message(take: Take, clerk: Browser, operator: Actor) -> None:
+    [order] = take(incoming_order())
+    with unit_of_work():
+        [invoice] = issue_invoices([locked(order)], actor=operator)
+        comment(locked(order), "Wait", actor=operator)
+    pressed = {"invoice": str(invoice.id), "order_version": "1", "submission_key": "k1"}
+    url = f"/orders/{order.number}/actions/correct_invoice"
+    answer = clerk.post(url, pressed, htmx=True, HX_Target="order-tab")
+    assert (answer.status_code, answer.headers["HX-Retarget"]) == (409, "#messages")
+    assert "This order changed while you were looking at it." in answer.text
+    assert "This order changed while you were looking at it." in clerk.post(url, pressed).text
 
 
 def test_a_form_that_was_stopped_comes_back(take: Take, clerk: Browser) -> None:

@@ -7,19 +7,25 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
+from tests.mail_server import mail_server
 from tests.ui.conftest import wait_for_subscription
 from tests.ui.frame.test_look import _flaws, desk, page, renew  # noqa: F401 - the fixtures of a desk in a browser
 from webapp.audit.actor import Actor
 from webapp.channels.incoming import ChannelStage, Component, IncomingAmount
+from webapp.channels.models import Store
 from webapp.channels.returns import ReturnReason
-from webapp.db import unit_of_work
+from webapp.db import db, unit_of_work
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.services import ship_order
+from webapp.messaging.message_settings import BUYER_MAIL
+from webapp.orders.holds import hold
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
 from webapp.orders.services import comment
 from webapp.returns.contract import ReturnItem
 from webapp.returns.services import authorize_return, receive_return, request_return
+from webapp.settings.services import store_all
+from webapp.sync.allowed_messages import ask_allowed
 from webapp.testing import again, incoming_line, incoming_order, line_again
 
 pytestmark = [pytest.mark.browser, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
@@ -165,3 +171,27 @@ def test_a_preview_follows_the_order(page: Any, take: Callable[..., list[Order]]
     take(again(told, lines=cheaper, total=800))
     expect(page.locator(".previewed")).to_contain_text("€8.00")
     expect(page.locator(".previewed")).not_to_contain_text("€10.00")
+
+
+def test_a_field_that_is_hidden_just_now_keeps_what_was_typed(
+    page: Any,  # noqa: F811
+    take: Callable[..., list[Order]],
+    mia: Actor,
+) -> None:
+    [order] = take(incoming_order())
+    ask_allowed(order.id)
+    with mail_server():
+        with unit_of_work():
+            store_all(BUYER_MAIL, {"by_mail": True}, db.session.get_one(Store, order.store_id))
+        page.goto(f"/orders/{order.number}/actions/message?kind=mail")
+        page.fill("#message-subject", "Your mug")
+        page.fill("#message-text", "Dear Jane")
+        page.select_option("#message-kind", "details")
+        expect(page.locator("#message-subject")).to_be_hidden()
+        with unit_of_work():
+            hold(locked(order), "Look first", actor=mia)
+        renew(page, HEARS)
+        expect(page.locator("#offer-ship.off")).to_be_visible()
+        page.select_option("#message-kind", "mail")
+        expect(page.locator("#message-subject")).to_have_value("Your mug")
+        expect(page.locator("#message-text")).to_have_value("Dear Jane")

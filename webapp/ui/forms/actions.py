@@ -154,12 +154,12 @@ class ActionForm(forms.Form):
         typed = self.typed(*names.values())
         return {name: typed[own] for name, own in names.items() if own in typed}
 
-    def shape(self, stopped: Refusal | None) -> str:
-        """A short code of what the form asks, offers and says, whatever is typed: it changes when the order allows less
-        or asks more. Of a form that is `stopped` it is the refusal's.
+    def shape(self, stopped: Refusal | None, beside: Sequence[Any] = ()) -> str:
+        """A short code of what the form asks, offers and says, whatever is typed, and of what is drawn `beside` it: it
+        changes when the order allows less or asks more. A form that is `stopped` says the refusal.
         """
         said = stopped.stored() if stopped else _shape(self.declared)
-        return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
+        return hashlib.sha256(json.dumps([said, *beside]).encode()).hexdigest()[:16]
 
     def renewed(self, version: int) -> "ActionForm":
         """This form with its input, for the order as it is now; the next try is another submission."""

@@ -62,6 +62,7 @@ from webapp.ui.orders.panels import panels_of
 
 bp = Blueprint("orders", __name__)
 _TAB = "order-tab"
+_BUTTONS = (Place.DOCUMENTS, Place.MESSAGES)  # the places of acts without a form
 
 
 @bp.get("/orders/<number>")
@@ -259,10 +260,11 @@ def perform(number: str, code: str) -> AnyResponse:
             done = act(action, order, data, actor, key=form.key or None, version=version)
     except DeskError as error:
         refused = isinstance(error, Refusal) and _of_form(action)
-        if isinstance(error, Stale) or error.status == 422 or error.field or refused:
+        outdated = isinstance(error, Stale) and action.place not in _BUTTONS
+        if refused or outdated or error.status == 422 or error.field:
             with suppress(PluginFailed):
                 return _form_again(action, open_order(number, actor, action=action), actor, error)
-        if isinstance(error, Refusal):
+        if isinstance(error, (Refusal, Stale)):
             return _refused(action, open_order(number, actor), actor, error)
         raise
     order = open_order(number, actor)
@@ -372,40 +374,35 @@ def _of_form(action: OrderAction) -> bool:
     """Whether the act was sent by its form, not by a button beside a document or in a message. A form in the bar of
     actions may have no fields.
     """
-    typed = has_input(action, request.form)
+    filled = has_input(action, request.form)
     if not htmx.is_htmx():
-        return typed
-    here = f"#{htmx.target()}" == PLACES[action.place][1]
-    return here and (typed or action.place is Place.ACTIONS)
+        return filled
+    return f"#{htmx.target()}" == PLACES[action.place][1] and (filled or action.place is Place.ACTIONS)
 
 
 @bp.post("/orders/<number>/actions/<code>/renew")
 @needs("orders.view")
 def renew(number: str, code: str) -> AnyResponse:
-    """The open form of an action, with what was typed, if the order allows less or asks for more since it was drawn;
-    nothing if the form is still right. The act is not done.
+    """The open form of an action, with what was typed, if the order allows less or asks for more since it was drawn, or
+    other buttons are beside it; nothing if all is still right, or if a plugin failed, which pressing its button says.
+    The act is not done.
     """
     actor, action = current_actor(), find_action(code)
     actor.needs(action.right)
     order, tab = open_order(number, actor, action=action), tab_of(action.place)
     if action.asks_messages:
         allowed_messages.ask_soon(order, again=False)  # else a question that fails would be asked for ever
-    try:
+    with suppress(PluginFailed):
         form = action_form(action, order, request.form, actor=actor)
-    except PluginFailed as problem:
-        return _refused(action, order, actor, problem)
-    context = facts(order, actor, tab=tab, reveals=_reveals(action.place))
-    context |= _typed(action, form, context["view"])
-    if request.args.get("shape") == form.shape(context["stopped"]):
-        return make_response("", 204)
-    if action.previews and not context["stopped"]:
-        try:
-            context |= _previewed(action, order, form, actor)
-        except PluginFailed as problem:
-            return _refused(action, order, actor, problem)
-    context["meanwhile"] = _since(order, form.version or 0)
-    form.renewed(order.version)
-    return parts(PLACES[action.place][0], **context)
+        context = facts(order, actor, tab=tab, reveals=_reveals(action.place))
+        context |= _typed(action, form, context["view"])
+        if request.args.get("shape") != context["view"].shape_of(action, form, context["stopped"]):
+            if action.previews and not context["stopped"]:
+                context |= _previewed(action, order, form, actor)
+            context["meanwhile"] = _since(order, form.version or 0)
+            form.renewed(order.version)
+            return parts(PLACES[action.place][0], **context)
+    return make_response("", 204)
 
 
 def _read_again(action: OrderAction, order: Order, actor: Actor) -> bool:
@@ -449,7 +446,7 @@ def _reveals(place: Place) -> bool:
     return place is Place.ADDRESSES or not htmx.is_htmx()
 
 
-def _refused(action: OrderAction, order: Order, actor: Actor, refusal: Refusal) -> Response:
+def _refused(action: OrderAction, order: Order, actor: Actor, refusal: Refusal | Stale) -> Response:
     """The order's page with the refusal, for a plain link or form; htmx shows it beside the input."""
     if htmx.is_htmx():
         raise refusal

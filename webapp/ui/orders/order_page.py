@@ -201,6 +201,13 @@ class OrderView:
         """The acts in the bar; acts with a place of their own on the page are offered there."""
         return [offer for offer in bar(self._every_offer) if offer.action.place is Place.ACTIONS]
 
+    def shape_of(self, action: OrderAction, form: ActionForm, stopped: Refusal | None) -> str:
+        """The shape of an action's form with the buttons that are drawn with it: see `ActionForm.shape`."""
+        beside = self.offers if action.place is Place.ACTIONS else []
+        return form.shape(
+            stopped, [(offer.code, offer.refusal.stored() if offer.refusal else None) for offer in beside]
+        )
+
     @cached_property
     def readdressing(self) -> OrderAction | None:
         """The act that changes the address, if it is possible now."""

@@ -83,7 +83,8 @@ function failsQuietly(elt) {
 }
 // Any other failed request shows the sentence of the page that was sent, or a general one.
 document.addEventListener("htmx:responseError", ({ detail }) => {
-  if (detail.requestConfig.verb === "get" && failsQuietly(detail.elt)) return;
+  const { verb, triggeringEvent } = detail.requestConfig;
+  if ((verb === "get" || triggeringEvent?.type === "refresh") && failsQuietly(detail.elt)) return;
   const page = new DOMParser().parseFromString(detail.xhr.responseText, "text/html");
   showMessage($("[data-error], .toast > span", page)?.textContent.trim() || words.failed, "bad");
 });
@@ -97,6 +98,8 @@ const keptOnMorph = {
   tabindex: (element) => element === document.activeElement,
 };
 Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, element) => !keptOnMorph[name]?.(element);
+// A field that is not sent while something else is chosen keeps what was typed: the server does not know of it.
+Idiomorph.defaults.callbacks.beforeNodeMorphed = (element) => !(element.disabled && element.closest("[data-only-with]"));
 
 // A strip of tabs may be too narrow for all of them: the current tab is scrolled into the middle.
 function scrollToTab(tab) {
