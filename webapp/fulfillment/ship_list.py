@@ -145,19 +145,24 @@ def start(
     rows: Sequence[Row], *, actor: Actor, key: str = "", anyway: Sequence[Row] = (), invoice: bool = False
 ) -> Run:
     """Ship the valid rows of the list, as a run; of the rows `anyway`, also those whose buyer asked to cancel. With
-    `invoice`, what ships is invoiced. A repeated `key` returns the first run. Raises `NothingFits`.
+    `invoice`, what ships is invoiced. Orders that can't be shipped any more are in the run, which names them with the
+    reason. A repeated `key` returns the first run. Raises `NothingFits` if no row is valid.
     """
     if known := known_run(key, actor):
         return known
     action, ticked = listed_action(), frozenset(anyway)
     more = {INVOICE: True} if invoice else {}
     checked, packed = _check([*rows, *anyway], actor, ticked)
-    inputs: dict[int, Mapping[str, Any]] = {}
-    for fit in checked:
-        if fit.order is not None and fit.problem is None:
-            asked = {ANYWAY: True} if fit.row in ticked else {}
-            inputs[fit.order.id] = packed[fit.order.id].input | more | asked
-    if not inputs:
+    if all(one.problem for one in checked):
         raise NothingFits
+    inputs: dict[int, Mapping[str, Any]] = {}
+    for one in checked:
+        if one.order is None:
+            continue
+        if one.problem is None or isinstance(one.problem, BuyerAsked):
+            asked = {ANYWAY: True} if one.row in ticked else {}
+            inputs[one.order.id] = packed[one.order.id].input | more | asked
+        elif shipping_refusal(one.order, actor, anyway=True):  # the run says it; without a number it never ships
+            inputs[one.order.id] = {"carrier": one.row.carrier, "tracking_number": ""}
     each = {order_id: read_input(action, given) for order_id, given in inputs.items()}
     return start_each(action.code, each, actor=actor, key=key)

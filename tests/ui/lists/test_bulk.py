@@ -12,10 +12,11 @@ from webapp.audit.actor import Actor
 from webapp.channels.incoming import ChannelStage
 from webapp.db import db, unit_of_work
 from webapp.orders import bulk
+from webapp.orders.holds import hold_refusal
 from webapp.orders.models import Order, OrderComment
 from webapp.orders.services import actions
 from webapp.orders.statuses import make_status
-from webapp.testing import incoming_line, incoming_order
+from webapp.testing import again, incoming_line, incoming_order
 
 
 def test_the_list_offers_what_can_be_done_to_many(browser: Browser, orders: list[Order]) -> None:
@@ -47,6 +48,23 @@ def test_many_orders_are_held_in_three_steps(browser: Browser, orders: list[Orde
     assert "every 2s" not in ended.text
     db.session.expire_all()
     assert [order.on_hold for order in db.session.query(Order).order_by(Order.id)] == [True, True, False]
+
+
+def test_an_order_that_is_canceled_before_the_press_is_named_with_its_reason(
+    browser: Browser, take: Callable[..., list[Order]], work: Callable[[], int]
+) -> None:
+    incoming = [incoming_order() for _ in range(2)]
+    found = take(*incoming)
+    form = browser.get("/orders/bulk", {"order": ids(found), "action": "hold"})
+    assert "2" in form.text
+    take(again(incoming[0], stage=ChannelStage.CANCELED, status="Canceled"))
+    browser.post("/orders/bulk/hold", {"order": ids(found), "reason": "Stock count", "submission_key": "k1"})
+    work()
+    [run] = runs_of()
+    told = browser.get(f"/runs/{run.id}").text
+    assert str(found[0].number) in told
+    assert "try again" not in told.partition("<main")[2].partition("</main")[0]
+    assert str(hold_refusal(db.session.get_one(Order, found[0].id), Actor.operator())) in told
 
 
 def test_the_first_tag_of_all_can_be_put_on_many(

@@ -11,11 +11,12 @@ import xlsxwriter
 from tests.ui.conftest import Browser, ids, runs_of, tells_both
 from webapp.audit.actor import Actor
 from webapp.billing.models import Invoice
+from webapp.channels.incoming import ChannelStage
 from webapp.db import db, unit_of_work
 from webapp.fulfillment import ship_rows
 from webapp.fulfillment.models import Package, Shipment
 from webapp.orders.models import Order
-from webapp.testing import incoming_line, incoming_order
+from webapp.testing import again, incoming_line, incoming_order
 
 
 def test_shipping_many_needs_a_list(browser: Browser, orders: list[Order]) -> None:
@@ -56,6 +57,27 @@ def test_what_a_list_ships_is_invoiced_if_that_is_ticked(
     assert {row.order_id for row in db.session.query(Invoice)} == {order.id for order in orders}
     again = browser.post("/orders/ship-list", {"list": kept}).text
     assert "Invoice what ships" not in again  # nothing fits
+
+
+def test_an_order_that_is_canceled_between_look_and_press_is_named_and_the_others_ship(
+    browser: Browser, take: Callable[..., list[Order]], work: Callable[[], int]
+) -> None:
+    incoming = [incoming_order() for _ in range(2)]
+    gone, stays = take(*incoming)
+    text = "\n".join(f"{order.number}\tDHL\tJD{order.id}\t" for order in (gone, stays))
+    assert "2 parcels fit" in browser.post("/orders/ship-list", {"list": text}).text
+    take(again(incoming[0], stage=ChannelStage.CANCELED, status="Canceled"))
+    browser.post("/orders/ship-list/start", {"list": text, "submission_key": "k1"})
+    work()
+    [run] = runs_of()
+    told = browser.get(f"/runs/{run.id}").text
+    assert tells_both(told, gone)
+    assert "This order is canceled." in told
+    assert [row.order_id for row in db.session.query(Shipment)] == [stays.id]
+    late = browser.post("/orders/ship-list/start", {"list": text, "submission_key": "k2"})
+    assert late.status_code == 422
+    assert "This order is canceled." in late.text
+    assert "Nothing is left to ship." in late.text
 
 
 @pytest.mark.parametrize("fitting", [True, False])

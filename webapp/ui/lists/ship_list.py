@@ -70,6 +70,11 @@ def look() -> str | tuple[str, int]:
         checked = ship_list.look_up(text, current_actor(), seconds=_LONGEST)
     except DeskError as error:
         return _list_form(text, str(error)), error.status
+    return _checked(text, checked)
+
+
+def _checked(text: str, checked: Sequence[ship_list.Checked]) -> str:
+    """Every row of a list with its order or its problem, and the button that ships those without a problem."""
     fitting = [one for one in checked if one.problem is None]
     rest = [one for one in checked if one.problem is not None]
     asking = [one for one in rest if one.asks_to_cancel]
@@ -125,6 +130,8 @@ def start() -> AnyResponse | tuple[str, int]:
             key = request.form.get("submission_key", "")
             invoice = "invoice" in request.form
             run_id = ship_list.start(rows, actor=current_actor(), key=key, anyway=anyway, invoice=invoice).id
+    except ship_list.NothingFits as nothing:  # any more: every row has its reason
+        return _checked(text + asking, ship_list.check([*rows, *anyway], current_actor(), anyway)), nothing.status
     except DeskError as error:
         return _list_form(text + asking, str(error)), error.status
     return redirect(url_for("orders.index", run=run_id))  # the list shows the run's progress
