@@ -203,6 +203,7 @@ def test_an_address_is_complete_if_a_carrier_finds_all_it_needs_in_it(address: d
     [
         ({"city": "Berlin", "postal_code": "10115", "country": "DE"}, ["line1"]),
         ({"line1": "Musterweg 1", "country": "DE"}, ["city", "postal_code"]),
+        ({"line1": "Musterweg 1", "city": "-", "postal_code": "--", "country": "DE"}, ["city", "postal_code"]),
         ({"line1": "12345 Main St", "line2": "Apt 4", "country": "US"}, ["city", "postal_code"]),
         ({"line1": "1 Main St", "region": "IL", "postal_code": "62701", "country": "US"}, ["city"]),
         ({"line1": "Calle 50", "country": "PA"}, ["city"]),

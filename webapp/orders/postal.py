@@ -96,7 +96,9 @@ def hints(address: Mapping[str, Any]) -> list[LazyString]:
 
 
 def _text(address: Mapping[str, Any], name: str) -> str:
-    return str(address.get(name) or "").strip()
+    """The field's text; empty if it has no letter and no digit, such as a dash that only fills the field."""
+    text = str(address.get(name) or "").strip()
+    return text if any(map(str.isalnum, text)) else ""
 
 
 def _lines(address: Mapping[str, Any]) -> list[str]:
