@@ -75,10 +75,10 @@ def place(chance: Random) -> int:
 
 
 def digits(pattern: str, chance: Random) -> str:
-    """The pattern with a digit for each `#` and a letter for each `@`."""
+    """The pattern with a digit for each `#` and, for each `@`, a letter of British and Canadian codes."""
     if "#" not in pattern and "@" not in pattern:
         return pattern
-    put = {"#": "0123456789", "@": "ABCDEFGHJKLMNPRSTUVWXYZ"}
+    put = {"#": "0123456789", "@": "ABEGHJLNPRSTWXYZ"}
     return "".join(chance.choice(put[letter]) if letter in put else letter for letter in pattern)
 
 
