@@ -43,22 +43,14 @@ class Chosen:
     def read(cls, subject: Subject = ORDER_LIST) -> "Chosen":
         """Read the choice from the current request."""
         given = request.values
+        ids = [int(text) for text in given.getlist(subject.one) if text.isdecimal() and len(text) < 10]
+        everything = given.get("all") == "1"
+        counted = _unpacked(given.get("counted", "")) if everything else []
+        if everything:  # nothing is chosen if the counted rows can't be read: what the query finds now was not counted
+            ids, everything = [], bool(counted) or "counted" not in given
         sort = given.get("sort") or subject.usual
         query, token, view, after, before = (given.get(name, "") for name in ("q", "w", "view", "after", "before"))
-        around: dict[str, Any] = {
-            "query": query,
-            "token": token,
-            "sort": sort,
-            "view": view,
-            "after": after,
-            "before": before,
-        }
-        if given.get("all") != "1":
-            ids = [int(text) for text in given.getlist(subject.one) if text.isdecimal() and len(text) < 10]
-            return cls(subject, ids, **around)
-        counted = _unpacked(given.get("counted", ""))
-        unread = "counted" in given and not counted  # then nothing is chosen: what the query finds now was not counted
-        return cls(subject, everything=not unread, counted=counted, **around)
+        return cls(subject, ids, everything, query, token, sort, view, after, before, counted)
 
     def asked(self, actor: Actor) -> Compiled | None:
         """The compiled query of the list; None if the query is empty. Raises the mistakes of the query."""
