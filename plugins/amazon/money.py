@@ -43,9 +43,11 @@ class Purse:
         if money is None:
             return None
         try:
-            amount, currency = money["amount"], money["currencyCode"]
-        except (KeyError, TypeError):
+            amount, currency = money["amount"], money.get("currencyCode")
+        except (AttributeError, KeyError, TypeError):
             raise BadMoney("not_money") from None
+        if currency is None:
+            return self._zero(amount)
         if currency != self.currency:
             self._settle(currency)
         try:
@@ -57,6 +59,15 @@ class Purse:
             raise
         except (ArithmeticError, ValueError, TypeError):
             raise BadMoney("not_a_number") from None
+
+    def _zero(self, amount: Any) -> int:
+        """Nothing, which is the same in every currency; any other amount needs one."""
+        try:
+            if Decimal(amount) == 0:
+                return 0
+        except (ArithmeticError, ValueError, TypeError):
+            pass
+        raise BadMoney("not_money")
 
     def _settle(self, currency: Any) -> None:
         if self.currency is not None:

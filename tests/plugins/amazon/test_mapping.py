@@ -389,3 +389,10 @@ def test_mapping_keeps_ahead_of_any_import() -> None:
     for _ in range(500):
         read_order(raw)
     assert 500 / (time.process_time() - started) > 2_000
+
+
+def test_nothing_needs_no_currency() -> None:
+    order = order_2026(order_with(proceeds={"grandTotal": {"amount": "0.00"}}))
+    assert (order.total, order.currency) == (0, None)
+    for amount in ({"amount": "1.00"}, {"amount": "free"}, {"currencyCode": "USD"}, "0"):
+        assert isinstance(read_order(order_with(proceeds={"grandTotal": amount})), UnreadableOrder)
