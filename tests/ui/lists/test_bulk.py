@@ -130,7 +130,7 @@ def test_who_left_the_query_meanwhile_is_done_and_who_joined_it_is_not(
     browser: Browser, orders: list[Order], work: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk, "LOOKED_AT", 2)
-    first, _second, third = ids(orders)
+    first, second, third = [order.id for order in orders]
     with unit_of_work():
         db.session.execute(update(Order).where(Order.id == third).values(on_hold=True))
     form = browser.get("/orders/bulk", {"action": "comment", "all": "1", "q": "-hold"}).text
@@ -144,7 +144,7 @@ def test_who_left_the_query_meanwhile_is_done_and_who_joined_it_is_not(
     browser.post("/orders/bulk/comment", fields_of(told.text) | {"text": "Count", "submission_key": "k1"})
 
     work()
-    assert sorted(db.session.scalars(select(OrderComment.order_id))) == [order.id for order in orders[:2]]
+    assert sorted(db.session.scalars(select(OrderComment.order_id))) == [first, second]
 
 
 def test_counted_orders_that_can_not_be_read_are_none(browser: Browser, orders: list[Order]) -> None:
