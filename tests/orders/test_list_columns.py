@@ -66,7 +66,7 @@ def test_each_column_asks_the_database_once_at_most(take: Take, operator: Actor,
     assert shown["buyer"] == "Jane Quixelworth"
     assert "7 Zanzibar Mews" in shown["address"]
     assert shown["country"] == "Germany"
-    assert shown["first_item"] == "MUG · A mug"
+    assert (shown["first_item"], shown["first_sku"], shown["lines"]) == ("A mug", "MUG", 2)
     assert shown["latest"] == "The order arrived"
     assert shown["subtotal"] == Money(2000, "EUR")
     assert shown["tax"] == Money(400, "EUR")

@@ -4,6 +4,7 @@ What several columns need of a page is read once. How values look is decided by 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -77,18 +78,28 @@ def _channel_orders(orders: Orders) -> dict[int, Mapping[str, Any]]:
     return once(orders, "facts", lambda: {row.id: row.facts for row in db.session.execute(query)})
 
 
-def _first_lines(orders: Orders) -> dict[int, tuple[str, str]]:
-    """SKU and title of each order's first line."""
+@dataclass(frozen=True, slots=True)
+class _FirstLine:
+    """An order's first line, and how many lines the order has."""
+
+    sku: str
+    title: str
+    units: int
+    lines: int
+
+
+def _first_lines(orders: Orders) -> dict[int, _FirstLine]:
+    """The first line of each order."""
     first = (
-        select(OrderLine.order_id, func.min(OrderLine.position).label("position"))
+        select(OrderLine.order_id, func.min(OrderLine.position).label("position"), func.count().label("lines"))
         .where(OrderLine.order_id.in_(_ids(orders)))
         .group_by(OrderLine.order_id)
         .subquery()
     )
-    query = select(OrderLine.order_id, OrderLine.sku, OrderLine.title).join(
-        first, (OrderLine.order_id == first.c.order_id) & (OrderLine.position == first.c.position)
-    )
-    return once(orders, "lines", lambda: {id_: (sku, title) for id_, sku, title in db.session.execute(query)})
+    query = select(
+        OrderLine.order_id, OrderLine.sku, OrderLine.title, OrderLine.ordered.label("units"), first.c.lines
+    ).join(first, (OrderLine.order_id == first.c.order_id) & (OrderLine.position == first.c.position))
+    return once(orders, "lines", lambda: {id_: _FirstLine(*line) for id_, *line in db.session.execute(query)})
 
 
 def _amounts(orders: Orders) -> dict[tuple[int, str], int]:
@@ -250,10 +261,17 @@ def _cancel_reason(orders: Orders, actor: Actor) -> dict[int, str]:
 
 
 def _first_item(orders: Orders, actor: Actor) -> dict[int, str]:
-    return {
-        order_id: " · ".join(part for part in (sku, title) if part)
-        for order_id, (sku, title) in _first_lines(orders).items()
-    }
+    """The title of the first line, with its units if they are several."""
+    named = {order_id: (line.units, line.title or line.sku) for order_id, line in _first_lines(orders).items()}
+    return {order_id: f"{units} × {name}" if units > 1 and name else name for order_id, (units, name) in named.items()}
+
+
+def _first_sku(orders: Orders, actor: Actor) -> dict[int, str]:
+    return {order_id: line.sku for order_id, line in _first_lines(orders).items()}
+
+
+def _lines(orders: Orders, actor: Actor) -> dict[int, int]:
+    return {order_id: line.lines for order_id, line in _first_lines(orders).items()}
 
 
 def _payment(orders: Orders, actor: Actor) -> dict[int, str]:
@@ -288,9 +306,20 @@ COLUMNS = (
         values=of_each(_number),
         default=True,
         always=True,
-        width=175,
+        width=172,
         help=_l("Our number, and the channel's under it."),
     ),
+    Column(
+        code="first_item",
+        reads={},
+        label=_l("First item"),
+        values=_first_item,
+        default=True,
+        width=180,
+        help=_l("The first product, its SKU under it, and how many others there are: +2."),
+    ),
+    Column(code="first_sku", reads={}, label=_l("First SKU"), values=_first_sku, width=130),
+    Column(code="lines", reads={}, label=_l("Products"), kind=_NUMBER, values=_lines, width=90),
     Column(
         code="channel_number",
         reads={},
@@ -305,7 +334,7 @@ COLUMNS = (
         kind=ColumnKind.LABELS,
         values=_state,
         default=True,
-        width=165,
+        width=160,
         help=_l("Our state and status, and the channel's under it."),
     ),
     Column(
@@ -322,9 +351,9 @@ COLUMNS = (
         kind=ColumnKind.LABELS,
         values=_badges,
         default=True,
-        width=165,
+        width=130,
     ),
-    Column(code="buyer", reads={}, label=_l("Buyer"), values=_of_buyer("name"), default=True, width=130, personal=True),
+    Column(code="buyer", reads={}, label=_l("Buyer"), values=_of_buyer("name"), default=True, width=115, personal=True),
     Column(code="email", reads={}, label=_l("E-mail"), values=_of_buyer("email"), width=200, personal=True),
     Column(code="company", reads={}, label=_l("Company"), values=_of_buyer("company"), width=140, personal=True),
     Column(
@@ -347,7 +376,6 @@ COLUMNS = (
         label=_l("Items"),
         kind=_NUMBER,
         values=of_each(lambda order: order.items),
-        default=True,
         width=95,
     ),
     Column(
@@ -366,7 +394,7 @@ COLUMNS = (
         values=of_each(lambda order: order.total),
         sort="total",
         default=True,
-        width=125,
+        width=115,
         help=_l("Sorts by the smallest unit, so that ¥900 stands beside €9.00; “currency:EUR” lists one currency."),
     ),
     Column(
@@ -394,7 +422,7 @@ COLUMNS = (
         values=of_each(lambda order: order.ship_by),
         sort="ship_by",
         default=True,
-        width=125,
+        width=120,
     ),
     Column(
         code="deliver_by",
@@ -412,7 +440,7 @@ COLUMNS = (
         values=of_each(lambda order: order.placed_at),
         sort="placed",
         default=True,
-        width=110,
+        width=95,
     ),
     Column(
         code="updated",
@@ -429,7 +457,7 @@ COLUMNS = (
         label=_l("Store"),
         values=of_each(lambda order: order.store.name),
         default=True,
-        width=180,
+        width=113,
     ),
     Column(code="shop", reads={}, label=_l("Shop"), values=of_each(lambda order: order.shop.name), width=130),
     Column(code="channel", reads={}, label=_l("Channel"), values=_channel_name, width=110),
@@ -437,7 +465,6 @@ COLUMNS = (
     Column(code="fulfilled_by", reads={}, label=_l("Fulfilled by"), values=_fulfilled_by, width=110),
     Column(code="service", reads=by_name(Order.service_level), label=_l("Service"), values=_service, width=110),
     Column(code="payment", reads=by_name(Order.channel_order_id), label=_l("Payment"), values=_payment, width=120),
-    Column(code="first_item", reads={}, label=_l("First item"), values=_first_item, width=240),
     Column(
         code="latest",
         reads={},

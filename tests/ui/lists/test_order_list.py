@@ -12,6 +12,8 @@ from sqlalchemy import select, update
 from tests.ui.conftest import Browser
 from webapp.audit.actor import Actor
 from webapp.channels.incoming import ChannelStage, FulfilledBy
+from webapp.channels.models import Shop, Store
+from webapp.channels.services import add_store
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.errors import TooSlow
@@ -310,6 +312,38 @@ def test_views_are_counted_in_one_question(take: Take, browser: Browser) -> None
 
 
 # --- Columns ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_row_says_what_was_ordered_and_how_many_other_products(take: Take, browser: Browser) -> None:
+    take(incoming_order([incoming_line("MUG", 2), incoming_line("CUP"), incoming_line("TEE")]), incoming_order())
+
+    many, one = re.findall(r'<td class="text c-first_item"[^>]*>(.*?)</td>', browser.get("/orders/?sort=placed").text)
+
+    assert ">2 × A mug<" in many
+    assert '<span class="more">+2</span><span class="sub">MUG</span>' in many
+    assert "more" not in one
+
+
+def test_shop_and_practice_are_in_the_rows_only_if_there_are_others(take: Take, browser: Browser, store: Store) -> None:
+    take(incoming_order())
+
+    def below() -> str:
+        return re.search(r'c-store.*?class="sub">(.*?)</td>', browser.get("/orders/").text)[1]  # type: ignore[index]
+
+    alone = below()
+    with unit_of_work():
+        db.session.get_one(Store, store.id).practice = True
+    assert below() == alone
+    with unit_of_work():
+        other = add_store("fake", "Real store", {"key": "k-secret-9"}, actor=Actor.operator())
+    assert "Practice" in below()
+    assert "My shop" not in below()
+    with unit_of_work():
+        shop = Shop(name="Second shop", created_at=now())
+        db.session.add(shop)
+        db.session.flush()
+        db.session.get_one(Store, other.id).shop_id = shop.id
+    assert "My shop" in below()
 
 
 def test_columns_are_chosen_ordered_and_remembered(take: Take, browser: Browser, make_browser: Any, mia: Actor) -> None:

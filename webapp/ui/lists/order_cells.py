@@ -8,6 +8,7 @@ from webapp.i18n import gettext as _, ngettext
 from webapp.lists.contract import PlainRow
 from webapp.orders.badges import PRACTICE
 from webapp.orders.cancel_requests import CANCEL_SINCE
+from webapp.ui.frame.pages import shown_stores
 from webapp.ui.lists.cells import Beneath, Draw, Drawing, Table
 
 _OPEN = ("pending", "processing")
@@ -50,6 +51,7 @@ class OrderTable(Table):
     def beneath(self, code: str) -> Beneath | None:
         make = {
             "number": self._channel_number,
+            "first_item": self._others_and_sku,
             "state": self._channel_status,
             "units": self._to_ship,
             "store": self._marketplace_and_shop,
@@ -58,6 +60,17 @@ class OrderTable(Table):
 
     def _channel_number(self) -> Beneath:
         return lambda row: f'<span class="sub">{escape(row.channel_order_number)}</span>'
+
+    def _others_and_sku(self) -> Beneath:
+        skus, lines = self.values("first_sku"), self.values("lines")
+
+        def beneath(row: PlainRow) -> str:
+            others = lines.get(row.id, 1) - 1
+            more = f'<span class="more">+{others}</span>' if others else ""
+            sku = escape(skus.get(row.id, ""))
+            return f'{more}<span class="sub">{sku}</span>' if sku else more
+
+        return beneath
 
     def _channel_status(self) -> Beneath:
         names, statuses = self.values("channel"), self.values("channel_status")
@@ -78,12 +91,16 @@ class OrderTable(Table):
         return beneath
 
     def _marketplace_and_shop(self) -> Beneath:
-        marketplaces = self.values("marketplace")
+        """The marketplace; the shop if there are several, and that it is practice if there are real stores, too."""
+        marketplaces, stores = self.values("marketplace"), shown_stores()
+        shops = len(set().union(*(store.shop_ids for store in stores))) > 1
         word = _("Practice")
-        practice = f' · <span class="tone-warn">{escape(word)}</span>'
+        practice = (
+            f' · <span class="tone-warn">{escape(word)}</span>' if any(not one.practice for one in stores) else ""
+        )
 
         def beneath(row: PlainRow) -> str:
-            where = escape(f"{marketplaces.get(row.id, row.marketplace)} · {row.shop.name}")
-            return f'<span class="sub">{where}{practice if row.store.practice else ""}</span>'
+            where = [marketplaces.get(row.id, row.marketplace), *([row.shop.name] if shops else [])]
+            return f'<span class="sub">{escape(" · ".join(where))}{practice if row.store.practice else ""}</span>'
 
         return beneath
