@@ -164,6 +164,7 @@ def _hold_many(page: Page) -> None:
     """Hold several orders at once, some of which can't be held, and show the results."""
     _list(page, "placed:-3d country:JP")
     page.locator("#list thead input[type=checkbox]").check()
+    page.locator(".bulk-bar summary").click()
     page.locator(".bulk-bar").get_by_role("button", name="Hold", exact=True).click()
     page.locator("[name=reason]").fill("Waiting for the new boxes")
     page.locator("main form button.main").click()

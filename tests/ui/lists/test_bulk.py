@@ -27,6 +27,32 @@ def test_the_list_offers_what_can_be_done_to_many(browser: Browser, orders: list
     assert 'name="all" value="1"' in page
 
 
+def test_the_bar_offers_what_any_of_the_chosen_orders_allows(
+    browser: Browser, take: Callable[..., list[Order]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    canceled, *open_ones = take(
+        incoming_order([incoming_line()], stage=ChannelStage.CANCELED, status="CANCELED"),
+        *(incoming_order([incoming_line()]) for _ in range(49)),
+    )
+
+    def offered(*orders: Order) -> list[str]:
+        bar = browser.get("/orders/acts", {"order": ids(list(orders))}).text
+        assert len(browser.queries) <= 8, "\n".join(browser.queries)
+        return re.findall(r'<button[^>]*formaction="([^"]+)"(?:[^>]*value="(\w+)")?', bar)  # type: ignore[return-value]
+
+    def codes(*orders: Order) -> set[str]:
+        return {code or url.rpartition("/")[2] for url, code in offered(*orders)}
+
+    assert [url for url, _code in offered(*open_ones)][:2] == ["/orders/ship-list", "/orders/packing-slips"]
+    assert {"hold", "cancel", "pick-list", "comment", "export"} <= codes(*open_ones)
+    assert not {"release", "undo_cancel", "restore", "invoices", "credit-memos"} & codes(*open_ones)
+    assert "comment" in codes(canceled)
+    assert not {"ship-list", "packing-slips", "hold", "cancel"} & codes(canceled)
+    assert "hold" in codes(canceled, open_ones[0])
+    monkeypatch.setattr(bulk, "LOOKED_AT", 2)
+    assert {"hold", "release"} <= codes(canceled, *open_ones)  # not all were asked
+
+
 def test_many_orders_are_held_in_three_steps(browser: Browser, orders: list[Order], work: Callable[[], int]) -> None:
     chosen = ids(orders)[:2]
     form = browser.get("/orders/bulk", {"order": chosen, "action": "hold"})

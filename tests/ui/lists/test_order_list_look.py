@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 from tests.ui.frame.test_look import _flaws, desk, page, renew  # noqa: F401 - the fixtures of a desk in a browser
 from webapp.accounts.models import User
 from webapp.audit.actor import Actor
+from webapp.channels.incoming import ChannelStage, IncomingPackage
 from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.lists.saved_views import save_view
@@ -20,6 +21,12 @@ from webapp.testing import incoming_line, incoming_order
 pytestmark = [pytest.mark.browser, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
 # The look of every 20 s, by which a page finds by itself what nobody told it.
 NO_LOOK_BY_THE_CLOCK = "{ const real = setInterval; setInterval = (act, time) => time < 20000 && real(act, time); }"
+
+
+def choose_act(page: Any, name: str) -> None:  # noqa: F811
+    """Press a button of the bar's menu, once the bar has what the chosen rows allow."""
+    page.click(".bulk-bar summary")
+    page.locator(".bulk-bar").get_by_role("button", name=name, exact=True).click()
 
 
 def test_the_list_is_worked_by_mouse_and_keys(page: Any, take: Callable[..., list[Order]]) -> None:  # noqa: F811
@@ -150,7 +157,7 @@ def test_back_from_an_act_on_many_finds_them_ticked(page: Any, take: Callable[..
         return page.locator(ticked).evaluate_all("boxes => boxes.map(box => box.value)")  # type: ignore[no-any-return]
 
     with page.expect_navigation():
-        page.click(".bulk-bar button[value=hold]")
+        choose_act(page, "Hold")
     with page.expect_navigation():
         page.click("main .actions a")
     assert found(2) == chosen
@@ -158,7 +165,7 @@ def test_back_from_an_act_on_many_finds_them_ticked(page: Any, take: Callable[..
     renew(page, "#list-rows")
     assert found(1) == chosen[1:]  # rows that are drawn again keep what was ticked since
 
-    page.click(".bulk-bar button[value=hold]")
+    choose_act(page, "Hold")
     page.fill("main [name=reason]", "Stock count")
     with page.expect_navigation():
         page.click("main form button.main")
@@ -189,6 +196,80 @@ def test_a_phone_has_the_heads_that_sort_and_the_box_that_chooses_all(
     expect(rows.first).to_have_id(f"order-{large.id}")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert _flaws(page) == []
+
+
+@pytest.mark.parametrize("width", [390, 768, 1440])
+def test_the_bar_fits_the_choice_hides_no_row_and_leaves_states_to_be_seen(
+    page: Any,  # noqa: F811
+    take: Callable[..., list[Order]],
+    width: int,
+) -> None:
+    take(
+        *[incoming_order(created_at=now() - timedelta(hours=n)) for n in range(1, 30)],
+        incoming_order(stage=ChannelStage.CANCELED, status="CANCELED", created_at=now() - timedelta(hours=99)),
+    )
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto("/orders/")
+    page.click("#list-rows tr:nth-child(1) td.tick input")
+    bar, first = page.locator(".bulk-bar"), page.locator("#list-rows tr").first
+    shown = bar.locator("button:visible, summary:visible")
+    expect(shown).to_have_text(["Ship", "Packing slips", "More"])
+    bar.locator("summary").click()
+    expect(bar.get_by_role("button", name="Hold", exact=True)).to_be_in_viewport()
+    expect(bar.get_by_role("button", name="Release", exact=True)).to_have_count(0)
+    page.keyboard.press("Escape")
+    tinted, pill = (
+        page.locator(one).first.evaluate("one => getComputedStyle(one).backgroundColor")
+        for one in ("#list-rows td.c-state", "#list-rows .pill")
+    )
+    assert pill != tinted
+    assert _flaws(page) == []
+
+    first.locator("td.tick input").uncheck()
+    last = page.locator("#list-rows tr").last
+    last.locator("td.tick input").check()
+    expect(bar.get_by_role("button", name="Ship", exact=True)).to_have_count(0)
+    page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+    row, at = last.bounding_box(), bar.bounding_box()
+    assert row["y"] + row["height"] <= at["y"]
+
+
+def test_on_a_phone_filters_and_columns_are_pages(page: Any, take: Callable[..., list[Order]]) -> None:  # noqa: F811
+    take(incoming_order())
+    page.set_viewport_size({"width": 390, "height": 844})
+    for opener, part in (("#filters-open", "#list-filters"), ("#columns-open", "#list-columns")):
+        page.goto("/orders/")
+        with page.expect_navigation():
+            page.click(opener)
+        panel = page.locator(part)
+        assert panel.evaluate("panel => panel.scrollHeight <= panel.clientHeight + 1")
+        assert _flaws(page) == []
+
+
+@pytest.mark.parametrize("width", [360, 768, 1024, 1280, 1366])
+@pytest.mark.parametrize("path", ["/orders/", "/shipments/"])
+def test_nothing_is_scrolled_sideways(
+    page: Any,  # noqa: F811
+    take: Callable[..., list[Order]],
+    olga: Actor,
+    path: str,
+    width: int,
+) -> None:
+    left = incoming_line("SKU-" + "LONG-" * 8, 2, fulfilled=2)
+    parcel = IncomingPackage("1", {left.number: 2}, "DHL", tracking_number="JD0009", shipped_at=now())
+    take(
+        incoming_order([left], stage=ChannelStage.SHIPPED, status="SHIPPED", packages=(parcel,)),
+        incoming_order([incoming_line(price=1_396_026), incoming_line("CUP")], flags=("prime", "gift", "business")),
+    )
+    with unit_of_work():
+        db.session.get_one(User, olga.id).language = "fr"
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(path)
+    expect(page.locator("#list-rows tr").first).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    if path == "/orders/" or width < 1280:
+        box = page.locator(".scroll:has(#list)")
+        assert box.evaluate("box => box.scrollWidth <= box.clientWidth")
 
 
 @pytest.mark.parametrize("width", [1366, 390])
@@ -226,7 +307,7 @@ def test_rows_are_renewed_when_the_run_on_their_page_has_ended(
     page.add_init_script(NO_LOOK_BY_THE_CLOCK)
     page.goto("/orders/")
     page.click("[data-all]")
-    page.click(".bulk-bar button[value=hold]")
+    choose_act(page, "Hold")
     page.fill("main [name=reason]", "Stock count")
     page.click("main form button.main")
     page.wait_for_selector("#messages #run-strip[hx-get] :text('1 order is being put on hold.')")

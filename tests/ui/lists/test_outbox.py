@@ -134,6 +134,12 @@ def test_many_are_decided_about_after_a_page_that_asks(many: list[Order], browse
     assert states == ["withdrawn", "owed", "held"] * 10
 
 
+def test_the_bar_offers_what_any_of_the_chosen_updates_allows(many: list[Order], browser: Browser) -> None:
+    ids = ids_of(browser.get("/outbox/?q=sending:refused").text)
+    assert offered_for_many(browser.get("/outbox/acts", {"update": ids}).text) == ["retry", "elsewhere", "close"]
+    assert len(browser.queries) <= 8, "\n".join(browser.queries)
+
+
 def test_many_that_were_refused_are_done_elsewhere(many: list[Order], browser: Browser) -> None:
     page = browser.get("/outbox/?q=sending:refused").text
     assert buttons_of(page) == {"retry", "elsewhere", "close"}

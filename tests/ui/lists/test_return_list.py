@@ -46,6 +46,8 @@ def test_the_list_costs_few_queries_and_closes_many(take: Take, browser: Browser
         services.close_return(locked(db.session.get_one(Return, rows[0]).order), rows[0], actor=operator)
     chosen = {"return": [str(rows[0]), str(rows[1])]} | hidden(asked.split('action="/returns/close"')[1])
     done = browser.post("/returns/close", chosen | {"return": [str(rows[0]), str(rows[1])]})
+    acts = [browser.get(f"/returns/acts?return={row}").text for row in rows[:2]]
+    assert ["/returns/close" in bar for bar in acts] == [False, False]  # both have ended
     shown = words(browser.get(done.location).text)
     assert "1 return closed" in shown
     assert "1 left as it is: This return has ended." in shown

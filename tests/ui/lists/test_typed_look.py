@@ -24,6 +24,7 @@ def act_on(page: Any, act: str, *orders: Order) -> None:  # noqa: F811
     page.goto("/orders/")
     for order in orders:
         page.check(f"#order-{order.id} input[name=order]")
+    page.click(".bulk-bar summary")
     with page.expect_navigation():
         page.click(f".bulk-bar button[value={act}]")
     expect(page.locator("main form textarea")).to_be_visible()

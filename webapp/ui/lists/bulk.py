@@ -147,7 +147,7 @@ def _to_confirm(chosen: Chosen, orders: list[Order], actor: Actor) -> Chosen:
 
 
 def _offers(orders: list[Order], actor: Actor) -> list[dict[str, Any]]:
-    return [{"action": action, "fitting": len(bulk.possible(action, orders, actor))} for action in bar_actions()]
+    return [{"action": action, "fitting": len(bulk.possible(action, orders, actor))} for action in bar_actions(actor)]
 
 
 def _choice_context(chosen: Chosen, orders: list[Order], actor: Actor) -> dict[str, Any]:
@@ -169,7 +169,6 @@ def _choice_context(chosen: Chosen, orders: list[Order], actor: Actor) -> dict[s
     }
 
 
-@bp.app_template_global()
-def bar_actions() -> list[OrderAction]:
+def bar_actions(actor: Actor) -> list[OrderAction]:
     """The actions with a button below the list: those that can act on many orders at once."""
-    return [action for action in bulk.bulk_actions(current_actor(), actions()) if not action.listed]
+    return [action for action in bulk.bulk_actions(actor, actions()) if not action.listed]

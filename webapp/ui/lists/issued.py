@@ -37,6 +37,7 @@ from webapp.ui import forms
 from webapp.ui.frame.access import current_actor, may
 from webapp.ui.frame.header_values import attach
 from webapp.ui.frame.pages import page
+from webapp.ui.lists.acts import Act
 from webapp.ui.lists.cells import Beneath, Draw, Drawing
 from webapp.ui.lists.chosen import Chosen
 from webapp.ui.lists.documents import PDF, chosen_paper, drawn
@@ -102,7 +103,6 @@ class IssuedPages(ListPages, ABC):
     """The pages of a list of issued documents, and of each of them."""
 
     table = IssuedTable
-    prints = True
     kind: Issued
     tab: str  # of the order's page
 
@@ -117,6 +117,9 @@ class IssuedPages(ListPages, ABC):
         self.serve(bp, "POST", "/<int(max=2147483647):document_id>/buyer.pdf", self.show_buyer_pdf, ARCHIVE)
         facturx = "/<int(max=2147483647):document_id>/buyer/factur-x.pdf"
         self.serve(bp, "POST", facturx, self.show_buyer_facturx, ARCHIVE)
+
+    def acts(self, actor: Actor) -> list[Act]:
+        return [Act(_("Print"), "printer", url_for(".print_chosen"), of_all=True), *super().acts(actor)]
 
     def beside(self) -> list[tuple[str, str, str]]:
         return [(one.code, str(one.label), url_for(f"{one.code}.index")) for one in (INVOICE_LIST, MEMO_LIST)]

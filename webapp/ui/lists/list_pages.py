@@ -32,6 +32,7 @@ from webapp.lists.saved_views import (
     remember_sort,
     shown_columns,
 )
+from webapp.orders import bulk
 from webapp.search.completion import complete as completions
 from webapp.search.contract import Column
 from webapp.search.query import keep, reopen
@@ -42,7 +43,9 @@ from webapp.ui.frame.failures import shown_again
 from webapp.ui.frame.pages import page, parts, show_times_of, shown_stores
 from webapp.ui.frame.redirects import redirect
 from webapp.ui.lists import chips, counts
+from webapp.ui.lists.acts import Act
 from webapp.ui.lists.cells import Table, heads
+from webapp.ui.lists.chosen import Chosen
 from webapp.ui.lists.exports import ExportPages
 from webapp.ui.lists.list_request import ListRequest, find_view
 from webapp.ui.lists.saved_views import ViewPages
@@ -58,10 +61,6 @@ class ListPages(SubjectPages):
     """The pages of one subject's list."""
 
     table = Table  # draws the rows
-    acts_on_orders = False  # whether the actions on orders are below the list
-    acts_on_updates = False  # whether updates are decided about below the list
-    acts_on_returns = False  # whether returns are closed below the list
-    prints = False  # whether the chosen rows can be printed, at the endpoint `print_chosen`
     acts_in_rows = False  # whether rows have buttons, which belong to a form beside the list
 
     def add_to(self, bp: Blueprint) -> None:
@@ -71,6 +70,7 @@ class ListPages(SubjectPages):
         self.serve(bp, "GET", "/rows/<int(max=2147483647):row_id>", self.row)
         self.serve(bp, "GET", "/count", self.count)
         self.serve(bp, "GET", "/counts", self.all_counts)
+        self.serve(bp, "GET", "/acts", self.possible_acts)
         self.serve(bp, "POST", "/search", self.search)
         self.serve(bp, "POST", "/complete", self.complete)
         self.serve(bp, "GET", "/filters", self.filters)
@@ -127,9 +127,27 @@ class ListPages(SubjectPages):
         """Sentences above the rows about what is listed."""
         return []
 
-    def _is_choosable(self, actor: Actor) -> bool:
-        """Whether there is anything that this person can do to chosen rows."""
-        return self.acts_on_orders or self.prints or actor.may("orders.export")
+    def acts(self, actor: Actor) -> list[Act]:
+        """What this person can do to chosen rows, the most likely first."""
+        if not actor.may("orders.export"):
+            return []
+        return [Act(_("Export"), "download", url_for(f"{self.subject.code}.export"), of_all=True)]
+
+    def tools(self, actor: Actor) -> list[Act]:
+        """What this person can do without choosing rows, beside the filters."""
+        return []
+
+    def first_chosen(self, chosen: Chosen, actor: Actor) -> Sequence[Any]:
+        """The first chosen rows, at most `bulk.LOOKED_AT`, with what `Act.possible` reads of them."""
+        return ()
+
+    def possible_acts(self) -> str:
+        """What can be done to any of the chosen rows. If more are chosen than are looked at, that is everything."""
+        actor, chosen = current_actor(), Chosen.read(self.subject)
+        rows = self.first_chosen(chosen, actor)
+        known = bool(rows) and len(rows) < bulk.LOOKED_AT
+        acts = [act for act in self.acts(actor) if not known or act.possible(rows)]
+        return render_template("lists/_acts.html", acts=acts)
 
     def _rows_context(
         self,
@@ -139,11 +157,13 @@ class ListPages(SubjectPages):
         shown: Sequence[tuple[Column, int]],
         actor: Actor,
     ) -> dict[str, Any]:
-        ticked, choosable = asked.chosen, self._is_choosable(actor)
+        ticked, acts = asked.chosen, self.acts(actor)
         view = asked.view.code if asked.view else ""
-        table = self.table(found.rows, shown, view, ticked.ids, choosable=choosable)
+        table = self.table(found.rows, shown, view, ticked.ids, choosable=bool(acts))
         return {
-            "choosable": choosable,
+            "acts": acts,
+            "acts_url": url_for(f"{self.subject.code}.possible_acts"),
+            "tools": self.tools(actor),
             "rows": table.rows,
             "chosen": ticked,
             "heads": heads(shown, asked.sort, added_columns(state.layout, list_columns(self.subject.code), asked.view)),
@@ -166,10 +186,6 @@ class ListPages(SubjectPages):
         return {
             "asked": asked,
             "searched": self.subject,
-            "acts_on_orders": self.acts_on_orders,
-            "acts_on_updates": self.acts_on_updates,
-            "acts_on_returns": self.acts_on_returns,
-            "prints": self.prints,
             "acts_in_rows": self.acts_in_rows,
             "notes": [] if asked.problem else self.notes(asked),
             "beside": self.beside(),
@@ -211,7 +227,7 @@ class ListPages(SubjectPages):
         found = read_rows(self.subject, actor, [row_id], [column for column, _width in shown])
         if not found:
             raise NotFound(name=f"@{row_id}")
-        [drawn] = self.table(found, shown, view.code if view else "", choosable=self._is_choosable(actor)).rows
+        [drawn] = self.table(found, shown, view.code if view else "", choosable=bool(self.acts(actor))).rows
         return drawn
 
     # --- Counts ---

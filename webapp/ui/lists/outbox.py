@@ -6,6 +6,7 @@ the worker's work, so there is no run.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from html import escape
 from typing import Any
 
@@ -23,6 +24,7 @@ from webapp.lists.rows import Rows, read_rows
 from webapp.ui.frame.access import current_actor
 from webapp.ui.frame.pages import page
 from webapp.ui.frame.redirects import redirect
+from webapp.ui.lists.acts import Act
 from webapp.ui.lists.cells import Beneath, Draw, Drawing
 from webapp.ui.lists.chosen import Chosen
 from webapp.ui.lists.list_pages import Drawn, ListPages
@@ -100,15 +102,24 @@ class OutboxPages(ListPages):
     """The pages of the outbox."""
 
     table = OutboxTable
-    acts_on_updates = acts_in_rows = True
+    acts_in_rows = True
 
     def add_to(self, bp: Blueprint) -> None:
         super().add_to(bp)
         self.serve(bp, "GET", "/decide", self.choose)
         self.serve(bp, "POST", "/decide/<code>", self.decide)
 
-    def _is_choosable(self, actor: Actor) -> bool:
-        return super()._is_choosable(actor) or bool(deciding.able(actor))
+    def acts(self, actor: Actor) -> list[Act]:
+        able = deciding.able(actor)
+        decisions = [
+            Act(one.label, one.icon, url_for(".choose"), "act", code, partial(_any_offers, code, actor))
+            for code, one in DECISIONS.items()
+            if code in able
+        ]
+        return [*decisions, *super().acts(actor)]
+
+    def first_chosen(self, chosen: Chosen, actor: Actor) -> Rows:
+        return self._rows(self._chosen_ids(chosen, actor)[0], actor)
 
     def choose(self) -> Drawn:
         """What is about to be decided about the chosen updates, and for how many it is possible."""
@@ -166,13 +177,6 @@ class OutboxPages(ListPages):
         return read_rows(self.subject, actor, ids, [])
 
 
-@bp.app_template_global()
-def decisions() -> list[Decision]:
-    """What this person can decide about many updates at once, in the order of the buttons."""
-    able = deciding.able(current_actor())
-    return [decision for code, decision in DECISIONS.items() if code in able]
-
-
 def _decision(code: str) -> Decision:
     if code not in DECISIONS:
         raise NotFound(name=code)
@@ -187,6 +191,10 @@ def _updates(ids: list[int]) -> Sequence[ChannelUpdate]:
 def _about(update: ChannelUpdate, problem: DeskError) -> str:
     what = kind_label(update.store.channel, update.kind)
     return str(_("%(name)s: %(text)s", name=what, text=problem))
+
+
+def _any_offers(code: str, actor: Actor, rows: Sequence[OutboxRow]) -> bool:
+    return any(code in _offered(row, actor) for row in rows)
 
 
 def _offered(row: OutboxRow, actor: Actor) -> set[str]:

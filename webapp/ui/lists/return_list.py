@@ -4,7 +4,7 @@ A request closes up to `MOST` returns: each is a short act, so there is no run.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -15,11 +15,12 @@ from webapp.audit.actor import Actor
 from webapp.db import unit_of_work
 from webapp.documents import print_runs, printed
 from webapp.errors import DeskError, Refusal
-from webapp.i18n import gettext as _, lazy_gettext as _l, ngettext
+from webapp.i18n import gettext as _, lazy_gettext as _l, ngettext, pgettext
 from webapp.lists.contract import PlainRow
 from webapp.lists.listing import chosen_ids
+from webapp.orders import bulk
 from webapp.orders.queries import reference
-from webapp.returns.models import PREFIX
+from webapp.returns.models import PREFIX, Return
 from webapp.returns.queries import find_return, id_of, returns_by_id
 from webapp.returns.return_list import NUMBER, RETURN_LIST, STATE
 from webapp.returns.services import RETURNING, close_each, close_refusal, left_of, units_to_refund
@@ -27,6 +28,7 @@ from webapp.returns.states import INSPECT
 from webapp.ui.frame.access import current_actor
 from webapp.ui.frame.pages import page
 from webapp.ui.frame.redirects import redirect
+from webapp.ui.lists.acts import Act, any_without
 from webapp.ui.lists.cells import Beneath, Draw, Drawing
 from webapp.ui.lists.chosen import Chosen
 from webapp.ui.lists.documents import chosen_paper
@@ -74,7 +76,6 @@ class ReturnPages(ListPages):
     """The pages of the list of returns."""
 
     table = ReturnTable
-    acts_on_returns = prints = True
 
     def add_to(self, bp: Blueprint) -> None:
         super().add_to(bp)
@@ -82,6 +83,14 @@ class ReturnPages(ListPages):
         self.serve(bp, "POST", "/print", self.start_pdf)
         self.serve(bp, "GET", "/close", self.choose)
         self.serve(bp, "POST", "/close", self.close)
+
+    def acts(self, actor: Actor) -> list[Act]:
+        close = Act(pgettext("return", "Close"), "archive", url_for(".choose"), possible=any_without(close_refusal))
+        printing = Act(_("Print"), "printer", url_for(".print_chosen"), of_all=True)
+        return [*([close] if actor.may(RETURNING) else []), printing, *super().acts(actor)]
+
+    def first_chosen(self, chosen: Chosen, actor: Actor) -> Sequence[Return]:
+        return returns_by_id(chosen_ids(self.subject, actor, **chosen.where(actor), limit=bulk.LOOKED_AT), actor)
 
     def beside(self) -> list[tuple[str, str, str]]:
         return goods_lists()

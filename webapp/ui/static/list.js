@@ -24,7 +24,27 @@ function showChoice() {
   if (!head) return;
   head.checked = some > 0 && some === all.length;
   head.indeterminate = some > 0 && some < all.length;
-  $("#list-form").classList.toggle("choosing", some > 0 || Boolean(everything()?.checked));
+  offer();
+}
+
+// What the bar offers depends on the choice: the desk says which acts any of the chosen rows allows.
+let offeredFor = "", waiting;
+function offer() {
+  const choice = String(new URLSearchParams(new FormData($("#list-form"))));
+  clearTimeout(waiting);
+  if (choice === offeredFor || !boxes().some((box) => box.checked)) return;
+  waiting = setTimeout(async () => {
+    offeredFor = choice;
+    const answer = await fetch(`${$("[data-acts-url]").dataset.actsUrl}?${choice}`).catch(() => null);
+    if (choice !== offeredFor || !answer?.ok) return;
+    const drawn = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const [old, fresh] = [document, drawn].map((page) => $("#list-acts", page));
+    if ($("details", old)?.open && $("details", fresh)) $("details", fresh).open = true;
+    if (old.isEqualNode(fresh)) return;
+    const named = old.contains(document.activeElement) && document.activeElement.textContent;
+    old.replaceWith(fresh);
+    if (named) ($$("button, summary", fresh).find((one) => one.textContent === named) ?? $("button", fresh)).focus();
+  }, 120);
 }
 function note(box) {
   if (!box.checked && everything()?.checked) {
@@ -180,7 +200,8 @@ document.addEventListener("htmx:beforeRequest", (event) => {
   if (!opener.matches?.("[data-panel]")) return;
   const panel = $("#list-panel"), open = panel.dataset.opener === opener.id && panel.children.length;
   panel.dataset.opener = opener.id;
-  if (!open) return;
+  if (matchMedia("(max-width: 759px)").matches) location.assign(opener.href); // on phones the panel is a page
+  else if (!open) return;
   event.preventDefault();
   panel.replaceChildren();
 });
@@ -193,7 +214,10 @@ function ready() {
   showChoice();
   count();
 }
-document.addEventListener("htmx:afterSettle", ready);
+document.addEventListener("htmx:afterSettle", ({ target }) => {
+  if (target.closest?.("#list-rows")) offeredFor = ""; // the rows may allow something else now
+  ready();
+});
 document.addEventListener("htmx:load", ready);
 addEventListener("pageshow", () => {
   if (!everything()?.checked) boxes().forEach((box) => box.checked && chosen.add(box.value));

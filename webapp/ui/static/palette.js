@@ -20,7 +20,8 @@ const reason = (element) => document.getElementById(element.getAttribute("aria-d
 const barLast = (one, other) => Boolean(one.closest(".bar")) - Boolean(other.closest(".bar"));
 
 function actsHere() {
-  const seen = (element) => element.checkVisibility() || element.closest("details[data-menu], [popover]");
+  const opens = (element) => element.closest("[popover]") || element.closest("details[data-menu]")?.checkVisibility();
+  const seen = (element) => element.checkVisibility() || opens(element);
   return $$("[data-act]:not([hidden], :disabled)").filter(seen).sort(barLast).map((element) => ({
     label: element.dataset.act || element.textContent.trim(),
     about: refused(element) ? reason(element) : texts.here,
