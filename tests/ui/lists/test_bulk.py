@@ -25,6 +25,8 @@ def test_the_list_offers_what_can_be_done_to_many(browser: Browser, orders: list
         assert f'name="action" value="{code}"' in page
     assert 'name="action" value="ship"' not in page  # each order has a tracking number of its own
     assert 'name="all" value="1"' in page
+    others = re.findall(r'<a class="item" href="/orders/bulk\?([^"]+)"', browser.get("/orders/?q=state:open").text)
+    assert [unescape(one) for one in others] == ["all=1&q=state%3Aopen"]
 
 
 def test_the_bar_offers_what_any_of_the_chosen_orders_allows(

@@ -24,7 +24,8 @@ class Act:
     name: str = ""  # of the value that the button sends along
     value: str = ""
     possible: Callable[[Sequence[Any]], bool] = _always  # whether any of these rows allows it
-    of_all: bool = False  # whether it is offered for everything found as well, without a row being chosen
+    of_rows: bool = True  # whether it is offered for chosen rows
+    of_all: bool = False  # whether it is offered for everything found, without a row being chosen
 
 
 def any_without(refusal: Callable[[Any], object]) -> Callable[[Sequence[Any]], bool]:

@@ -128,7 +128,7 @@ class ListPages(SubjectPages):
         return []
 
     def acts(self, actor: Actor) -> list[Act]:
-        """What this person can do to chosen rows, the most likely first."""
+        """What this person can do to chosen rows and to everything found, the most likely first."""
         if not actor.may("orders.export"):
             return []
         return [Act(_("Export"), "download", url_for(f"{self.subject.code}.export"), of_all=True)]
@@ -146,7 +146,7 @@ class ListPages(SubjectPages):
         actor, chosen = current_actor(), Chosen.read(self.subject)
         rows = self.first_chosen(chosen, actor)
         known = bool(rows) and len(rows) < bulk.LOOKED_AT
-        acts = [act for act in self.acts(actor) if not known or act.possible(rows)]
+        acts = [act for act in self.acts(actor) if act.of_rows and (not known or act.possible(rows))]
         return render_template("lists/_acts.html", acts=acts)
 
     def _rows_context(
@@ -161,7 +161,8 @@ class ListPages(SubjectPages):
         view = asked.view.code if asked.view else ""
         table = self.table(found.rows, shown, view, ticked.ids, choosable=bool(acts))
         return {
-            "acts": acts,
+            "acts": [act for act in acts if act.of_rows],
+            "acts_on_all": [act for act in acts if act.of_all],
             "acts_url": url_for(f"{self.subject.code}.possible_acts"),
             "tools": self.tools(actor),
             "rows": table.rows,

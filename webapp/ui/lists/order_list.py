@@ -62,7 +62,8 @@ class OrderPages(ListPages):
             Act(action.label, action.icon, bulk_url, "action", action.code, partial(_possible, action, actor))
             for action in bar_actions(actor)
         ]
-        return [*([ship] if actor.may("orders.ship") else []), slips, *known, *papers, *export]
+        others = [Act(_("Other acts"), "dots", bulk_url, of_rows=False, of_all=True)] if known else []
+        return [*([ship] if actor.may("orders.ship") else []), slips, *known, *papers, *export, *others]
 
     def tools(self, actor: Actor) -> list[Act]:
         may = actor.may("orders.ship")
