@@ -109,7 +109,7 @@ def test_a_layout_is_remembered_within_reason(mia: Actor) -> None:
 
     assert layout == Layout((("total", 800), ("gone", None), ("number", 48), ("state", None)), "-total", True)
     shown = shown_columns(layout, list_columns(), mia)
-    assert [(column.code, width) for column, width in shown] == [("number", 48), ("total", 800), ("state", 165)]
+    assert [(column.code, width) for column, width in shown] == [("number", 48), ("total", 800), ("state", 160)]
     with unit_of_work():
         forget_layout(mia)
     assert list_state(mia).layout == Layout()
@@ -123,8 +123,8 @@ def test_the_number_is_shown_first_whatever_was_chosen(mia: Actor) -> None:
         view = View("1", "Money", "", columns=[{"code": code, "width": width} for code, width in columns_])
         for shown in (shown_columns(layout, list_columns(), mia), shown_columns(Layout(), list_columns(), mia, view)):
             assert [(column.code, width) for column, width in shown] == [
-                ("number", dict(columns_).get("number") or 175),
-                ("total", 125),
+                ("number", dict(columns_).get("number") or 172),
+                ("total", 115),
             ]
 
 

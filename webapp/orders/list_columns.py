@@ -4,7 +4,6 @@ What several columns need of a page is read once. How values look is decided by 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -12,7 +11,7 @@ from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from babel import Locale
-from sqlalchemy import func, or_, select
+from sqlalchemy import String, cast, func, or_, select
 
 from webapp.accounts.models import User
 from webapp.audit.actor import Actor
@@ -78,28 +77,28 @@ def _channel_orders(orders: Orders) -> dict[int, Mapping[str, Any]]:
     return once(orders, "facts", lambda: {row.id: row.facts for row in db.session.execute(query)})
 
 
-@dataclass(frozen=True, slots=True)
-class _FirstLine:
-    """An order's first line, and how many lines the order has."""
-
-    sku: str
-    title: str
-    units: int
-    lines: int
+_PART = "\x1f"  # between the parts of a first line
 
 
-def _first_lines(orders: Orders) -> dict[int, _FirstLine]:
-    """The first line of each order."""
-    first = (
-        select(OrderLine.order_id, func.min(OrderLine.position).label("position"), func.count().label("lines"))
-        .where(OrderLine.order_id.in_(_ids(orders)))
-        .group_by(OrderLine.order_id)
-        .subquery()
-    )
-    query = select(
-        OrderLine.order_id, OrderLine.sku, OrderLine.title, OrderLine.ordered.label("units"), first.c.lines
-    ).join(first, (OrderLine.order_id == first.c.order_id) & (OrderLine.position == first.c.position))
-    return once(orders, "lines", lambda: {id_: _FirstLine(*line) for id_, *line in db.session.execute(query)})
+def _first_line_reads() -> dict[str, Any]:
+    """The first line of an order as one text, and the number of its lines."""
+    of_order = OrderLine.order_id == Order.id
+    text = cast(OrderLine.ordered, String) + _PART + OrderLine.sku + _PART + OrderLine.title
+    first = select(text).where(of_order).order_by(OrderLine.position).limit(1)
+    lines = select(func.count(OrderLine.id)).where(of_order)
+    return {
+        "first_line": first.correlate(Order).scalar_subquery(),
+        "line_count": lines.correlate(Order).scalar_subquery(),
+    }
+
+
+_FIRST_LINE = _first_line_reads()
+
+
+def _first_line(order: Any) -> tuple[int, str, str]:
+    """Units, SKU and title of the order's first line."""
+    units, sku, title = (order.first_line or f"0{_PART}{_PART}").split(_PART, 2)
+    return int(units), sku, title
 
 
 def _amounts(orders: Orders) -> dict[tuple[int, str], int]:
@@ -260,18 +259,11 @@ def _cancel_reason(orders: Orders, actor: Actor) -> dict[int, str]:
     return {order_id: ", ".join(request.reasons) for order_id, request in _requests(orders).items()}
 
 
-def _first_item(orders: Orders, actor: Actor) -> dict[int, str]:
+def _first_item(order: Any) -> str:
     """The title of the first line, with its units if they are several."""
-    named = {order_id: (line.units, line.title or line.sku) for order_id, line in _first_lines(orders).items()}
-    return {order_id: f"{units} × {name}" if units > 1 and name else name for order_id, (units, name) in named.items()}
-
-
-def _first_sku(orders: Orders, actor: Actor) -> dict[int, str]:
-    return {order_id: line.sku for order_id, line in _first_lines(orders).items()}
-
-
-def _lines(orders: Orders, actor: Actor) -> dict[int, int]:
-    return {order_id: line.lines for order_id, line in _first_lines(orders).items()}
+    units, sku, title = _first_line(order)
+    name = title or sku
+    return f"{units} × {name}" if units > 1 and name else name
 
 
 def _payment(orders: Orders, actor: Actor) -> dict[int, str]:
@@ -311,15 +303,28 @@ COLUMNS = (
     ),
     Column(
         code="first_item",
-        reads={},
+        reads=_FIRST_LINE,
         label=_l("First item"),
-        values=_first_item,
+        values=of_each(_first_item),
         default=True,
         width=180,
         help=_l("The first product, its SKU under it, and how many others there are: +2."),
     ),
-    Column(code="first_sku", reads={}, label=_l("First SKU"), values=_first_sku, width=130),
-    Column(code="lines", reads={}, label=_l("Products"), kind=_NUMBER, values=_lines, width=90),
+    Column(
+        code="first_sku",
+        reads=_FIRST_LINE,
+        label=_l("First SKU"),
+        values=of_each(lambda order: _first_line(order)[1]),
+        width=130,
+    ),
+    Column(
+        code="lines",
+        reads=_FIRST_LINE,
+        label=_l("Products"),
+        kind=_NUMBER,
+        values=of_each(lambda order: order.line_count),
+        width=90,
+    ),
     Column(
         code="channel_number",
         reads={},

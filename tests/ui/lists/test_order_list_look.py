@@ -45,7 +45,7 @@ def test_the_list_is_worked_by_mouse_and_keys(page: Any, take: Callable[..., lis
 
     page.click("#columns-open")
     page.wait_for_selector("#list-columns")
-    page.check("#list-columns label:has-text('Country') input")
+    page.locator("#list-columns").get_by_label("Country", exact=True).check()
     page.wait_for_selector("#list th[data-column=country]")
     page.click("[data-close-panel]")
     expect(page.locator("#columns-open")).to_be_focused()
