@@ -36,12 +36,13 @@ if (here >= 0) {
   neighbors.hidden = false;
 }
 
-// A form that somebody opened has the focus in its first empty field; once it is done, the next order of the list is one key away.
+// A form that somebody opened has the focus in its first empty field, of those that it needs if there are any; once it is done, the next order of the list is one key away.
 const emptyField = ":is(input:not([type=hidden], [type=checkbox], [type=radio]), select, textarea):enabled";
 document.addEventListener("htmx:afterSettle", ({ detail: { elt, requestConfig } }) => {
   if (elt.id !== "order-actions" || !["click", "submit"].includes(requestConfig?.triggeringEvent?.type)) return;
   const form = $("form.chosen", elt);
-  if (form && requestConfig.verb === "get") $$(emptyField, form).find((field) => !field.value && field.checkVisibility())?.focus();
+  const empty = form && requestConfig.verb === "get" ? $$(emptyField, form).filter((one) => !one.value && one.checkVisibility()) : [];
+  if (empty.length) (empty.find((field) => field.required) ?? empty[0]).focus();
   else if (!form && requestConfig.verb === "post") $("[rel=next]:not([hidden] *)", neighbors)?.focus();
 });
 
