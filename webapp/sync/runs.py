@@ -5,10 +5,10 @@ Every lane is handled in the same way; orders are one of them. How far a lane wa
 """
 
 from collections.abc import Collection, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, true, update
 from sqlalchemy.orm import joinedload, lazyload
 
 from webapp import live
@@ -255,10 +255,7 @@ def runs(
 
     Of the kinds in `own` only those that the actor began.
     """
-    actor.needs("stores.view")
-    query = select(Run).order_by(Run.id.desc()).limit(limit)
-    if actor.shops is not None:
-        query = query.where(or_(Run.kind.not_in(STORE_KINDS), Run.subject_id.in_(serving(select(Store.id), actor))))
+    query = select(Run).where(_seen_by(actor)).order_by(Run.id.desc()).limit(limit)
     if own:
         mine = and_(Run.actor_kind == actor.kind, Run.actor_id == actor.id)
         query = query.where(or_(Run.kind.not_in(own), mine))
@@ -267,6 +264,21 @@ def runs(
     if store_id is not None:
         query = query.where(Run.kind.in_(STORE_KINDS), Run.subject_id == store_id)
     return list(db.session.scalars(query))
+
+
+def quiet_runs(actor: Actor) -> tuple[int, datetime | None]:
+    """How many runs of the last hour the clock started that found nothing, and when the last of them ended."""
+    query = select(func.count(), func.max(Run.ended_at)).where(_seen_by(actor))
+    query = query.where(Run.quiet, Run.state == RunState.DONE, Run.ended_at >= now() - _QUIET_KEPT)
+    count, latest = db.session.execute(query).one()
+    return count, latest
+
+
+def _seen_by(actor: Actor) -> ColumnElement[bool]:
+    actor.needs("stores.view")
+    if actor.shops is None:
+        return true()
+    return or_(Run.kind.not_in(STORE_KINDS), Run.subject_id.in_(serving(select(Store.id), actor)))
 
 
 def lanes_of(store_ids: Sequence[int]) -> dict[int, list[StoreSync]]:

@@ -261,3 +261,28 @@ def test_a_run_that_undid_cancellations_offers_no_second_cancellation(
     assert last.id != canceled.id
     assert "/undo" not in browser.get(f"/runs/{last.id}/strip").text
     assert browser.post(f"/runs/{last.id}/undo").status_code == 409
+
+
+def test_runs_that_found_nothing_are_one_row(browser: Browser, store: Store) -> None:
+    for number in range(4):
+        with unit_of_work():
+            numbers = {"new": 1} if number == 3 else {}
+            made = Run(kind="sync", subject_id=store.id, actor_kind="job", state="done", quiet=number < 3)
+            made.started_at = made.ended_at = now()
+            made.numbers = numbers
+            db.session.add(made)
+
+    shown = browser.get("/runs/").text
+
+    assert "3 runs by the schedule in the last hour found nothing new and changed nothing" in shown
+    assert shown.count('href="/runs/') == 1 + 1  # of the one that found something, and of the menu
+
+
+def test_a_stopped_run_says_how_much_of_it_is_not_done(browser: Browser, orders: list[Order]) -> None:
+    browser.post("/orders/bulk/hold", {"order": ids(orders), "reason": "x", "submission_key": "k1"})
+    [run] = runs_of()
+    with unit_of_work():
+        db.session.execute(update(Run).values(state="stopped", ended_at=now()))
+
+    assert "<dt>not done</dt><dd>3</dd>" in browser.get(f"/runs/{run.id}").text
+    assert 'data-label="Not done">3<' in browser.get("/runs/").text

@@ -43,6 +43,7 @@ from webapp.ui.orders import shown
 log = structlog.get_logger(__name__)
 bp = Blueprint("runs", __name__, url_prefix="/runs")
 RESULTS = 100  # on one page
+_CUT_SHORT = (RunState.STOPPED, RunState.FAILED)
 _WITH_RESULTS = (bulk.KIND, print_runs.KIND)  # kinds of runs with a result for each order
 _PERSONAL = (bulk.KIND, exports.KIND, print_runs.KIND)  # kinds of runs that show which orders somebody chose
 _MAKES_FILES = (exports.KIND, print_runs.KIND)
@@ -59,10 +60,14 @@ _KINDS: dict[str, LazyString] = {
 @bp.get("/")
 @needs("stores.view")
 def index() -> str:
-    """The last runs, newest first; of bulk acts and exports those that this person controls."""
+    """The last runs, newest first, with a count of those that found nothing; of bulk acts and exports those that this
+    person controls.
+    """
     actor = current_actor()
     own = () if _leads_any(actor) else _PERSONAL
-    return page("desk/runs/index.html", runs=_shown(runs.runs(actor, quiet=False, own=own)))
+    quiet, last_quiet = runs.quiet_runs(actor)
+    shown = _shown(runs.runs(actor, quiet=False, own=own))
+    return page("desk/runs/index.html", runs=shown, quiet=quiet, last_quiet=last_quiet)
 
 
 @bp.get("/<int(max=2147483647):run_id>")
@@ -304,6 +309,7 @@ def shown_run(run: Run, stores: Mapping[int, Store]) -> dict[str, Any]:
         "total": run.total,
         "failed": run.failed,
         "succeeded": run.done - run.failed,
+        "not_done": run.failed + (run.total - run.done if run.total and run.state in _CUT_SHORT else 0),
         "message": sentence_of(run.problem),
         "download": (download := _file_url(run)),
         "file_comes": run.kind in _MAKES_FILES and run.is_open,
