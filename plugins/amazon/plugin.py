@@ -17,11 +17,15 @@ from plugins.amazon.practice.marketplaces import (
     SMTP_PORT,
 )
 from plugins.amazon.practice.practice import FILE
-from webapp.api import Channel, PracticeStore, Process, configuration, hookimpl
+from webapp.api import Channel, PracticeStore, Process, configuration, hookimpl, lazy_gettext as _l
 
 if TYPE_CHECKING:
     import click
 
+LABEL = _l("Amazon")
+ABOUT = _l(
+    "Reads the orders of Amazon stores and tells Amazon what becomes of them; with a practice Amazon to try it all."
+)
 PORT = 9400
 ORDERS = 300  # past orders of the practice Amazon
 ARRIVALS = 0.5  # per minute

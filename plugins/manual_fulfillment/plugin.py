@@ -4,6 +4,9 @@ from collections.abc import Sequence
 
 from webapp.api import FulfillmentProvider, Order, PackageInput, hookimpl, lazy_gettext as _l
 
+LABEL = _l("Shipping by hand")
+ABOUT = _l("You pack and label yourselves, and enter the carrier and the tracking number.")
+
 
 class ManualFulfillment(FulfillmentProvider):
     """Takes carrier and tracking number as typed; the desk checks them."""

@@ -42,8 +42,12 @@ from plugins.order_actions.returns import (
 )
 from plugins.order_actions.ship import ShipOrder
 from plugins.order_actions.take_back import TakeBack
-from webapp.api import OrderAction, hookimpl
+from webapp.api import OrderAction, hookimpl, lazy_gettext as _l
 
+LABEL = _l("Order actions")
+ABOUT = _l(
+    "What can be done to an order: ship it, invoice it, refund it, cancel it, hold it, write to its buyer and more."
+)
 ACTIONS: list[OrderAction] = [
     ShipOrder(),
     HoldOrder(),

@@ -85,6 +85,18 @@ def actions() -> list[str]:
     return [action.code for group in hooks.hooks.manager.hook.register_order_actions() for action in group]
 
 
+def test_a_plugin_has_a_name_for_people(
+    plugin_folder: Callable[[str, str], None], start: Callable[[], dict[str, PluginState]]
+) -> None:
+    plugin_folder("well_made", GOOD.format(code="wave"))
+    plugin_folder("named", 'LABEL, ABOUT = "Waves", "Waves at buyers."\n' + GOOD.format(code="wave_more"))
+    plugin_folder("odd", "LABEL = 5\n")
+    states = start()
+    assert (states["well_made"].label, states["well_made"].about) == ("Well made", "")
+    assert (states["named"].label, states["named"].about) == ("Waves", "Waves at buyers.")
+    assert states["odd"].problem == "TypeError: LABEL is int, not text"
+
+
 @pytest.mark.parametrize("kind", BROKEN)
 def test_a_broken_plugin_is_named_and_left_out(
     kind: str, plugin_folder: Callable[[str, str], None], start: Callable[[], dict[str, PluginState]]

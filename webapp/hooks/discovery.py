@@ -2,7 +2,7 @@
 
 A plugin that can't be loaded is listed with the reason; the desk starts without it. Bundled plugins are found exactly
 as those of others. A plugin keeps its catalogs in `translations/` beside the module with its hooks, and so its
-`migrations/`, `templates/` and `static/`.
+`migrations/`, `templates/` and `static/`. Its module may say what it is called and what it is for: `LABEL` and `ABOUT`.
 """
 
 import importlib
@@ -19,7 +19,7 @@ import structlog
 from webapp.db import db
 from webapp.hooks import hooks
 from webapp.hooks.tables import History, check_tables, claim_tables, forget_tables, read_history
-from webapp.i18n import check_catalogs
+from webapp.i18n import LazyString, check_catalogs
 
 log = structlog.get_logger(__name__)
 FOLDER = Path(__file__).resolve().parents[2] / "plugins"
@@ -34,6 +34,13 @@ class PluginState:
     problem: str | None = None
     folder: Path | None = None  # of its package
     history: History | None = None
+    given_label: str | LazyString = ""
+    about: str | LazyString = ""
+
+    @property
+    def label(self) -> str:
+        """Its name for people; without one of its own, the folder's as words."""
+        return str(self.given_label) or self.name.replace("_", " ").capitalize()
 
     def has(self, name: str) -> Path | None:
         """The folder of this name in the plugin's package, if there is one and the plugin is loaded."""
@@ -74,6 +81,7 @@ def _load_one(name: str, source: str, target: str) -> PluginState:
             history = read_history(name, folder / "migrations") if (folder / "migrations").is_dir() else None
         check_tables(name, claim_tables(name, before), migrated=history is not None)
         _ask_once(module)
+        words = [_words(module, constant) for constant in ("LABEL", "ABOUT")]
     except (Exception, SystemExit) as error:  # whatever error a plugin raises, the desk starts without it and says so
         if hooks.manager.has_plugin(name):
             hooks.manager.unregister(name=name)
@@ -81,7 +89,14 @@ def _load_one(name: str, source: str, target: str) -> PluginState:
         problem = f"{type(error).__name__}: {error}"
         log.error("plugin_left_out", plugin=name, problem=problem, where=_where(error))
         return PluginState(name, source, problem)
-    return PluginState(name, source, None, folder, history)
+    return PluginState(name, source, None, folder, history, *words)
+
+
+def _words(module: ModuleType, constant: str) -> str | LazyString:
+    words = getattr(module, constant, "")
+    if not isinstance(words, str | LazyString):
+        raise TypeError(f"{constant} is {type(words).__name__}, not text")
+    return words
 
 
 def leave_out(states: Sequence[PluginState], name: str, problem: str) -> list[PluginState]:

@@ -7,6 +7,7 @@ from flask import Blueprint, current_app
 from redis import RedisError
 
 from webapp.hooks import failures
+from webapp.hooks.discovery import PluginState
 from webapp.hooks.registered import faults_of, is_ours
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
 from webapp.jobs.telling import waiting
@@ -38,12 +39,18 @@ def _shown(failure: failures.Failure) -> dict[str, Any]:
     took, _space, limit = failure.detail.partition(" ")
     return {
         **asdict(failure),
-        "plugin": _("Waybill itself") if is_ours(failure.plugin) else failure.plugin,
+        "plugin": _("Waybill itself") if is_ours(failure.plugin) else _label_of(failure.plugin),
         "place": PLACES.get(failure.place, failure.place),
         "at": failure.last_at,
         "slow": slow,
         "detail": _too_slow(took, limit) if slow else failure.detail,
     }
+
+
+def _label_of(name: str) -> str:
+    """A plugin's name for people; of one that is no longer found, its own."""
+    plugins: list[PluginState] = current_app.extensions["waybill.plugins"]
+    return next((plugin.label for plugin in plugins if plugin.name == name), name)
 
 
 def _too_slow(took: str, limit: str) -> str:
