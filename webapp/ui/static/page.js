@@ -61,9 +61,9 @@ function showMessage(text, tone) {
   removeLater(toast);
 }
 // Their height, so that whatever sticks to the foot of the page and whatever gets the focus stays above them.
-new ResizeObserver(([{ target }]) => {
-  document.documentElement.style.setProperty("--messages", `${target.offsetHeight}px`);
-}).observe($("#messages"));
+const measured = new CSSStyleSheet();
+document.adoptedStyleSheets.push(measured);
+new ResizeObserver(([{ target }]) => measured.replaceSync(`:root { --messages: ${target.offsetHeight}px; }`)).observe($("#messages"));
 document.addEventListener("click", async ({ target }) => {
   const button = target.closest("[data-copy]");
   if (!button) return;
