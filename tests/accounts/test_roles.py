@@ -458,7 +458,8 @@ def test_a_role_keeps_its_limits_and_loses_them_alone(olga: Actor, mia: Actor) -
     changed("clerk", CLERK, olga)
     assert db.session.get(Role, "clerk") is None
     assert refund_limit(mia, "USD") is None
-    [entry, _removed] = db.session.scalars(select(AuditEntry).where(AuditEntry.code == "role_limits_changed")).all()
+    query = select(AuditEntry).where(AuditEntry.code == "role_limits_changed").order_by(AuditEntry.id)
+    [entry, _removed] = db.session.scalars(query).all()
     assert entry.data == {"role": "clerk", "before": "", "after": "50.00 EUR"}
 
 

@@ -135,7 +135,7 @@ def test_an_order_can_be_shipped_by_keyboard_alone(desk: Desk, open_page: Callab
     tab_to("#order-actions a[href*='/actions/ship']")
     page.keyboard.press("Enter")
     page.wait_for_selector("#order-actions input[name=tracking_number]")
-    expect(page.locator("#order-actions :is(select[name=carrier], input[name=tracking_number])")).to_be_focused()
+    expect(page.locator("#order-actions :is(select[name=carrier], input[name=tracking_number]):focus")).to_have_count(1)
     tab_to("#order-actions select[name=carrier]")
     page.keyboard.type("DHL")
     tab_to("#order-actions input[name=tracking_number]")

@@ -146,7 +146,7 @@ def test_the_buttons_beside_an_open_form_stay_true(take: Take, clerk: Browser) -
     assert re.search(r'<a id="offer-ship"', form.page)
     OpenForm(clerk, order, "hold").send(reason="Check")
     assert form.renew()
-    assert re.search(r'<span id="offer-ship" class="off" title="This order is on hold', form.page)
+    assert re.search(r'<span class="why" id="why-offer-ship" role="tooltip">This order is on hold', form.page)
     assert form.can_be_sent
 
 

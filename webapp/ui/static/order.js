@@ -41,6 +41,7 @@ const emptyField = ":is(input:not([type=hidden], [type=checkbox], [type=radio]),
 document.addEventListener("htmx:afterSettle", ({ detail: { elt, requestConfig } }) => {
   if (elt.id !== "order-actions" || !["click", "submit"].includes(requestConfig?.triggeringEvent?.type)) return;
   const form = $("form.chosen", elt);
+  if (form?.contains(document.activeElement)) return;
   const empty = form && requestConfig.verb === "get" ? $$(emptyField, form).filter((one) => !one.value && one.checkVisibility()) : [];
   if (empty.length) (empty.find((field) => field.required) ?? empty[0]).focus();
   else if (!form && requestConfig.verb === "post") $("[rel=next]:not([hidden] *)", neighbors)?.focus();

@@ -19,17 +19,21 @@ const reason = (element) => document.getElementById(element.getAttribute("aria-d
 
 const barLast = (one, other) => Boolean(one.closest(".bar")) - Boolean(other.closest(".bar"));
 
+const nameOf = (element) => element.dataset.act || element.textContent.trim();
+
+// A part that was drawn again while the palette was open has the act as another element.
 function actsHere() {
   const opens = (element) => element.closest("[popover]") || element.closest("details[data-menu]")?.checkVisibility();
   const seen = (element) => element.checkVisibility() || opens(element);
   return $$("[data-act]:not([hidden], :disabled)").filter(seen).sort(barLast).map((element) => ({
-    label: element.dataset.act || element.textContent.trim(),
+    label: nameOf(element),
     about: refused(element) ? reason(element) : texts.here,
     off: refused(element),
     act: () => {
-      const menu = element.matches("label") && element.closest("details");
+      const drawn = element.isConnected ? element : $$("[data-act]").find((other) => nameOf(other) === nameOf(element));
+      const menu = drawn?.matches("label") && drawn.closest("details");
       if (menu) menu.open = true;
-      element.click();
+      drawn?.click();
     },
   }));
 }
