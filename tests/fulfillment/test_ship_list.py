@@ -368,3 +368,22 @@ def test_no_list_ships_an_order_twice(
         assert db.session.query(Shipment).filter_by(order_id=order_id).count() == (order.lines[0].shipped == 2)
     for run_ in db.session.query(runs.Run).filter_by(kind="bulk"):
         assert sum(result_counts(run_).values()) == run_.total
+
+
+def test_a_list_that_is_sent_again_ships_nothing_twice(take: Callable[..., list[Order]], mia: Actor) -> None:
+    [order] = take(incoming_order([incoming_line("MUG", quantity=4)]))
+    numbers = ["JD1", "JD2"]
+    parcels = [PackageInput("DHL", number, lines={order.lines[0].id: 1}) for number in numbers]
+    with unit_of_work():
+        ship_order(locked(order), parcels, actor=mia)
+    rows = [Row(line, order.number, "DHL", number, item="MUG", units="1") for line, number in enumerate(numbers, 1)]
+    assert [type(one.problem).__name__ for one in check(rows, mia)] == ["ShippedAlready"] * 2
+    with pytest.raises(NothingFits), unit_of_work():
+        start(rows, actor=mia)
+
+
+def test_a_row_that_can_not_be_packed_takes_no_units_from_the_next(orders: list[Order], mia: Actor) -> None:
+    number = orders[0].number
+    first, second = told(f"{number};DHL;9.40011E+21\n{number};DHL;JD1", mia)
+    assert "spreadsheet" in first
+    assert second == "Row 1 of this order does not fit. Its rows ship together, or not at all."

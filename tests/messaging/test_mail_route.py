@@ -28,7 +28,7 @@ from webapp.mail.imap import Listed
 from webapp.mail.jobs import send_mail
 from webapp.mail.models import Mail, MailState
 from webapp.mail.reading import read_mail
-from webapp.messaging import services
+from webapp.messaging import document_mails, services
 from webapp.messaging.allowed import note_allowed
 from webapp.messaging.composing import fill_from_template
 from webapp.messaging.documents import NoSuchDocument, ShipmentTakenBack
@@ -431,6 +431,21 @@ def test_the_timeline_says_for_what_the_mail_about_a_shipment_has_no_value(
     why = "The template's text needs what the order does not have: {write_here}"
     assert f"No mail about the shipment: {why}" in told(order)
     assert list_messages(mia) == []
+
+
+def test_the_timeline_does_not_quote_what_is_wrong_with_a_text(
+    order: Order, mia: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    switch(order, mail_shipments=True)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise Invalid(field="text", problem="has an e-mail address, which is not allowed: jane@buyer.test")
+
+    monkeypatch.setattr(document_mails, "write_mail", refuse)
+    ship(order, {"carrier": "DHL", "tracking_number": "JD14"})
+    [why] = [one for one in told(order) if one.startswith("No mail about the shipment")]
+    assert "has what the channel does not allow" in why
+    assert "jane" not in str(db.session.scalars(select(OrderEvent.data)).all())
 
 
 def test_a_mail_about_a_shipment_is_not_sent_once_it_was_taken_back(order: Order, mia: Actor, postbox: Postbox) -> None:

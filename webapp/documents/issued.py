@@ -26,7 +26,8 @@ from webapp.documents.invoices import Buyer, Extra, InvoiceContent, Kind, Row
 from webapp.i18n import gettext as _, spoken
 from webapp.money import Money
 from webapp.orders.contract import Origin
-from webapp.orders.postal_lines import Home, address_of, home_of
+from webapp.orders.postal import country_codes
+from webapp.orders.postal_lines import Home, address_of
 from webapp.vault import services as vault
 
 
@@ -166,7 +167,11 @@ def _buyer(document: Invoice | CreditMemo, actor: Actor, keys: vault.DataKeys | 
 
 
 def _home_of(document: Invoice | CreditMemo) -> Home:
-    return home_of(document.order, (document.seller or {}).get("country", ""))
+    """From where the document was sent, by what it holds, so that it is printed alike whatever the shop is by now."""
+    marketplace = marketplace_of(document.order.store.channel, document.order.marketplace)
+    country = (document.seller or {}).get("country") or (marketplace.country if marketplace else "")
+    language = formats.language_of(formats.locale_for(marketplace, document.shop))
+    return Home(country if country in country_codes() else "", language)
 
 
 def _named(said: Mapping[str, Any], home: Home) -> Buyer:

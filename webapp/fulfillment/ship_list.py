@@ -8,9 +8,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from sqlalchemy import select
+
 from webapp.audit.actor import Actor
-from webapp.db import time_limit
+from webapp.db import among, db, time_limit
 from webapp.errors import DeskError, TooSlow
+from webapp.fulfillment.models import Package
 from webapp.fulfillment.services import BuyerWantsCancel, RoundedTrackingNumber, damaged, shipping_refusal
 from webapp.fulfillment.ship_parcels import Parcels, TwiceInList
 from webapp.fulfillment.ship_rows import Row, read_rows
@@ -100,7 +103,7 @@ def _check(rows: Sequence[Row], actor: Actor, anyway: Collection[Row]) -> tuple[
     """Every row, and by order what its rows pack."""
     actor.needs("orders.ship")
     known = going_by({row.number for row in rows}, actor, *AROUND)
-    packed: dict[int, Parcels] = {}
+    packed = _unpacked({order.id: order for fitting in known.values() for order in fitting})
     checked = [_checked(row, known.get(row.number, []), packed, actor) for row in rows]
     spoiled = {
         one.order.id: one.row.line
@@ -110,7 +113,16 @@ def _check(rows: Sequence[Row], actor: Actor, anyway: Collection[Row]) -> tuple[
     return [_beside_others(one, spoiled, anyway) for one in checked], packed
 
 
-def _checked(row: Row, fitting: list[Order], packed: dict[int, Parcels], actor: Actor) -> Checked:
+def _unpacked(orders: Mapping[int, Order]) -> dict[int, Parcels]:
+    """By order, its parcels before the first row, with the tracking numbers that its packages have."""
+    query = select(Package.order_id, Package.tracking_number).where(among(Package.order_id, list(orders)))
+    shipped: dict[int, set[str]] = {}
+    for order_id, number in db.session.execute(query):
+        shipped.setdefault(order_id, set()).add(number)
+    return {order_id: Parcels(order, shipped.get(order_id, ())) for order_id, order in orders.items()}
+
+
+def _checked(row: Row, fitting: list[Order], packed: Mapping[int, Parcels], actor: Actor) -> Checked:
     if row.odd:
         return Checked(row, None, damaged(row.number) or OtherSeparator())
     try:
@@ -119,12 +131,14 @@ def _checked(row: Row, fitting: list[Order], packed: dict[int, Parcels], actor: 
         return Checked(row, None, damaged(row.number) or problem)
     except DeskError as problem:
         return Checked(row, None, problem)
-    if refusal := shipping_refusal(order, actor, anyway=True):
-        return Checked(row, order, refusal)
+    refusal = shipping_refusal(order, actor, anyway=True)
     try:
-        unlisted = packed.setdefault(order.id, Parcels(order)).add(row)
+        unlisted = packed[order.id].add(row)
     except DeskError as problem:
-        return Checked(row, order, problem)
+        packed[order.id].incomplete = True
+        return Checked(row, order, refusal or problem)
+    if refusal:
+        return Checked(row, order, refusal)
     rounded = RoundedTrackingNumber(number=row.tracking_number) if row.rounded else None
     return Checked(row, order, rounded, unlisted)
 
@@ -162,7 +176,8 @@ def start(
         if one.problem is None or isinstance(one.problem, BuyerAsked):
             asked = {ANYWAY: True} if one.row in ticked else {}
             inputs[one.order.id] = packed[one.order.id].input | more | asked
-        elif shipping_refusal(one.order, actor, anyway=True):  # the run says it; without a number it never ships
-            inputs[one.order.id] = {"carrier": one.row.carrier, "tracking_number": ""}
+        elif shipping_refusal(one.order, actor, anyway=True):  # the run says it, and can be tried again
+            parcels = packed[one.order.id]
+            inputs[one.order.id] = {"tracking_number": ""} if parcels.incomplete else parcels.input | more
     each = {order_id: read_input(action, given) for order_id, given in inputs.items()}
     return start_each(action.code, each, actor=actor, key=key)

@@ -6,7 +6,7 @@ service and day are one parcel.
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -39,6 +39,13 @@ class TwiceInList(DeskError):
     sentence = _l(
         "Row %(row)s ships this order already. For several parcels of one order, each row names an item and its units."
     )
+
+
+class ShippedAlready(DeskError):
+    """The list was shipped before, whatever became of the answer."""
+
+    code, status = "shipped_already", 422
+    sentence = _l("A package of this order has the tracking number %(number)s already.")
 
 
 class CarrierUnnamed(DeskError):
@@ -82,8 +89,11 @@ class _Parcel:
 class Parcels:
     """What the rows of the order have made of it so far."""
 
-    def __init__(self, order: Order) -> None:
+    incomplete = False  # a row of it could not be packed
+
+    def __init__(self, order: Order, shipped: Collection[str] = ()) -> None:
         self.order = order
+        self._shipped = shipped  # tracking numbers of its packages
         self._left = Counter({line.id: line.open for line in order.lines if line.open})
         self._row = 0  # the last one that took units
         self._parcels: dict[tuple[str, ...], _Parcel] = {}
@@ -92,9 +102,12 @@ class Parcels:
         """Put what the row names into its parcel. Returns the label of the carrier under which a carrier goes that the
         marketplace does not list; empty for the others. Raises a `DeskError` if the row can't be shipped.
         """
+        if not self._left and not row.item:
+            raise TwiceInList(row=self._row)
         whole = not (row.item or row.units or self._row)
-        units = self._take(row)
         tracking_number = checked_tracking_number(row.tracking_number)
+        if tracking_number in self._shipped:
+            raise ShippedAlready(number=tracking_number)
         carrier, name, unlisted = _carrier(self.order, row)
         values = {
             "carrier": carrier,
@@ -103,6 +116,7 @@ class Parcels:
             "tracking_number": tracking_number,
             "ship_date": _ship_date(self.order, row.ship_date),
         }
+        units = self._take(row)
         parcel = self._parcels.setdefault(tuple(values.values()), _Parcel(values, whole=whole))
         parcel.units += units
         return unlisted
@@ -114,8 +128,6 @@ class Parcels:
 
     def _take(self, row: Row) -> Counter[int]:
         """The units that the row names, by line, which later rows can't take any more."""
-        if not self._left and not row.item:
-            raise TwiceInList(row=self._row)
         lines = _lines(self.order, row.item) if row.item else [one for one in self.order.lines if self._left[one.id]]
         if row.units and len({line.sku for line in lines}) > 1:
             raise ItemNeeded

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, time
 from typing import Any
 
-_LARGEST = 100 * 2**20  # bytes of the workbook, unpacked
+_LARGEST = 20 * 2**20  # bytes of the workbook, unpacked
 _COLUMNS, _ROWS = 100, 20_000  # further ones are not read
 _LONGEST = 10**15  # amounts from here on have more digits than are kept
 

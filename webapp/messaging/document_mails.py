@@ -13,7 +13,7 @@ from sqlalchemy import exists, select
 from webapp.audit.actor import Actor
 from webapp.billing.queries import documents_by_id
 from webapp.db import among, db
-from webapp.errors import DeskError, Refusal
+from webapp.errors import DeskError, Invalid, Refusal
 from webapp.fulfillment.holding import SHIP_HOLD
 from webapp.fulfillment.models import Shipment
 from webapp.i18n import gettext as _, lazy_gettext as _l, spoken
@@ -37,6 +37,13 @@ class NothingToFillIn(Refusal):
 
     code = "template_without_values"
     sentence = _l("The template's text needs what the order does not have: %(variables)s")
+
+
+class TextNotAllowed(Refusal):
+    """The text of a template, filled in for the order, has what the channel forbids."""
+
+    code = "template_text_not_allowed"
+    sentence = _l("The template's text, filled in for this order, has what the channel does not allow.")
 
 
 def mail_documents(kind: str, ids: Sequence[int]) -> bool:
@@ -111,8 +118,10 @@ def _write(
 
 
 def _record_once(order: Order, code: str, why: DeskError) -> None:
-    """Record why a mail was not written, unless the order's timeline has this cause already."""
-    values = {"problem": why.stored()}
+    """Record why a mail was not written, unless the order's timeline has this cause already. What is wrong with the
+    text is not quoted: it may name the buyer.
+    """
+    values = {"problem": (TextNotAllowed() if isinstance(why, Invalid) else why).stored()}
     query = select(OrderEvent.data).where(OrderEvent.order_id == order.id, OrderEvent.code == code)
     if all(data.get("values") != values for data in db.session.scalars(query)):
         record(order, code, actor=_ACTOR, values=values)

@@ -46,11 +46,9 @@ class Address:
         return f"tel:{bare};ext={extension}" if extension else f"tel:{bare}"
 
 
-def home_of(order: Order, seat: str = "") -> Home:
-    """Where the order is sent from: the seat of its shop, or the one given; the marketplace's country if the shop has
-    named no seat.
-    """
-    country = seat or seat_of(order.shop) or country_of(order.store, order.marketplace)
+def home_of(order: Order) -> Home:
+    """Where the order is sent from: the seat of its shop; the marketplace's country if the shop has named no seat."""
+    country = seat_of(order.shop) or country_of(order.store, order.marketplace)
     return Home(country if country in country_codes() else "", LANGUAGE.of(order.shop))
 
 

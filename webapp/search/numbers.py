@@ -15,7 +15,9 @@ LINK = re.compile(r"https?://\S+", re.IGNORECASE)
 _DASHES = dict.fromkeys(map(ord, "‐‑‒–—―−﹘﹣"), "-")
 _ONE_SIGN = re.compile(r"№|\bn[º°]\.?", re.IGNORECASE)  # of which normalizing makes letters
 _SIGN_WORD = re.compile(r"n(?:o|r|um)\.+:?", re.IGNORECASE)
-_SIGN = re.compile(r"(?:order\s*)?(?:#|n(?:o|r|um)(?:\.+:?|\s)|number\s)?\s*(?=\S*\d)", re.IGNORECASE | re.ASCII)
+_SIGN = re.compile(  # ORDER-, NO- and such may be the prefix of a shop's own numbers
+    r"(?:order(?=[\s#:])[\s:]*)?(?:#|n(?:o|r|um)(?:\.+:?|\s)|number\s)?\s*(?=[^\s-]\S*\d|\d)", re.IGNORECASE | re.ASCII
+)
 _AROUND = " .,;:()[]<>\"'“”„«»‹›"
 _PARAMETER = re.compile(r"order[-_ ]?(?:id|no|nr|num|number)", re.IGNORECASE)
 

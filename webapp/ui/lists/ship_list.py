@@ -131,7 +131,8 @@ def start() -> AnyResponse | tuple[str, int]:
             invoice = "invoice" in request.form
             run_id = ship_list.start(rows, actor=current_actor(), key=key, anyway=anyway, invoice=invoice).id
     except ship_list.NothingFits as nothing:  # any more: every row has its reason
-        return _checked(text + asking, ship_list.check([*rows, *anyway], current_actor(), anyway)), nothing.status
+        checked = ship_list.check([*rows, *anyway], current_actor(), frozenset(anyway))
+        return _checked(text + asking, checked), nothing.status
     except DeskError as error:
         return _list_form(text + asking, str(error)), error.status
     return redirect(url_for("orders.index", run=run_id))  # the list shows the run's progress

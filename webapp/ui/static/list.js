@@ -36,9 +36,10 @@ function offer() {
   waiting = setTimeout(async () => {
     offeredFor = choice;
     const answer = await fetch(`${$("[data-acts-url]").dataset.actsUrl}?${choice}`).catch(() => null);
-    if (choice !== offeredFor || !answer?.ok) return;
-    const drawn = new DOMParser().parseFromString(await answer.text(), "text/html");
+    if (choice !== offeredFor) return;
+    const drawn = new DOMParser().parseFromString(answer?.ok ? await answer.text() : "", "text/html");
     const [old, fresh] = [document, drawn].map((page) => $("#list-acts", page));
+    if (!fresh) return void (offeredFor = ""); // not answered, or signed out: what is offered stays, and the next choice asks again
     if ($("details", old)?.open && $("details", fresh)) $("details", fresh).open = true;
     if (old.isEqualNode(fresh)) return;
     const named = old.contains(document.activeElement) && document.activeElement.textContent;

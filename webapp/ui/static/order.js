@@ -26,7 +26,9 @@ const neighbors = $("#order-neighbors");
 const list = JSON.parse(sessionStorage.getItem("waybill-list")) ?? { orders: [] };
 const here = list.orders.indexOf(neighbors?.dataset.order);
 if (here >= 0) {
-  $(".crumb").href = list.url;
+  const crumb = $(".crumb");
+  crumb.href = list.url;
+  crumb.lastChild.textContent = crumb.dataset.fromList;
   $("output", neighbors).textContent = `${here + 1} / ${list.orders.length}`;
   for (const [rel, step] of [["prev", -1], ["next", 1]]) {
     const link = $(`[rel=${rel}]`, neighbors), url = list.orders[here + step];
