@@ -107,7 +107,6 @@ def test_an_order_is_sent_from_the_seat_of_its_shop(make_order: Callable[..., Or
     assert home_of(order) == Home("DE", "en")  # the marketplace's country, for want of a seat
     store_all(FACE, {"vat_numbers": "FR40303265045", "language": "fr"}, order.shop)
     assert home_of(order) == Home("FR", "fr")
-    assert home_of(order, "AT") == Home("AT", "fr")
 
 
 @pytest.mark.parametrize(
