@@ -21,8 +21,9 @@ from webapp.fulfillment.ship_list import NothingFits, check, start
 from webapp.fulfillment.ship_rows import EmptyList, ListTooLong, Row, read_rows, write_rows
 from webapp.jobs import runs
 from webapp.lists.uploaded import CellTooLong
-from webapp.orders.bulk import act_on_chunk, result_counts, results_of
+from webapp.orders.bulk import act_on_chunk, result_counts, results_of, try_again
 from webapp.orders.events import record
+from webapp.orders.holds import hold, release
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
 from webapp.testing import FakeChannel, incoming_line, incoming_order
@@ -387,3 +388,25 @@ def test_a_row_that_can_not_be_packed_takes_no_units_from_the_next(orders: list[
     first, second = told(f"{number};DHL;9.40011E+21\n{number};DHL;JD1", mia)
     assert "spreadsheet" in first
     assert second == "Row 1 of this order does not fit. Its rows ship together, or not at all."
+
+
+def test_what_is_held_meanwhile_ships_as_the_list_says_once_it_is_tried_again(
+    orders: list[Order], mia: Actor, work: Callable[[], int]
+) -> None:
+    free, held, rounded = orders[:3]
+    for order in (held, rounded):
+        with unit_of_work():
+            hold(locked(order), "Count", actor=mia)
+    rows = [Row(line, str(order.number), "DHL", f"JD{line}") for line, order in enumerate((free, held, rounded), 1)]
+    rows[2] = replace(rows[2], rounded=True)
+    with unit_of_work():
+        run_id = start(rows, actor=mia).id
+    work()
+    for order in (held, rounded):
+        with unit_of_work():
+            release(locked(order), actor=mia)
+    with unit_of_work():
+        try_again(db.session.get_one(runs.Run, run_id), actor=mia)
+    work()
+    shipped = db.session.query(Package.order_id, Package.tracking_number).order_by(Package.id)
+    assert [tuple(row) for row in shipped] == [(free.id, "JD1"), (held.id, "JD2")]

@@ -137,10 +137,9 @@ def _checked(row: Row, fitting: list[Order], packed: Mapping[int, Parcels], acto
     except DeskError as problem:
         packed[order.id].incomplete = True
         return Checked(row, order, refusal or problem)
-    if refusal:
-        return Checked(row, order, refusal)
     rounded = RoundedTrackingNumber(number=row.tracking_number) if row.rounded else None
-    return Checked(row, order, rounded, unlisted)
+    packed[order.id].incomplete |= row.rounded
+    return Checked(row, order, refusal or rounded, unlisted)
 
 
 def _beside_others(one: Checked, spoiled: Mapping[int, int], anyway: Collection[Row]) -> Checked:

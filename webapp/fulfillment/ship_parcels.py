@@ -89,7 +89,7 @@ class _Parcel:
 class Parcels:
     """What the rows of the order have made of it so far."""
 
-    incomplete = False  # a row of it could not be packed
+    incomplete = False  # a row of it can't be shipped as it is
 
     def __init__(self, order: Order, shipped: Collection[str] = ()) -> None:
         self.order = order

@@ -18,7 +18,6 @@ from webapp.fulfillment.services import shipping_refusal
 from webapp.i18n import gettext as _
 from webapp.lists.listing import list_page
 from webapp.orders import bulk
-from webapp.orders.contract import OrderAction
 from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order
 from webapp.orders.predefined_views import CANCEL_REQUESTS
@@ -59,7 +58,7 @@ class OrderPages(ListPages):
             )
         ]
         known = [
-            Act(action.label, action.icon, bulk_url, "action", action.code, partial(_possible, action, actor))
+            Act(action.label, action.icon, bulk_url, "action", action.code, _any(partial(refusal_of, action), actor))
             for action in bar_actions(actor)
         ]
         others = [Act(_("Other acts"), "dots", bulk_url, of_rows=False, of_all=True)] if known else []
@@ -110,10 +109,6 @@ class OrderPages(ListPages):
 
 def _any(refusal: Callable[[Order, Actor], object], actor: Actor) -> Callable[[Sequence[Order]], bool]:
     return any_without(lambda order: refusal(order, actor))
-
-
-def _possible(action: OrderAction, actor: Actor, orders: Sequence[Order]) -> bool:
-    return any(refusal_of(action, order, actor) is None for order in orders)
 
 
 def _has_any(kind: type[Invoice] | type[CreditMemo]) -> Callable[[Sequence[Order]], bool]:
