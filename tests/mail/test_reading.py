@@ -200,6 +200,11 @@ def test_copies_of_a_mail_are_the_same_in_whichever_mailbox() -> None:
     assert read_mail(b"\nA").fingerprint != read_mail(b"\nB").fingerprint
 
 
+def test_a_null_byte_in_the_name_of_a_character_set_loses_no_text() -> None:
+    raw = b'From: mia@example.com\nContent-Type: text/plain; charset="utf\0-8"\n\nGr\xc3\xbc\xc3\x9fe'
+    assert [read_mail(raw).text, read_mail(raw, is_cut=True).text] == ["Grüße", "Grüße"]
+
+
 _FILES = [path.read_bytes() for path in sorted(FOLDER.glob("*.eml"))]
 
 

@@ -236,10 +236,15 @@ def _parts(message: Message) -> Iterator[Message]:
     while waiting and seen < _MOST_PARTS:
         part, seen = waiting.pop(0), seen + 1
         if part.is_multipart() and part.get_content_maintype() == "multipart":
-            inner = [one for one in part.get_payload() if isinstance(one, Message)]
+            inner = _inner(part)
             waiting = (_best(inner) if part.get_content_subtype() == "alternative" else inner) + waiting
         else:
             yield part
+
+
+def _inner(part: Message) -> list[Message]:
+    """The parts of a part; a part without any is not decoded, which some character sets make fail."""
+    return [one for one in part.get_payload() if isinstance(one, Message)] if part.is_multipart() else []
 
 
 def _best(alternatives: list[Message]) -> list[Message]:
@@ -252,17 +257,18 @@ def _best(alternatives: list[Message]) -> list[Message]:
 
 def _content(part: Message) -> bytes:
     """The bytes of a part; of a mail inside a mail, as it would be saved."""
-    payload = part.get_payload()
-    if isinstance(payload, list):
+    if part.is_multipart():
         try:
-            return b"\n".join(one.as_bytes() for one in payload if isinstance(one, Message))
+            return b"\n".join(one.as_bytes() for one in _inner(part))
         except (ValueError, LookupError, TypeError, AttributeError, IndexError, KeyError, MessageError):
             return b""
-    try:
-        found = part.get_payload(decode=True)
-    except (ValueError, LookupError, TypeError, AttributeError, AssertionError, MessageError):
-        found = None
-    return found if isinstance(found, bytes) else str(payload or "").encode(errors="replace")
+    for decode in (True, False):
+        try:
+            found = part.get_payload(decode=decode)
+        except (ValueError, LookupError, TypeError, AttributeError, AssertionError, MessageError):
+            continue
+        return found if isinstance(found, bytes) else str(found or "").encode(errors="replace")
+    return b""
 
 
 def _decoded_text(part: Message) -> str:
@@ -313,7 +319,7 @@ def _text(parts: list[Message]) -> tuple[str, bool]:
 def _last_parts(message: Message) -> list[Message]:
     """The last part of a mail, and those around it."""
     found = [message]
-    while inner := [one for one in found[-1].get_payload() if isinstance(one, Message)]:
+    while inner := _inner(found[-1]):
         found.append(inner[-1])
     return found
 
