@@ -21,6 +21,7 @@ from sqlalchemy import select
 
 from plugins.amazon.plugin import register_commands
 from tests.own_plugins import OwnPlugins
+from tests.pages import FENCE, INLINE, LINK, anchors
 from tests.ui.conftest import Browser
 from tools import floors
 from webapp import api, schema
@@ -67,9 +68,6 @@ GUIDE = ROOT / "plugins" / "README.md"
 FOLDERS = ("bench", "docs", "migrations", "plugins", "supervisor", "tests", "tools", "webapp")
 PAGES = sorted([*ROOT.glob("*.md"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.md"))])
 LARGEST_PICTURE = 150_000
-_FENCE = re.compile(r"^ *```(\S*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
-_INLINE = re.compile(r"`([^`\n]+(?:\n[^`\n]+)?)`")
-_LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 _PATH = re.compile(rf"(?:{'|'.join(FOLDERS)})/[\w./-]+")
 page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 
@@ -80,7 +78,7 @@ page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(
 def _blocks() -> Iterator[tuple[str, str, int]]:
     """Each Python block of the guide: the path in its first line, its source, the line at which it begins."""
     text = GUIDE.read_text()
-    for found in _FENCE.finditer(text):
+    for found in FENCE.finditer(text):
         if found[1] == "python":
             path = found[2].splitlines()[0].removeprefix("# ")
             yield path, found[2], text.count("\n", 0, found.start()) + 1
@@ -406,7 +404,7 @@ def test_the_plugins_of_the_guide_with_a_table_a_page_and_a_list_work(
 def _written(plugin: str) -> dict[str, str]:
     """The files of a plugin of the guide, by their paths in its folder."""
     beginning = re.compile(rf"(?:# |{{# )plugins/{plugin}/([\w./]+)")
-    blocks = (found[2] for found in _FENCE.finditer(GUIDE.read_text()))
+    blocks = (found[2] for found in FENCE.finditer(GUIDE.read_text()))
     return {found[1]: block for block in blocks if (found := beginning.match(block))}
 
 
@@ -439,7 +437,7 @@ def test_the_process_and_the_command_of_the_guide_are_there(app: object, tmp_pat
 
 
 def test_the_guide_lists_every_hook_and_every_name_of_the_api() -> None:
-    told = {word for span in _INLINE.findall(GUIDE.read_text()) for word in re.findall(r"\w+", span)}
+    told = {word for span in INLINE.findall(GUIDE.read_text()) for word in re.findall(r"\w+", span)}
 
     assert {name for name, value in vars(specs).items() if hasattr(value, "waybill_spec")} <= told
     assert set(api.__all__) <= told
@@ -450,28 +448,22 @@ def test_the_guide_lists_every_hook_and_every_name_of_the_api() -> None:
 
 def _code(text: str) -> Iterator[str]:
     """What stands in code on a page: fenced blocks, and spans outside of them."""
-    for found in _FENCE.finditer(text):
+    for found in FENCE.finditer(text):
         yield found[2].replace("\\\n", " ")
-    for span in _INLINE.findall(_FENCE.sub("", text)):
+    for span in INLINE.findall(FENCE.sub("", text)):
         yield span.replace("\n", " ")
-
-
-def _anchors(text: str) -> set[str]:
-    """The anchors of a page's headings, as GitHub makes them."""
-    headings = re.findall(r"^#+ (.+)$", _FENCE.sub("", text), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @page
 def test_every_relative_link_leads_somewhere(path: Path) -> None:
-    for target in _LINK.findall(_FENCE.sub("", path.read_text())):
+    for target in LINK.findall(FENCE.sub("", path.read_text())):
         if re.match(r"[a-z]+:", target):
             continue
         file, _, anchor = target.partition("#")
         there = (path.parent / file).resolve() if file else path
         assert there.exists(), target
         if anchor:
-            assert anchor in _anchors(there.read_text()), target
+            assert anchor in anchors(there.read_text()), target
 
 
 @page
@@ -509,7 +501,7 @@ def _commands_of_plugins() -> dict[str, click.Command]:
 @page
 def test_every_file_and_variable_that_a_page_names_is_there(path: Path) -> None:
     text = path.read_text()
-    for span in _INLINE.findall(_FENCE.sub("", text)):
+    for span in INLINE.findall(FENCE.sub("", text)):
         if _PATH.fullmatch(span):
             assert (ROOT / span).exists(), span
     sources = _sources()
@@ -527,7 +519,7 @@ def test_every_picture_is_shown_somewhere_and_none_is_large() -> None:
     shown = {
         (path.parent / target).resolve()
         for path in PAGES
-        for target in _LINK.findall(path.read_text())
+        for target in LINK.findall(path.read_text())
         if target.endswith((".png", ".svg"))
     }
     taken = set((ROOT / "docs" / "pictures").iterdir())
@@ -548,7 +540,7 @@ def test_the_architecture_page_shows_every_table_and_every_package(app: object) 
 
 
 def test_the_operators_page_lists_every_variable_and_every_command() -> None:
-    told = set(_INLINE.findall(_FENCE.sub("", (ROOT / "docs" / "operators.md").read_text())))
+    told = set(INLINE.findall(FENCE.sub("", (ROOT / "docs" / "operators.md").read_text())))
     fields = Configuration.model_fields
     exceptions = {"database_url": "DATABASE_URL", "redis_url": "REDIS_URL"}
 
