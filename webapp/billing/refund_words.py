@@ -5,7 +5,7 @@ from typing import Any
 
 from webapp.billing.contract import DocumentKind
 from webapp.billing.models import CreditMemo, MemoState
-from webapp.i18n import LazyString, lazy_gettext as _l
+from webapp.i18n import LazyString, lazy_gettext as _l, lazy_pgettext
 from webapp.money import Money
 from webapp.orders.attention import AttentionKind
 from webapp.orders.events import EventGroup, EventWords
@@ -16,8 +16,8 @@ STATE_LABELS: Mapping[str, LazyString] = {
     MemoState.PROPOSED: _l("Waits for approval"),
     MemoState.RECORDED: _l("Pending"),
     MemoState.ISSUED: _l("Issued"),
-    MemoState.WITHDRAWN: _l("Withdrawn"),
-    MemoState.REFUSED: _l("Refused"),
+    MemoState.WITHDRAWN: lazy_pgettext("refund", "Withdrawn"),
+    MemoState.REFUSED: lazy_pgettext("refund", "Refused"),
 }
 STATE_TONES: Mapping[str, str] = {
     MemoState.PROPOSED: "warn",

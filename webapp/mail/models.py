@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from webapp.db import Model
-from webapp.i18n import LazyString, lazy_gettext as _l
+from webapp.i18n import LazyString, lazy_gettext as _l, lazy_pgettext
 
 
 class MailState(StrEnum):
@@ -27,9 +27,9 @@ class MailState(StrEnum):
 STATE_LABELS: dict[str, LazyString] = {
     MailState.QUEUED: _l("Queued"),
     MailState.LEAVING: _l("Leaving"),
-    MailState.SENT: _l("Sent"),
-    MailState.REFUSED: _l("Refused"),
-    MailState.UNKNOWN: _l("Unknown"),
+    MailState.SENT: lazy_pgettext("mail", "Sent"),
+    MailState.REFUSED: lazy_pgettext("mail", "Refused"),
+    MailState.UNKNOWN: lazy_pgettext("mail", "Unknown"),
     MailState.UNDONE: _l("Undone"),
 }
 STATE_TONES = {
