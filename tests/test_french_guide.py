@@ -57,12 +57,15 @@ def _names(block: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def words() -> dict[str, set[str]]:
-    """The French of each short text of the desk, where it stands with Amazon's name if it names a channel."""
+    """The French of the desk's texts: with Amazon's name in the place of a channel's, without a time or a reason behind
+    them.
+    """
     found: dict[str, set[str]] = {}
     for folder in catalogs.folders():
         for message in catalogs.messages(catalogs.read(catalogs.file_of(folder, "fr"), "fr")):
             if isinstance(message.id, str):
-                english, french = (text.replace("%(channel)s", "Amazon") for text in (message.id, message.string))
+                both = (text.replace("%(channel)s", "Amazon") for text in (message.id, message.string))
+                english, french = (re.sub(r"[\s:]+%\(\w+\)s\.?$", "", text) for text in both)
                 found.setdefault(english, set()).add(french)
     return found
 
