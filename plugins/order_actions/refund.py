@@ -214,7 +214,7 @@ class DeclineRefund(MemoAction):
 class ReverseMemo(MemoAction):
     """Take back a credit memo that no channel was told of, by an opposite one."""
 
-    code, label, icon, nothing = "reverse_memo", _l("Take credit memo back"), "replace", NoCreditMemo
+    code, label, icon, nothing = "reverse_memo", _l("Reverse credit memo"), "replace", NoCreditMemo
 
     def refusals(self, order: Order, actor: Actor) -> Mapping[int, Refusal | None]:
         return reversal_refusals(order)
@@ -316,7 +316,7 @@ def _amount(field: str, text: str, currency: str, *, typed: str = "") -> int:
         no_amount = _l("must be an amount in %(currency)s, such as %(example)s.", currency=currency, example=example)
         raise Invalid(field=field, typed=typed or field, problem=why.problem or no_amount) from None
     if minor < 0:
-        raise Invalid(field=field, typed=typed or field, problem=_l("must not be below zero."))
+        raise Invalid(field=field, typed=typed or field, problem=_l("Enter 0 or more."))
     return minor
 
 

@@ -30,20 +30,20 @@ class TakeBackInput(ActionInput):
 class TakeBack(PackageAction):
     """Undo a shipment: the units are to be shipped again, and no confirmation is sent."""
 
-    code, label, right, icon = "take_back", _l("Take back"), "orders.ship", "history"
+    code, label, right, icon = "take_back", _l("Undo shipment"), "orders.ship", "history"
     Input = TakeBackInput
 
     def doing(self, count: int) -> str:
         return str(
             ngettext(
-                "The shipment of %(num)s order is being taken back.",
-                "The shipments of %(num)s orders are being taken back.",
+                "The shipment of %(num)s order is being undone.",
+                "The shipments of %(num)s orders are being undone.",
                 count,
             )
         )
 
     def done(self, count: int) -> str:
-        return str(ngettext("%(num)s shipment taken back", "%(num)s shipments taken back", count))
+        return str(ngettext("%(num)s shipment undone", "%(num)s shipments undone", count))
 
     def refusals(self, order: Order, actor: Actor) -> Mapping[int, Refusal | None]:
         return taking_back_refusals(order, actor)

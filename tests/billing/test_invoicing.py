@@ -137,7 +137,7 @@ def test_a_component_alone_is_invoiced_before_the_goods(order: Order, mia: Actor
 def test_an_invoice_of_nothing_is_refused(order: Order, mia: Actor) -> None:
     with pytest.raises(NothingOnInvoice, match="would be empty"):
         issue(order, {}, actor=mia)
-    with pytest.raises(Invalid, match="gift_wrap: nothing of it is left to invoice"):
+    with pytest.raises(Invalid, match="gift_wrap: This amount is completely invoiced"):
         issue(order, {}, actor=mia, gift_wrap=True)
     issue(order, actor=mia, shipping=False)
     with pytest.raises(NothingOnInvoice):
@@ -149,7 +149,7 @@ def test_what_takes_from_the_price_goes_with_the_units_alone(take: Take, mia: Ac
     deduction = (IncomingAmount(Component.OTHER, -50),)
     [order] = take(incoming_order([incoming_line("MUG", 2, price=500)], amounts=deduction, total=1150))
     for all_ in (True, False):
-        with pytest.raises(Invalid, match="other: takes from the price, so it goes with the units"):
+        with pytest.raises(Invalid, match="other: This amount is a discount on the price"):
             issue(order, {order.lines[0].id: 1}, actor=mia, other=all_)
     first = issue(order, {order.lines[0].id: 1}, actor=mia)
     assert rows(first) == [("item", 1, (500, 100, 0)), ("other", 0, (-25, 0, 0))]
@@ -226,7 +226,7 @@ def test_wrong_lines_are_refused(take: Take, order: Order, mia: Actor) -> None:
     ):
         with pytest.raises(Exception, match=sentence):
             issue(order, lines, actor=mia)
-    with pytest.raises(TooFewToInvoice, match="Left to invoice of MUG: 3"):
+    with pytest.raises(TooFewToInvoice, match="Units of MUG left to invoice: 3"):
         issue(order, {mug.id: 4, cup.id: 1}, actor=mia)
     assert [line.invoiced for line in order.lines] == [0, 0]
     assert db.session.scalars(select(NumberSequence.next).where(NumberSequence.kind == "invoice")).all() == []

@@ -401,8 +401,8 @@ def test_the_form_of_a_refund_says_what_may_not_show_yet(order: Order, channel: 
     sentences = [str(words) % values for words, values in preview_refund(
         order, units(order, mug=1), "CustomerReturn", actor=mia).sentences]  # fmt: skip
     assert sentences[-2:] == [
-        "Fake channel's accounts show refunds of 2.00 that no credit memo has: see the tab Refunds.",
-        "Refunds that were made elsewhere in the last 48 hours may not show here yet.",
+        "The accounts on Fake channel show refunds of 2.00 without a credit memo. See the Refunds tab.",
+        "Refunds made elsewhere in the last 48 hours may not be shown here yet.",
     ]
     channel.has_transactions = False
     assert len(preview_refund(order, units(order, mug=1), "CustomerReturn", actor=mia).sentences) == 2

@@ -76,8 +76,8 @@ def test_each_memo_says_what_it_is_and_how_far_it_has_come(memos: list[CreditMem
     assert said("units", shown, mia) == [1, 1, -1, 1]
     states = [[label.text for label in labels] for labels in said("refund", shown, mia)]  # type: ignore[attr-defined]
     assert states == [
-        ["Issued", "Only recorded here"], ["Issued", "Only recorded here"], ["Issued", "Takes another back"],
-        ["Waits for approval"],
+        ["Issued", "Only recorded here"], ["Issued", "Only recorded here"], ["Issued", "Reverses another"],
+        ["Waiting for approval"],
     ]  # fmt: skip
     assert said("corrects", [back], mia) == ["CM-000001"]
     assert said("by", shown, mia) == ["Mia"] * 4

@@ -102,7 +102,7 @@ def test_a_prefix_that_could_give_the_number_of_another_is_refused(
     declare(other, operator, invoice_yearly=yearly)
     declare(shop, operator, credit_memo_prefix="R-", credit_memo_yearly=True)
     target = other if prefix == "INV-" else shop
-    with pytest.raises(Invalid, match="could give the same numbers"):
+    with pytest.raises(Invalid, match="This prefix could give the same numbers"):
         declare(target, operator, invoice_prefix="CM-X-" if prefix == "CM-" else prefix, invoice_yearly=yearly)
 
 
@@ -111,7 +111,7 @@ def test_no_prefix_that_was_ever_used_is_given_to_another(shop: Shop, other: Sho
     draw(shop)
     declare(shop, operator, invoice_prefix="S-")
     draw(shop)
-    with pytest.raises(Invalid, match="could give the same numbers"):
+    with pytest.raises(Invalid, match="This prefix could give the same numbers"):
         declare(other, operator, invoice_prefix="R-")
     with pytest.raises(Invalid, match="takes up to 12"):
         declare(other, operator, invoice_prefix="R/")

@@ -51,7 +51,7 @@ def test_canceling_and_taking_it_back(cli: Command, make_order: MakeOrder) -> No
     line = cli("orders", "show", order.number, "--json").document["lines"][0]["id"]
     act = ("orders", "act", order.number, "cancel", "--data")
     refused = one_sentence(cli(*act, '{"reason": "Whim"}'))
-    assert refused.startswith("reason: must be one of those that Fake channel accepts: NoInventory,")
+    assert refused.startswith("reason: Choose a reason that Fake channel accepts: NoInventory,")
     done = cli(*act, json.dumps({"reason": "NoInventory", "lines": {str(line): 1}}), "--json").document
     [update] = done["updates"]
     assert (update["kind"], update["state"]) == ("cancel", "held")
@@ -68,7 +68,7 @@ def test_the_same_key_answers_with_the_first_result(cli: Command, make_order: Ma
     first, second = cli(*ship), cli(*ship)
     assert first.document == second.document
     other = cli("orders", "act", order.number, "comment", "--data", '{"text": "a"}', "--key", "k1")
-    assert (other.code, one_sentence(other)) == (1, "This key was used for another act already. Send a new one.")
+    assert (other.code, one_sentence(other)) == (1, "This key was already used for another action. Send a new key.")
 
 
 @ON_SQLITE
@@ -101,8 +101,8 @@ def test_every_act_goes_through_the_same_command(cli: Command, make_order: MakeO
     shown = cli("orders", "show", order.number, "--json").document
     assert (shown["assignee"], shown["tags"], shown["due_at"]) == ("Mia", ["gift"], "2031-01-01T10:00:00Z")
     assert [entry["text"] for entry in shown["timeline"]][1:4] == [
-        "Due 2031-01-01T10:00:00Z",
-        "Tagged: gift",
+        "Due date set: 2031-01-01T10:00:00Z",
+        "Tags added: gift",
         "Assigned to Mia",
     ]
     assert shown["holds"][0]["reason"] is shown["addresses"] is None
@@ -125,10 +125,13 @@ def test_an_address_is_taken_if_it_can_be_delivered_to(cli: Command, make_order:
     abroad = {"name": "J", "line1": "1 Way", "city": "Berlin", "postal_code": "62701-1234", "country": "DE"}
     assert cli("orders", "act", order.number, "address", "--data", json.dumps(abroad)).code == 0
     shown = cli("orders", "show", order.number, "--json", "--reveal").document
-    assert shown["addresses"]["hints"] == ["“62701-1234” is no postal code of Germany, such as 26133."]
+    assert shown["addresses"]["hints"] == ["“62701-1234” is not a postal code of Germany. Example: 26133."]
     nowhere = {"name": "J", "line1": "1 Way", "country": "DE"}
     refused = cli("orders", "act", order.number, "address", "--data", json.dumps(nowhere))
-    assert (refused.code, one_sentence(refused)) == (1, "city: is needed. postal_code: is needed in Germany.")
+    assert (refused.code, one_sentence(refused)) == (
+        1,
+        "city: Enter a value. postal_code: Enter a value. Addresses in Germany need one.",
+    )
 
 
 @ON_SQLITE
@@ -137,12 +140,12 @@ def test_an_address_is_taken_if_it_can_be_delivered_to(cli: Command, make_order:
     [
         ("{", 2, "--data must be a JSON object"),
         ("[]", 2, "--data must be a JSON object"),
-        ('{"x": 1}', 1, "x: is not known here"),
-        ('{"carrier": "DHL", "tracking_number": ""}', 1, "A tracking number is needed"),
-        ('{"carrier": "Pigeon", "tracking_number": "1"}', 1, "“Pigeon” is no carrier"),
-        ('{"packages": []}', 1, "needs at least one"),
+        ('{"x": 1}', 1, "x: This field does not exist"),
+        ('{"carrier": "DHL", "tracking_number": ""}', 1, "Enter a tracking number"),
+        ('{"carrier": "Pigeon", "tracking_number": "1"}', 1, "does not accept the carrier “Pigeon”"),
+        ('{"packages": []}', 1, "Choose at least one"),
         ('{"carrier": "DHL", "tracking_number": "1", "lines": {"999": 1}}', 1, "Line 999 is not on this order"),
-        ('{"carrier": "DHL", "tracking_number": "1", "ship_date": "soon"}', 1, "must be a date and time"),
+        ('{"carrier": "DHL", "tracking_number": "1", "ship_date": "soon"}', 1, "Enter a date and time"),
     ],
 )
 def test_bad_input_ships_nothing(cli: Command, make_order: MakeOrder, data: str, code: int, sentence: str) -> None:
@@ -160,11 +163,11 @@ def test_an_unknown_choice_names_the_choices_by_the_field_that_was_typed(
     [order] = take(shipped_order())
     for given, field in (('{"reason": "odd"}', "reason"), ('{"items": [{"reason": "odd"}]}', "items 1 › reason")):
         refused = one_sentence(cli("orders", "act", order.number, "return", "--data", given))
-        assert refused.startswith(f"{field}: must be one of: no_longer_wanted, ordered_by_mistake, ")
+        assert refused.startswith(f"{field}: Choose one of these values: no_longer_wanted, ordered_by_mistake, ")
     cli("orders", "act", order.number, "return", "--data", '{"reason": "other"}')
     given = '{"return_id": 1, "condition": "odd"}'
     refused = one_sentence(cli("orders", "act", order.number, "accept_return", "--data", given))
-    assert refused == "condition: must be one of: unknown, unopened, opened, damaged."
+    assert refused == "condition: Choose one of these values: unknown, unopened, opened, damaged."
 
 
 @ON_SQLITE
@@ -173,7 +176,7 @@ def test_too_many_units_are_refused(cli: Command, make_order: MakeOrder) -> None
     line = cli("orders", "show", order.number, "--json").document["lines"][0]["id"]
     data = json.dumps({"carrier": "DHL", "tracking_number": "1", "lines": {line: 3}})
     ended = cli("orders", "act", order.number, "ship", "--data", data)
-    assert (ended.code, one_sentence(ended)) == (1, "Left to ship of MUG: 2.")
+    assert (ended.code, one_sentence(ended)) == (1, "The quantity is too high. Units of MUG left to ship: 2.")
 
 
 def test_all_that_is_wrong_with_an_input_is_said_at_once(cli: Command, make_order: MakeOrder) -> None:
@@ -181,11 +184,11 @@ def test_all_that_is_wrong_with_an_input_is_said_at_once(cli: Command, make_orde
     refused = cli("orders", "act", make_order().number, "ship", "--data", given)
     assert refused.code == 1
     for said in (
-        "packages 1 › carrier: must be text.",
-        "packages 2 › odd: is not known here.",
-        "packages 2 › lines: “x” must be a whole number.",
-        "packages 2 › lines › 41: must be a whole number.",
-        "ship_anyway: must be yes or no.",
+        "packages 1 › carrier: This value must be text.",
+        "packages 2 › odd: This field does not exist. Remove it.",
+        "packages 2 › lines: “x”: Enter a whole number.",
+        "packages 2 › lines › 41: Enter a whole number.",
+        "ship_anyway: Enter yes or no.",
     ):
         assert said in refused.err
 
@@ -226,14 +229,14 @@ def test_what_an_order_does_not_have_nothing_can_be_done_to(cli: Command, take: 
     refused = {code: why for code, why in why_not().items() if why}
     assert about_parts.keys() <= refused.keys()
     assert {refused[code] for code in about_parts if code.endswith("_return")} == {"This order has no return."}
-    assert refused["approve_refund"] == refused["decline_refund"] == "No refund of this order waits for a decision."
+    assert refused["approve_refund"] == refused["decline_refund"] == "This order has no refund that waits for approval."
     assert refused["correct_invoice"] == "This order has no invoice."
     assert all(why in cli("orders", "actions", order.number).out for why in refused.values())
     cli("orders", "act", order.number, "return", "--data", '{"reason": "other"}')
     cli("orders", "act", order.number, "invoice")
     now = why_not()
     assert now["authorize_return"] is now["close_return"] is now["correct_invoice"] is None
-    assert now["receive_return"] == "Nothing of this return is on its way."
+    assert now["receive_return"] == "This return has no units on their way back."
 
 
 class Formless(OrderAction):

@@ -79,7 +79,7 @@ def test_as_text_and_of_an_unknown_number(cli: Command, make_order: MakeOrder) -
     assert "INV-000001" in cli("orders", "show", order.number).out
     assert cli("invoices", "show", "INV-9").code == 3
     refused = cli("orders", "act", order.number, "invoice")
-    assert (refused.code, refused.err.strip()) == (1, "Everything in this order is invoiced.")
+    assert (refused.code, refused.err.strip()) == (1, "This order is completely invoiced.")
 
 
 @ON_SQLITE
@@ -88,7 +88,7 @@ def test_wrong_lines_are_named(cli: Command, make_order: MakeOrder) -> None:
     line = other.lines[0].id
     refused = cli("orders", "act", order.number, "invoice", "--data", f'{{"lines": {{"{line}": 1}}}}')
     assert refused.code == 1
-    assert f"has line {line}, which is not on this order." in refused.err
+    assert f"Line {line} is not on this order." in refused.err
 
 
 @ON_SQLITE
@@ -165,7 +165,7 @@ def test_an_amount_that_is_none_is_named_with_its_place(cli: Command, take: Call
     assert refused("14.84 JPY") == f"{place}: has “14.84”, with more decimals than JPY has."
     assert refused("14.84 EUR") == f"{place}: has “14.84 EUR”, which is not in JPY."
     assert refused("1484 JPY", "1484") == refused("1484", "9999 JPY")
-    assert refused("1484", "1484").startswith("The adjustment fee takes all that the buyer would get")
+    assert refused("1484", "1484").startswith("The adjustment fee is as high as the refund")
     assert refused("1,484 JPY", "484.00 JPY") == ""
 
 
@@ -176,7 +176,7 @@ def test_a_refund_without_a_number_says_what_it_waits_for(cli: Command, take: Ca
     act = ("orders", "act", order.number, "refund", "--data", data, "--key", "a")
     done = cli(*act, "--json").document
     assert done["made"] == [{"kind": "credit_memo", "id": 1, "number": None}]
-    assert done["message"].startswith("Refund of 12.00 EUR asked for: The buyer returned it. It goes out at ")
+    assert done["message"].startswith("Refund of 12.00 EUR requested: The buyer returned it. The refund is sent at ")
     assert cli(*act, "--json").document == done
     assert done["message"] in cli(*act).out
 

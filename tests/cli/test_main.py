@@ -13,7 +13,7 @@ from webapp.hooks import hookimpl, hooks
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
-        (["orders", "show", "nothing"], 3, "No order here goes by “nothing”."),
+        (["orders", "show", "nothing"], 3, "There is no order “nothing”."),
         (["orders", "list", "--state", "lost"], 2, "is not one of 'pending'"),
         (["orders", "list", "--limit", "-1"], 2, "Invalid value for '--limit'"),
         (["orders", "list", "--as", "nobody@desk.test"], 3, "Nobody here goes by “nobody@desk.test”."),
@@ -32,9 +32,9 @@ from webapp.hooks import hookimpl, hooks
         (["store", "add", "fake", "--name", "Fake store", "--set", "key=k"], 1, "Name: is taken"),
         (["store", "test", "77"], 3, "No store here goes by “77”."),
         (["sync", "77"], 3, "No store here goes by “77”."),
-        (["invoices", "show", "99"], 3, "No invoice here goes by “99”."),
-        (["credit-memos", "show", "99"], 3, "No credit memo here goes by “99”."),
-        (["returns", "show", "99"], 3, "No return here goes by “99”."),
+        (["invoices", "show", "99"], 3, "There is no invoice “99”."),
+        (["credit-memos", "show", "99"], 3, "There is no credit memo “99”."),
+        (["returns", "show", "99"], 3, "There is no return “99”."),
         (["settings", "list", "--shop", "99"], 3, "No shop here goes by “99”."),
     ],
 )

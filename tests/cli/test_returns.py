@@ -29,7 +29,7 @@ def test_a_return_is_requested_worked_listed_and_shown(cli: Command, take: Calla
     refused = cli(
         "orders", "act", order.number, "return", "--data", json.dumps({"lines": {line: 2}, "reason": "other"})
     )
-    assert (refused.code, refused.err.strip()) == (1, "Left of MUG: 1.")
+    assert (refused.code, refused.err.strip()) == (1, "The quantity is too high. Units of MUG still available: 1.")
     wrong = cli("orders", "act", order.number, "return", "--data", '{"reason": "he is rich"}')
     assert (wrong.code, "reason" in wrong.err.lower()) == (1, True)
     accepted = json.dumps({"return_id": 1, "condition": "damaged"})

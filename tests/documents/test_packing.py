@@ -109,7 +109,7 @@ def test_a_slip_is_for_the_paper_that_was_asked_for(orders: list[Order], mia: Ac
         ({"state": "canceled"}, "is canceled"),
         ({"buyer_wants_cancel": True}, "asked to cancel"),
         ({"on_hold": True}, "on hold"),
-        ({"state": "pending"}, "Payment is not verified"),
+        ({"state": "pending"}, "payment is not verified"),
         ({"fulfilled_by": "channel"}, "itself ships"),
     ],
 )

@@ -119,7 +119,7 @@ def test_a_partly_shipped_order_is_canceled_by_lines_alone(order: Order, boss: A
     mug, cup = order.lines
     with unit_of_work():
         ship_order(locked(order), [PackageInput("DHL", "JD1", lines={mug.id: 1})], actor=boss)
-    with pytest.raises(Refusal, match="choose the units to cancel"):
+    with pytest.raises(Refusal, match="Choose the units to cancel"):
         do(order, "cancel", reason="NoInventory")
     do(order, "cancel", reason="NoInventory", lines={mug.id: 2, cup.id: 1})
     assert update().payload["whole"] is False
@@ -140,7 +140,7 @@ def test_a_channel_of_whole_orders_cancels_no_lines(
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "pending": (
         {"stage": ChannelStage.AWAITING_PAYMENT, "status": "PENDING"},
-        "Payment is not verified yet: Fake channel takes no cancellation until then.",
+        "The payment is not verified yet. Fake channel accepts a cancellation only after that.",
     ),
     "canceled": (
         {"stage": ChannelStage.CANCELED, "status": "CANCELLED", "lines": (incoming_line(quantity=0),)},
@@ -148,11 +148,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "shipped": (
         {"stage": ChannelStage.SHIPPED, "status": "SHIPPED", "lines": (incoming_line(fulfilled=1),)},
-        "This order has shipped: it can't be canceled any more.",
+        "This order has shipped, so it can no longer be canceled.",
     ),
     "by the channel": (
         {"fulfilled_by": FulfilledBy.CHANNEL},
-        "Fake channel itself ships this order: it can only be canceled there.",
+        "Fake channel itself ships this order, so it can only be canceled on Fake channel.",
     ),
 }
 
@@ -178,7 +178,7 @@ def test_an_order_managed_there_and_a_channel_without_cancellations_refuse(
     only = (UpdateKind("shipment", "Shipment", repeatable=True),)
     monkeypatch.setattr(FakeChannel, "kinds", only)
     assert str(cancel_refusal(order, boss)) == (
-        "Fake channel takes no cancellations from the desk: cancel this order there."
+        "Fake channel does not accept cancellations from Waybill. Cancel this order on Fake channel."
     )
 
 
@@ -193,9 +193,9 @@ def test_a_store_that_can_not_be_asked_is_owed_it(order: Order, store: Store, ch
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
-        ({"reason": "Whim"}, "must be one of those that Fake channel accepts"),
-        ({"reason": ""}, "must be one of those that Fake channel accepts"),
-        ({"reason": "NoInventory", "lines": {999: 1}}, "has line 999"),
+        ({"reason": "Whim"}, "Choose a reason that Fake channel accepts"),
+        ({"reason": ""}, "Choose a reason that Fake channel accepts"),
+        ({"reason": "NoInventory", "lines": {999: 1}}, "Line 999 is not on this order"),
     ],
 )
 def test_wrong_input_leaves_nothing_behind(order: Order, do: Do, data: dict[str, Any], sentence: str) -> None:
@@ -204,7 +204,7 @@ def test_wrong_input_leaves_nothing_behind(order: Order, do: Do, data: dict[str,
     assert (seen(order).canceling, db.session.query(ChannelUpdate).count()) == (False, 0)
 
 
-@pytest.mark.parametrize(("units", "sentence"), [(4, "Left to cancel of MUG: 3"), (0, "at least 1")])
+@pytest.mark.parametrize(("units", "sentence"), [(4, "Units of MUG left to cancel: 3"), (0, "at least 1")])
 def test_wrong_quantities_are_refused(order: Order, do: Do, units: int, sentence: str) -> None:
     with pytest.raises(DeskError, match=sentence):
         do(order, "cancel", reason="NoInventory", lines={order.lines[0].id: units})
@@ -283,7 +283,7 @@ def test_a_refusal_restores_the_order_with_the_channels_sentence(
         "cancel_refused",
         "The channel did not cancel this order: The order is already packed.",
     )
-    with pytest.raises(Refusal, match="cancel the order again"), unit_of_work():
+    with pytest.raises(Refusal, match="Cancel the order again"), unit_of_work():
         deciding.retry(update(), actor=boss)
     do(order, "ship", carrier="DHL", tracking_number="JD1")
     assert (seen(order).attention, seen(order).state) == ([], "complete")
@@ -338,7 +338,7 @@ def test_too_few_units_left_contradict_it(order: Order, told: IncomingOrder, tak
     do(order, "cancel", reason="NoInventory", lines={order.lines[0].id: 2})
     go_out(work)
     take(again(told, lines=line_again(told, fulfilled=2, unfulfilled=1)))
-    assert sentence_of(cancellation().problem) == "Left to cancel of MUG: 1."
+    assert sentence_of(cancellation().problem) == "The quantity is too high. Units of MUG left to cancel: 1."
 
 
 @pytest.mark.parametrize(
@@ -445,7 +445,7 @@ def test_many_are_canceled_with_a_result_for_each_and_undone(take: Take, boss: A
     run = run_of(orders, boss, work, reason="NoInventory")
     results = results_of(run)
     assert [result.state for result in results] == ["done", "done", "refused"]
-    assert sentence_of(results[2].problem) == "This order has shipped: it can't be canceled any more."
+    assert sentence_of(results[2].problem) == "This order has shipped, so it can no longer be canceled."
     assert [seen(order).canceling for order in orders] == [True, True, False]
     with unit_of_work():
         back = undo(run, actor=boss)
@@ -496,7 +496,7 @@ def test_of_two_at_the_same_moment_one_wins(app: Flask, order: Order, boss: Acto
         thread.join()
     assert results.count("done") == 1
     [sentence] = [result for result in results if result != "done"]
-    assert sentence in ("This order is being canceled.", "This order has shipped: it can't be canceled any more.")
+    assert sentence in ("This order is being canceled.", "This order has shipped, so it can no longer be canceled.")
     assert db.session.query(ChannelUpdate).count() == 1
 
 

@@ -118,13 +118,13 @@ def test_the_timeline_says_what_it_is_and_what_it_was(shipped: Order, do: Do) ->
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
-        ({"tracking_number": "JD1"}, "Nothing is different: package 1 has these values already"),
-        ({}, "Nothing is different"),
-        ({"tracking_number": " "}, "A tracking number is needed"),
+        ({"tracking_number": "JD1"}, "Package 1 already has these values"),
+        ({}, "already has these values"),
+        ({"tracking_number": " "}, "Enter a tracking number"),
         ({"tracking_number": "9.4E+21"}, "A spreadsheet rounded this number"),
-        ({"carrier": "Mule"}, "is no carrier of this marketplace"),
-        ({"carrier": "Other"}, "This carrier needs a name"),
-        ({"ship_date": "2001-01-01"}, "must lie between the order's arrival and now"),
+        ({"carrier": "Mule"}, "This marketplace does not accept the carrier"),
+        ({"carrier": "Other"}, "Enter the name of the carrier"),
+        ({"ship_date": "2001-01-01"}, "must be between the order's arrival and now"),
         ({"package": 7, "tracking_number": "JD2"}, "This order has no package 7"),
     ],
 )
@@ -140,7 +140,7 @@ def test_of_several_packages_one_is_named(order: Order, do: Do) -> None:
     mug, cup = order.lines
     do(order, "ship", carrier="DHL", tracking_number="JD1", lines={mug.id: 3})
     do(order, "ship", carrier="DHL", tracking_number="JD2", lines={cup.id: 1})
-    with pytest.raises(DeskError, match="this order has several packages"):
+    with pytest.raises(DeskError, match="This order has several packages"):
         do(order, "correct_shipment", tracking_number="JD3")
     do(order, "correct_shipment", package=2, tracking_number="JD3")
     rows = db.session.query(Package).order_by(Package.number)
@@ -151,14 +151,14 @@ def test_of_several_packages_one_is_named(order: Order, do: Do) -> None:
 
 
 def test_nothing_shipped_is_nothing_to_correct(order: Order, do: Do) -> None:
-    with pytest.raises(Refusal, match="Nothing has left yet"):
+    with pytest.raises(Refusal, match="Nothing has shipped yet"):
         do(order, "correct_shipment", tracking_number="JD2")
 
 
 def test_a_package_of_others_is_corrected_where_it_was_shipped(take: Take, told: IncomingOrder, do: Do) -> None:
     [order] = take(told)
     take(reading(told))
-    with pytest.raises(Refusal, match="was not shipped at this desk"):
+    with pytest.raises(Refusal, match="was not shipped in Waybill"):
         do(order, "correct_shipment", tracking_number="JD2")
 
 
@@ -282,7 +282,7 @@ def test_one_that_somebody_closed_is_followed(
 def test_where_another_parcel_has_its_units_the_channel_is_told_nothing(shipped: Order, do: Do, work: Work) -> None:
     with unit_of_work():
         updates()[0].state = "done_elsewhere"
-    with pytest.raises(Refusal, match="has the units of package 1 in a package of somebody else"):
+    with pytest.raises(Refusal, match="the units of package 1 are in a package that Waybill did not send"):
         do(shipped, "correct_shipment", tracking_number="JD2")
     assert states() == [(1, "done_elsewhere", "JD1")]
 

@@ -58,7 +58,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "pending": (
         {"stage": ChannelStage.AWAITING_PAYMENT, "status": "PENDING"},
         "payment_pending",
-        "Payment is not verified yet: the order can ship once the channel releases it.",
+        "The payment is not verified yet. The order can ship after the channel has released it.",
     ),
     "canceled": (
         {"stage": ChannelStage.CANCELED, "status": "CANCELLED", "lines": (incoming_line(quantity=0),)},
@@ -73,12 +73,13 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "label required": (
         {"flags": ("label_required",)},
         "label_required",
-        "The label of this order must be bought at the channel, which confirms the shipment by itself.",
+        "The shipping label of this order must be bought on the channel, "
+        "which then confirms the shipment automatically.",
     ),
     "codes": (
         {"lines": (incoming_line("WATCH", needs_codes=True),)},
         "codes_required",
-        "WATCH needs its authenticity codes, which can't be entered here yet. Ship it at the channel.",
+        "WATCH needs authenticity codes, which can't be entered in Waybill yet. Confirm the shipment on the channel.",
     ),
     "nothing open": (
         {"stage": ChannelStage.SHIPPED, "status": "SHIPPED", "lines": (incoming_line(fulfilled=1),)},
@@ -160,7 +161,7 @@ def test_a_buyer_who_wants_to_cancel_stops_it_unless_told_anyway(take: Take, mia
     [offer] = [offer for offer in offers(order, mia) if offer.code == "ship"]
     assert offer.refusal is None  # the form asks
     assert shipping_refusal(order, mia, anyway=True) is None
-    sentence = "The buyer asked to cancel this order. To ship it all the same, tick that under Ship on its own page."
+    sentence = "The buyer asked to cancel this order. To ship it anyway, open the order page and tick “ship anyway” under Ship."
     assert str(attempt(order, mia)) == str(shipping_refusal(order, mia)) == sentence
     assert attempt(order, mia, GOOD | {"ship_anyway": True}) is None
     assert reload(order, mia).state == "complete"
@@ -178,43 +179,49 @@ def test_without_the_right_it_is_neither_offered_nor_done(
 
 LINE = "<line>"
 BAD: dict[str, tuple[dict[str, Any], str]] = {
-    "quantity too high": (GOOD | {"lines": {LINE: 3}}, "Left to ship of MUG: 2."),
+    "quantity too high": (GOOD | {"lines": {LINE: 3}}, "The quantity is too high. Units of MUG left to ship: 2."),
     "quantity zero": (GOOD | {"lines": {LINE: 0}}, "The quantity of MUG must be at least 1."),
     "quantity negative": (GOOD | {"lines": {LINE: -1}}, "The quantity of MUG must be at least 1."),
-    "quantity beyond reason": (GOOD | {"lines": {LINE: 10**30}}, "Left to ship of MUG: 2."),
-    "quantity a fraction": (GOOD | {"lines": {LINE: 1.5}}, "must be a whole number."),
-    "quantity a word": (GOOD | {"lines": {LINE: "two"}}, "must be a whole number."),
+    "quantity beyond reason": (
+        GOOD | {"lines": {LINE: 10**30}},
+        "The quantity is too high. Units of MUG left to ship: 2.",
+    ),
+    "quantity a fraction": (GOOD | {"lines": {LINE: 1.5}}, "Enter a whole number."),
+    "quantity a word": (GOOD | {"lines": {LINE: "two"}}, "Enter a whole number."),
     "unknown line": (GOOD | {"lines": {"987654": 1}}, "Line 987654 is not on this order."),
-    "line a word": (GOOD | {"lines": {"first": 1}}, "must be a whole number."),
-    "lines a list": (GOOD | {"lines": [1]}, "must be a set of lines with quantities."),
-    "no tracking number": ({"carrier": "DHL"}, "A tracking number is needed."),
-    "blank tracking number": ({"carrier": "DHL", "tracking_number": "   "}, "A tracking number is needed."),
-    "nothing at all": ({}, "is no carrier of this marketplace"),
+    "line a word": (GOOD | {"lines": {"first": 1}}, "Enter a whole number."),
+    "lines a list": (GOOD | {"lines": [1]}, "This value must be a set of order lines with quantities."),
+    "no tracking number": ({"carrier": "DHL"}, "Enter a tracking number."),
+    "blank tracking number": ({"carrier": "DHL", "tracking_number": "   "}, "Enter a tracking number."),
+    "nothing at all": ({}, "This marketplace does not accept the carrier"),
     "unknown carrier": (
         {"carrier": "Pigeon", "tracking_number": "1"},
-        "“Pigeon” is no carrier of this marketplace. Known here: DHL, UPS, Other.",
+        "This marketplace does not accept the carrier “Pigeon”. Accepted carriers: DHL, UPS, Other.",
     ),
-    "other without a name": ({"carrier": "Other", "tracking_number": "1"}, "This carrier needs a name."),
-    "shipped tomorrow": (GOOD | {"ship_date": "<tomorrow>"}, "must lie between the order's arrival and now"),
-    "shipped before it arrived": (GOOD | {"ship_date": "<last week>"}, "must lie between the order's arrival and now"),
-    "date a word": (GOOD | {"ship_date": "soon"}, "must be a date and time, such as"),
+    "other without a name": ({"carrier": "Other", "tracking_number": "1"}, "Enter the name of the carrier."),
+    "shipped tomorrow": (GOOD | {"ship_date": "<tomorrow>"}, "must be between the order's arrival and now"),
+    "shipped before it arrived": (GOOD | {"ship_date": "<last week>"}, "must be between the order's arrival and now"),
+    "date a word": (GOOD | {"ship_date": "soon"}, "Enter a date and time, such as"),
     "empty package": ({"packages": [GOOD, {"carrier": "UPS", "tracking_number": "2"}]}, "needs at least one unit."),
     "more in all than is open": (
         {"packages": [GOOD | {"lines": {LINE: 2}}, GOOD | {"lines": {LINE: 1}}]},
-        "Left to ship of MUG: 0.",
+        "The quantity is too high. Units of MUG left to ship: 0.",
     ),
     "second of two wrong": (
         {"packages": [GOOD | {"lines": {LINE: 1}}, {"carrier": "Pigeon", "tracking_number": "2"}]},
-        "is no carrier",
+        "does not accept the carrier",
     ),
-    "no packages": ({"packages": []}, "needs at least one."),
-    "packages a word": ({"packages": "one"}, "must be a list."),
-    "a package a word": ({"packages": ["one"]}, "must be a set of fields."),
-    "an unknown field": (GOOD | {"colour": "red"}, "is not known here."),
-    "an unknown field of a package": ({"packages": [GOOD | {"colour": "red"}]}, "is not known here."),
-    "a NUL character": ({"carrier": "DHL", "tracking_number": "JD\0001"}, "holds a character that can't be kept."),
-    "anyway perhaps": (GOOD | {"ship_anyway": "perhaps"}, "must be yes or no."),
-    "a number for a carrier": ({"carrier": 7, "tracking_number": "1"}, "must be text."),
+    "no packages": ({"packages": []}, "Choose at least one."),
+    "packages a word": ({"packages": "one"}, "This value must be a list."),
+    "a package a word": ({"packages": ["one"]}, "This value must be a set of fields."),
+    "an unknown field": (GOOD | {"colour": "red"}, "This field does not exist."),
+    "an unknown field of a package": ({"packages": [GOOD | {"colour": "red"}]}, "This field does not exist."),
+    "a NUL character": (
+        {"carrier": "DHL", "tracking_number": "JD\0001"},
+        "The text has a character that can't be stored.",
+    ),
+    "anyway perhaps": (GOOD | {"ship_anyway": "perhaps"}, "Enter yes or no."),
+    "a number for a carrier": ({"carrier": 7, "tracking_number": "1"}, "This value must be text."),
 }
 
 
@@ -291,7 +298,7 @@ def test_numbers_go_on_behind_those_that_the_channel_knows(take: Take, mia: Acto
 
 def test_only_lines_without_codes_can_leave(take: Take, mia: Actor) -> None:
     [order] = take(incoming_order([incoming_line("WATCH", needs_codes=True), incoming_line("MUG")]))
-    assert "WATCH needs its authenticity codes" in str(attempt(order, mia))
+    assert "WATCH needs authenticity codes" in str(attempt(order, mia))
     assert attempt(order, mia, GOOD | {"lines": {str(order.lines[1].id): 1}}) is None
     assert reload(order, mia).state == "processing"
 

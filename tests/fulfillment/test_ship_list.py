@@ -108,11 +108,11 @@ def test_every_row_says_why_it_does_not_fit(orders: list[Order], mia: Actor) -> 
     )
     problems = told(text, mia)
     assert problems[:2] == ["", ""]
-    assert "Row 1 ships this order already" in problems[2]
+    assert "Row 1 already ships this order" in problems[2]
     assert "asked to cancel" in problems[3]
     assert problems[4] == ""  # it goes by its name
     assert "nonsense-9" in problems[5]
-    assert "ships this order already" in problems[6]
+    assert "already ships this order" in problems[6]
     db.session.rollback()
 
 
@@ -127,7 +127,7 @@ def test_only_ticked_rows_ship_although_their_buyers_asked_to_cancel(
     asking[-1] = replace(asking[-1], carrier="Other")
     looked_at = check([first, *asking], mia)
     assert [one.asks_to_cancel for one in looked_at] == [False, True, True, False]
-    assert "needs a name" in str(looked_at[-1].problem)  # the tick would not help it
+    assert "Enter the name of the carrier" in str(looked_at[-1].problem)  # the tick would not help it
     with pytest.raises(NothingFits), unit_of_work():
         start(asking, actor=mia)
     with unit_of_work():
@@ -156,7 +156,7 @@ def test_a_buyer_who_asks_after_the_check_is_not_passed_over(
 def test_a_number_of_ours_fits_without_its_zeros(orders: list[Order], mia: Actor) -> None:
     [short, long] = check([Row(1, "1", "DHL", "JD1"), Row(2, "000001", "DHL", "JD2")], mia)
     assert (short.order, short.problem) == (orders[0], None)
-    assert "Row 1 ships this order already" in str(long.problem)
+    assert "Row 1 already ships this order" in str(long.problem)
     assert "9" in told("9;DHL;JD1", mia)[0]
 
 
@@ -166,11 +166,11 @@ def test_a_number_of_ours_fits_without_its_zeros(orders: list[Order], mia: Actor
         ("9.40011E+21", "rounded this number"),
         ("9,40011e+21", "rounded this number"),
         ("9E+21", "rounded this number"),
-        ("9400111899223000000000", "put zeros for the last digits"),
-        ("9 400 111 899 223 000 000 000", "put zeros for the last digits"),
-        ("12-Mar", "made a date of this number"),
-        ("12. Mrz 26", "made a date of this number"),
-        ("2026-03-12", "made a date of this number"),
+        ("9400111899223000000000", "replaced the last digits of this number with zeros"),
+        ("9 400 111 899 223 000 000 000", "replaced the last digits of this number with zeros"),
+        ("12-Mar", "converted this number to a date"),
+        ("12. Mrz 26", "converted this number to a date"),
+        ("2026-03-12", "converted this number to a date"),
     ],
 )
 def test_a_number_that_a_spreadsheet_damaged_does_not_fit(
@@ -266,12 +266,12 @@ def test_several_rows_pack_several_parcels_of_one_order(
     [
         (("MUG;2;JD1", "MUG;2;JD2", "CUP;1;JD2"), ["", "", ""]),
         (("MUG;2;JD1", ";;JD2"), ["", ""]),  # the rest
-        (("MUG;2;JD1", "MUG;3;JD2"), ["Row 3 of this order does not fit", "Left to ship of MUG: 2"]),
-        (("MUG;2;JD1", "JAR;1;JD2"), ["Row 3 of this order does not fit", "no item “JAR”"]),
-        (("MUG;2;JD1", "CUP;1;9.4E+21"), ["Row 3 of this order does not fit", "rounded this number"]),
+        (("MUG;2;JD1", "MUG;3;JD2"), ["Row 3 of this order has a mistake", "Units of MUG left to ship: 2"]),
+        (("MUG;2;JD1", "JAR;1;JD2"), ["Row 3 of this order has a mistake", "no item “JAR”"]),
+        (("MUG;2;JD1", "CUP;1;9.4E+21"), ["Row 3 of this order has a mistake", "rounded this number"]),
         ((";2;JD1",), ["several items"]),
-        (("MUG;two;JD1",), ["no number of units"]),
-        ((";;JD1", ";;JD2"), ["", "Row 2 ships this order already"]),
+        (("MUG;two;JD1",), ["not a number of units"]),
+        ((";;JD1", ";;JD2"), ["", "Row 2 already ships this order"]),
     ],
 )
 def test_what_rows_name_of_an_order_must_be_there(
@@ -288,9 +288,9 @@ def test_what_rows_name_of_an_order_must_be_there(
     [
         ("{today}", ""),
         ("2001-03-12", "between the order's arrival and now"),
-        ("12/03/2026", "with the year first"),
-        ("46093", "with the year first"),
-        ("31.02.2026", "with the year first"),
+        ("12/03/2026", "Enter the year first"),
+        ("46093", "Enter the year first"),
+        ("31.02.2026", "Enter the year first"),
     ],
 )
 def test_a_list_says_when_its_parcels_left(orders: list[Order], mia: Actor, text: str, problem: str) -> None:
@@ -303,7 +303,7 @@ def test_a_list_says_when_its_parcels_left(orders: list[Order], mia: Actor, text
 @pytest.mark.parametrize("row", ["{};Pigeon;77", "{}\tDHL\t77", "{}; DHL, Express; 77", '"{};DHL";77'])
 def test_a_row_that_is_separated_otherwise_says_so(orders: list[Order], mia: Actor, row: str) -> None:
     problems = told(f"{orders[0].number},DHL,JD1\n{row.format(orders[1].number)}", mia)
-    assert problems == ["", "The cells of this row are not separated as those of the first row are."]
+    assert problems == ["", "This row does not use the same separator as the first row."]
 
 
 def test_what_fits_is_shipped_and_told_to_the_channel(
@@ -387,7 +387,7 @@ def test_a_row_that_can_not_be_packed_takes_no_units_from_the_next(orders: list[
     number = orders[0].number
     first, second = told(f"{number};DHL;9.40011E+21\n{number};DHL;JD1", mia)
     assert "spreadsheet" in first
-    assert second == "Row 1 of this order does not fit. Its rows ship together, or not at all."
+    assert second == "Row 1 of this order has a mistake. The rows of one order ship together or not at all."
 
 
 def test_what_is_held_meanwhile_ships_as_the_list_says_once_it_is_tried_again(

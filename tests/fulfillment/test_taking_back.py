@@ -88,7 +88,7 @@ def test_the_units_are_open_again_and_nothing_is_told(order: Order, channel: Fak
     assert (channel.told("shipment"), [row.state for row in updates()]) == ([], ["withdrawn"])
     assert [db.session.query(kind).count() for kind in (Package, PackageLine, Shipment)] == [0, 0, 0]
     [event, *_] = events_of(order)
-    assert sentence_of(event, {}, event_words()) == "Taken back: DHL, JD1 (units: 4)"
+    assert sentence_of(event, {}, event_words()) == "Shipment undone: DHL, JD1 (units: 4)"
     assert (event.actor_kind, event.data["values"]["packages"]) == ("person", [1])
 
 
@@ -174,7 +174,7 @@ def test_an_order_canceled_there_is_canceled_once_its_parcel_is_back(
 # --- Why not ----------------------------------------------------------------------------------------------------------
 
 
-LEFT = r"Its confirmation was already tried, and Fake channel can't undo a shipment\. Correct what is wrong in it"
+LEFT = r"Waybill has already tried to send the shipment confirmation, and Fake channel can't undo a shipment\. Correct"
 
 
 @pytest.mark.parametrize("state", ["leased", "failed", "sent", "effective", "corrected"])
@@ -227,7 +227,7 @@ def test_what_the_channel_shows_as_shipped_is_not_taken_back(
 def test_other_refusals(
     order: Order, told: IncomingOrder, take: Take, do: Do, make_user: Callable[..., Actor], mia: Actor
 ) -> None:
-    with pytest.raises(Refusal, match="Nothing has left yet"):
+    with pytest.raises(Refusal, match="Nothing has shipped yet"):
         do(order, "take_back")
     ship(do, order)
     with pytest.raises(DeskError, match="This order has no package 2"):
@@ -242,7 +242,7 @@ def test_other_refusals(
     do(order, "take_back", actor=mia, key="k1")
     [foreign] = take(replaced := again(told, minutes=9))
     take(reading(replaced))
-    with pytest.raises(Refusal, match="was not shipped at this desk"):
+    with pytest.raises(Refusal, match="was not shipped in Waybill"):
         do(foreign, "take_back")
 
 
@@ -250,7 +250,7 @@ def test_a_package_that_the_channel_does_not_learn_of_from_the_desk(order: Order
     ship(do, order)
     with unit_of_work():
         db.session.delete(updates()[0])
-    with pytest.raises(Refusal, match="does not learn of this package from the desk"):
+    with pytest.raises(Refusal, match="Waybill does not send this package to"):
         do(order, "take_back")
 
 
@@ -438,6 +438,6 @@ def test_the_shipment_of_one_act_is_taken_back_and_no_other(order: Order, store:
     do(order, "ship", carrier="DHL", tracking_number="JD2", lines={second.id: 1})
     do(order, "take_back", shipped_by=(since, version))
     assert packages() == [(2, "JD2")]
-    with pytest.raises(DeskError, match="not there any more"):
+    with pytest.raises(DeskError, match="no longer exists"):
         do(order, "take_back", shipped_by=(since, version))
     assert packages() == [(2, "JD2")]

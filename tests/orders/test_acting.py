@@ -154,7 +154,7 @@ def test_a_comment_is_sealed_and_read_again(number: str, mia: Actor) -> None:
 def test_a_comment_that_cannot_be_is_refused(number: str, mia: Actor, text: str) -> None:
     with pytest.raises(Invalid):
         do(number, "comment", {"text": text}, mia)
-    with pytest.raises(Invalid, match="text: is needed"), unit_of_work():
+    with pytest.raises(Invalid, match="text: Enter a value"), unit_of_work():
         comment(find_order(number, mia, lock=True), " ", actor=mia)
     assert db.session.query(OrderComment).count() == 0
 

@@ -112,15 +112,15 @@ def test_regions_are_written_as_in_their_country(country: str, told: str, kept: 
 @pytest.mark.parametrize(
     ("change", "field", "sentence"),
     [
-        ({"country": ""}, "country", "is needed"),
+        ({"country": ""}, "country", "Enter a value"),
         ({"country": "Germany"}, "country", "code of two letters"),
         ({"country": "ZZ"}, "country", "code of two letters"),
-        ({"name": " "}, "name", "is needed"),
-        ({"line1": ""}, "line1", "is needed"),
-        ({"city": ""}, "city", "is needed"),
-        ({"postal_code": ""}, "postal_code", "is needed in Germany"),
-        ({"phone": "none"}, "phone", "is no phone number"),
-        ({"line2": "x" * 101}, "line2", "is too long"),
+        ({"name": " "}, "name", "Enter a value"),
+        ({"line1": ""}, "line1", "Enter a value"),
+        ({"city": ""}, "city", "Enter a value"),
+        ({"postal_code": ""}, "postal_code", "Addresses in Germany need one"),
+        ({"phone": "none"}, "phone", "This is not a phone number"),
+        ({"line2": "x" * 101}, "line2", "This text is too long"),
     ],
 )
 def test_what_is_no_address_is_said_at_its_field(change: dict[str, str], field: str, sentence: str) -> None:
@@ -225,15 +225,15 @@ def test_an_address_lacks_what_its_carrier_can_not_do_without(address: dict[str,
         ({"city": "Berlin", "postal_code": "10115", "country": "DE"}, []),
         (
             {"city": "Berlin", "postal_code": "62701-1234", "country": "DE"},
-            ["“62701-1234” is no postal code of Germany, such as 26133."],
+            ["“62701-1234” is not a postal code of Germany. Example: 26133."],
         ),
         (
             {"city": "Springfield", "region": "New York", "postal_code": "62701", "country": "US"},
-            ["“62701” is no postal code of New York."],
+            ["“62701” is not a postal code of New York."],
         ),
         (
             {"city": "Springfield", "region": "Bavaria", "postal_code": "62701", "country": "US"},
-            ["“Bavaria” is no state or region of United States."],
+            ["“Bavaria” is not a state or region of United States."],
         ),
         (
             {"city": "Springfield", "postal_code": "62701", "country": "US"},

@@ -139,7 +139,11 @@ def test_all_that_is_wrong_is_said_at_once_each_beside_its_field(make_order: Mak
         _ = form.input
     assert {problem.values["field"] for problem in refused.value.problems} == {"boxes-1-name", "how"}
     form = again(pack, order, given, refused.value, actor=mia)
-    assert (form["boxes-1-name"].errors, bool(form["how"].errors), [*form["name"].errors]) == (["is needed."], True, [])
+    assert (form["boxes-1-name"].errors, bool(form["how"].errors), [*form["name"].errors]) == (
+        ["Enter a value."],
+        True,
+        [],
+    )
     given = {"boxes": [{"name": "A" * 21}, {"name": "B" * 21}], "note": "much too long"}
     with pytest.raises(InvalidInput) as refused:
         read_input(pack, given)
@@ -151,7 +155,12 @@ def test_all_that_is_wrong_is_said_at_once_each_beside_its_field(make_order: Mak
     ]
     typed = MultiDict({"boxes-count": "2", "name": "A", "boxes-1-name": "B", "how": "flat"})
     form = again(pack, order, typed, refused.value, actor=mia)
-    assert form["name"].errors == form["boxes-1-name"].errors == form["note"].errors == ["is too long."]
+    assert (
+        form["name"].errors
+        == form["boxes-1-name"].errors
+        == form["note"].errors
+        == ["This text is too long. Shorten it."]
+    )
 
 
 def test_a_field_that_is_not_there_is_a_fault_of_the_action(
@@ -263,4 +272,4 @@ def test_invalid_input_can_be_stored_and_read_again(pack: Pack) -> None:
     with pytest.raises(InvalidInput) as refused:
         read_input(pack, {})
     assert refused.value.stored()["code"] == Invalid.code
-    assert str(refused.value) == "boxes: is needed. how: is needed."
+    assert str(refused.value) == "boxes: Enter a value. how: Enter a value."

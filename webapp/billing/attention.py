@@ -19,13 +19,14 @@ OVERDRAWN = AttentionKind(
     _l("More invoiced than paid"),
     _l("The channel lowered an amount of this order after it was invoiced."),
     _l(
-        "A credit memo corrects its invoices by itself, unless something of the amount is refunded: then compare the "
-        "invoices and credit memos with the order's totals, and settle the rest at your accountant's."
+        "A credit memo corrects the invoices automatically, unless part of the amount is refunded. In that "
+        "case, compare the invoices and credit memos with the order's totals, and correct the rest in your "
+        "accounting."
     ),
 )
 WORDS = (
-    EventWords("invoiced_above_paid", _l("The channel lowered an amount below what is invoiced"), MONEY),
-    EventWords("invoiced_within_paid", _l("No more is invoiced than is paid"), MONEY),
+    EventWords("invoiced_above_paid", _l("The channel lowered an amount below the invoiced amount"), MONEY),
+    EventWords("invoiced_within_paid", _l("The invoiced amount no longer exceeds the paid amount"), MONEY),
 )
 
 

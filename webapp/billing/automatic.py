@@ -43,19 +43,24 @@ WHEN = Setting(
         When.SHIPPED: _l("when shipped"),
         When.IMPORTED: _l("on import"),
     },
-    help=_l("When shipped: of the units that left. On import: of the whole order, once its payment is verified."),
+    help=_l(
+        "When shipped: an invoice for the shipped units. On import: an invoice for the whole order after its "
+        "payment is verified."
+    ),
 )
 SINCE = Setting(
     name="invoice_from",
     label=_l("Invoice from"),
     day=True,
-    help=_l("Orders placed before this day are invoiced by hand alone. Needed unless invoices are issued by hand."),
+    help=_l(
+        "Orders placed before this day are invoiced by hand only. Enter a day unless all invoices are issued by hand."
+    ),
 )
 OF_CHANNEL = Setting(
     name="invoice_channel_fulfilled",
-    label=_l("Also orders that the channel ships"),
+    label=_l("Include orders that the channel ships"),
     default=False,
-    help=_l("Off: these are invoiced by hand."),
+    help=_l("If this is off, these orders are invoiced by hand."),
 )
 
 
@@ -63,7 +68,9 @@ def _check(store: Any, had: Mapping[str, Any], given: Mapping[str, Any]) -> None
     """Refuse invoices by themselves without the day from which on."""
     values = {**had, **given}
     if WHEN.parse(values[WHEN.name]) != When.BY_HAND and not str(values[SINCE.name] or "").strip():
-        raise Invalid(field=SINCE.name, problem=_l("is needed: orders placed before this day stay as they are."))
+        raise Invalid(
+            field=SINCE.name, problem=_l("Enter a day. Orders placed before this day are not invoiced automatically.")
+        )
 
 
 AUTOMATIC = SettingsGroup("invoices", _l("Invoices"), (WHEN, SINCE, OF_CHANNEL), scope=STORE, check=_check)
@@ -81,7 +88,7 @@ class ShippedBefore(Refusal):
     """The order had left when the desk saw it first."""
 
     code = "shipped_before"
-    sentence = _l("This order had been shipped when it arrived here: it is invoiced by hand alone.")
+    sentence = _l("This order had already shipped when it was imported, so it is invoiced by hand only.")
 
 
 class InvoicedByChannel(Refusal):
@@ -91,24 +98,24 @@ class InvoicedByChannel(Refusal):
 
 class PlacedBefore(Refusal):
     code = "placed_before"
-    sentence = _l("This order was placed before the day from which this store is invoiced by itself.")
+    sentence = _l("This order was placed before the day on which automatic invoicing starts for this store.")
 
 
 class ShippedByChannelByHand(Refusal):
     code = "channel_fulfilled_by_hand"
-    sentence = _l("%(channel)s ships this order: by this store's settings it is invoiced by hand.")
+    sentence = _l("%(channel)s ships this order. The store's settings say that such orders are invoiced by hand.")
 
 
 class NothingDue(Refusal):
     code = "nothing_due"
-    sentence = _l("Nothing of this order is due to be invoiced by itself.")
+    sentence = _l("This order has nothing to invoice automatically now.")
 
 
 class UnknownTax(Refusal):
     """Rates are declared for the country of delivery, and the channel's tax fits none of them."""
 
     code = "tax_rate_unknown"
-    sentence = _l("None of the tax rates declared for this country fits the tax of this order.")
+    sentence = _l("None of the tax rates declared for this country matches the tax of this order.")
 
 
 def automatic_refusal(order: Order, actor: Actor) -> Refusal | None:

@@ -36,7 +36,7 @@ class NoInvoice(Refusal):
 
 class NothingToCorrect(Refusal):
     code = "nothing_to_correct"
-    sentence = _l("Everything on this invoice was taken back already.")
+    sentence = _l("A credit memo already corrects everything on this invoice.")
 
 
 class RefundedNotCorrected(Refusal):
@@ -44,7 +44,7 @@ class RefundedNotCorrected(Refusal):
 
     code = "refunded_not_corrected"
     sentence = _l(
-        "Some of what is on this invoice is refunded, or about to be: the credit memo of the refund corrects it."
+        "Part of this invoice is refunded or being refunded. The credit memo of that refund corrects the invoice."
     )
 
 

@@ -146,7 +146,10 @@ def columns(
             sort=TOTAL,
             default=True,
             width=125,
-            help=_l("Sorts by the smallest unit, so that ¥900 stands beside €9.00; “currency:EUR” lists one currency."),
+            help=_l(
+                "Amounts are sorted by their smallest unit, so ¥900 is next to €9.00. “currency:EUR” shows one "
+                "currency only."
+            ),
         ),
         Column(
             subject=subject,
@@ -217,7 +220,7 @@ def keys(subject: str, model: type[Any], code: str, label: LazyString) -> tuple[
     return (
         QueryKey(
             subject=subject, code=code, label=label, kind=KeyKind.TEXT, condition=spelled(model.number, str),
-            filter=False, help=_l("“*” stands for anything at its end."),
+            filter=False, help=_l("“*” at the end matches any text."),
         ),
         QueryKey(
             subject=subject, code=ISSUED, label=_l("Issued on"), kind=KeyKind.DATE, condition=between(model.issued_at)
@@ -267,7 +270,7 @@ def lines(model: type[Any], line: type[Any], of: Any) -> Expansion:
     return Expansion(
         code="lines",
         label=_l("One row per line"),
-        help=_l("With a row per line: SKU, title, component, units, amounts and tax rate too."),
+        help=_l("Exports with one row per line also contain SKU, title, component, units, amounts and tax rate."),
         head=lambda: [str(label) for label in _LINE_LABELS],
         cells=cells,
     )

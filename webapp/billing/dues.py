@@ -37,12 +37,14 @@ log = structlog.get_logger(__name__)
 AGAIN = timedelta(minutes=1)  # after an attempt that failed; the delay doubles with each further one
 RAREST = timedelta(hours=6)
 READ_ONLY = timedelta(minutes=10)  # until a store of which nothing is sent is looked at again
-NOT_INVOICED = EventWords("not_invoiced", _l("Not invoiced by itself: its tax fits no declared rate"), MONEY)
+NOT_INVOICED = EventWords("not_invoiced", _l("Not invoiced automatically: its tax matches no declared rate"), MONEY)
 UNKNOWN_TAX = AttentionKind(
     UNTAXED,
-    _l("Not invoiced: its tax fits no declared rate"),
-    _l("Rates are declared for the country of delivery, and none of them comes to the tax that the channel charged."),
-    _l("Correct the tax rates of the shop, then it is invoiced by itself; or invoice it by hand."),
+    _l("Not invoiced: its tax matches no declared rate"),
+    _l(
+        "Tax rates are declared for the country of delivery, but none of them matches the tax that the channel charged."
+    ),
+    _l("Correct the tax rates of the shop, and the order is invoiced automatically. Or invoice the order by hand."),
 )
 
 

@@ -9,6 +9,6 @@ REFUND_HOLD = Setting(
     default=60,
     minimum=0,
     maximum=3600,
-    help=_l("A refund waits for so long before it goes to the channel. 0: it goes at once."),
+    help=_l("A refund is sent to the channel after this time. 0: it is sent immediately."),
 )
 SETTINGS = SettingsGroup("refunds", _l("Refunds"), (REFUND_HOLD,), scope=STORE)

@@ -35,7 +35,7 @@ _HAS_INVOICE = select(Invoice.id).where(Invoice.order_id == Order.id).correlate(
 ORDER_KEYS = (
     QueryKey(
         code="invoice", label=_NUMBER, kind=KeyKind.TEXT, condition=of_documents.by_number(Invoice), filter=False,
-        help=_l("“*” stands for anything at its end."),
+        help=_l("“*” at the end matches any text."),
     ),
     QueryKey(
         code="invoiced", label=_l("Has invoices"), kind=KeyKind.YES_NO, condition=yes_no(_HAS_INVOICE), bare=True
@@ -50,9 +50,11 @@ WORDS = ListWords(
     region=_l("Invoice list"),
     select=_l("Select all invoices of this page"),
     older=_l("No older invoices"),
-    none=_l("No such invoices"),
+    none=_l("No invoices match"),
     empty=_l("No invoice yet"),
-    empty_text=_l("Every invoice that is issued appears here. You issue one from an order, or for many from the list."),
+    empty_text=_l(
+        "All issued invoices appear here. You issue invoices from an order, or for many orders from the order list."
+    ),
     show=_l("Show the invoices"),
     search=_l("Search invoices"),
     placeholder=_l("Search invoices: order number, buyer, SKU, invoice:INV-000001, or issued:today"),
@@ -61,13 +63,13 @@ WORDS = ListWords(
     chosen=_l("For the chosen invoices"),
     save=_l("Filter or search the invoices, then save the list under a name from its Views menu."),
     back=_l("To the invoices"),
-    where=_l("When invoices were issued"),
+    where=_l("Invoices by date of issue"),
     counted=lambda count: ngettext("%(num)s invoice", "%(num)s invoices", count),
     counted_more=_l("%(count)s+ invoices"),
     newer=lambda count: ngettext("%(num)s new invoice", "%(num)s new invoices", count),
     in_background=_l(
-        "Workbooks, and more than %(count)s invoices, are written in the background; "
-        "you get the file on the run's page."
+        "Excel workbooks and exports of more than %(count)s invoices are prepared in the background. You can "
+        "then download the file from the run's page."
     ),
 )
 VIEWS = (

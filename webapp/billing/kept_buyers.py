@@ -49,7 +49,7 @@ class NotKept(Refusal):
     """Nothing of the buyer is kept for this document, or not any more."""
 
     code = "buyer_not_kept"
-    sentence = _l("What this document said of its buyer is not kept.")
+    sentence = _l("The buyer data of this document are no longer stored.")
 
 
 class Duty(NamedTuple):
@@ -66,33 +66,37 @@ def _read(text: str) -> dict[str, Duty]:
         parts = _LINE.fullmatch(line)
         if parts is None:
             problem = _l(
-                "“%(line)s” is not a country, its years and the legal ground, as “DE 8: § 14b UStG” is.", line=line
+                "“%(line)s” is not valid. Enter a country, the years and the legal basis, such as “DE 8: § 14b UStG”.",
+                line=line,
             )
             raise ValueError(problem)
         country, years, ground = parts[1].upper(), int(parts[2]), parts[3].strip()
         if country not in Locale("en").territories:
-            raise ValueError(_l("“%(country)s” is no country's two letters.", country=parts[1]))
+            raise ValueError(_l("“%(country)s” is not a country code of two letters.", country=parts[1]))
         if country in found:
-            raise ValueError(_l("%(country)s is there twice.", country=country))
+            raise ValueError(_l("%(country)s is entered twice. Remove one of the lines.", country=country))
         if years > _MOST_YEARS:
-            raise ValueError(_l("%(country)s has more than %(most)s years.", country=country, most=_MOST_YEARS))
+            raise ValueError(
+                _l("%(country)s has more than %(most)s years. Enter fewer.", country=country, most=_MOST_YEARS)
+            )
         if len(ground) > _LONGEST:
-            raise ValueError(_l("the legal ground of %(country)s is too long.", country=country))
+            raise ValueError(_l("The legal basis of %(country)s is too long.", country=country))
         found[country] = Duty(years, ground)
     return found
 
 
 COUNTRIES = Setting(
     name="kept_countries",
-    label=_l("Documents that outlive their buyers, by country of delivery"),
+    label=_l("Documents that keep their buyer data, by country of delivery"),
     lines=4,
     check=_read,
     help=_l(
-        "A line for each country whose law has documents kept with the buyer on them: the years after that of the "
-        "issue, then the legal ground, such as “DE 8: § 14b UStG”. Empty: documents lose their buyers with the orders."
+        "Enter a line for each country whose law requires documents to keep their buyer data: the number of "
+        "years after the year of issue, then the legal basis, such as “DE 8: § 14b UStG”. If this is empty, "
+        "the buyer data on documents are erased together with those of the orders."
     ),
 )
-KEEPING = SettingsGroup("kept_documents", _l("Documents that outlive their buyers"), (COUNTRIES,), scope=SHOP)
+KEEPING = SettingsGroup("kept_documents", _l("Documents that keep their buyer data"), (COUNTRIES,), scope=SHOP)
 
 
 def duty_of(shop: Shop, country: str) -> Duty | None:
@@ -242,9 +246,9 @@ def open_kept(document: Document, actor: Actor, purpose: str) -> Mapping[str, An
     actor.needs(ARCHIVE)
     purpose = purpose.strip()
     if not purpose:
-        raise Invalid(field="purpose", problem=_l("is needed."))
+        raise Invalid(field="purpose", problem=_l("Enter a value."))
     if len(purpose) > _LONGEST:
-        raise Invalid(field="purpose", problem=_l("is too long."))
+        raise Invalid(field="purpose", problem=_l("This text is too long. Shorten it."))
     row = db.session.get(KeptBuyer, (_kind(document), document.id)) if document.sealed is None else None
     said = _opened(row) if row is not None else None
     if said is None:

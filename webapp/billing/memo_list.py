@@ -38,7 +38,7 @@ def _state(row: PlainRow) -> list[Label]:
     """The memo's state, and what else there is to know of it."""
     labels = [Label(str(STATE_LABELS[row.memo_state]), STATE_TONES[row.memo_state])]
     if row.purpose == Purpose.REVERSAL:
-        labels.append(Label(str(_("Takes another back"))))
+        labels.append(Label(str(_("Reverses another"))))
     elif row.purpose == Purpose.CORRECTION:
         labels.append(Label(str(_("Corrects an invoice"))))
     elif row.record_only:
@@ -99,7 +99,7 @@ COLUMNS = (
         values=of_each(lambda row: ", ".join((row.terms or {}).get("documents", ()))),
         reads=by_name(CreditMemo.terms),
         width=140,
-        help=_l("The numbers of the order's invoices, or of the credit memo that it takes back."),
+        help=_l("The numbers of the order's invoices, or of the credit memo that this one reverses."),
     ),
 )
 
@@ -139,7 +139,8 @@ KEYS = (
     *of_documents.keys(CREDIT_MEMOS, CreditMemo, "memo", _NUMBER),
     QueryKey(
         subject=CREDIT_MEMOS, code=REFUND, label=_l("Refund"), kind=KeyKind.CHOICE, condition=_in_state,
-        choices=lambda actor: _STATES, help=_l("How far the refund has come; those in the accounts are issued too."),
+        choices=lambda actor: _STATES,
+        help=_l("The state of the refund. Refunds in the channel's accounts are also issued."),
     ),
     QueryKey(
         subject=CREDIT_MEMOS, code=RECORDED, label=_l("Recorded"), kind=KeyKind.DATE,
@@ -148,13 +149,13 @@ KEYS = (
     QueryKey(
         subject=CREDIT_MEMOS, code="reason", label=_l("Reason"), kind=KeyKind.TEXT,
         condition=spelled(func.lower(CreditMemo.reason), str.lower),
-        help=_l("The channel's code, such as CustomerReturn; “*” stands for anything at its end."),
+        help=_l("The channel's code, such as CustomerReturn. “*” at the end matches any text."),
     ),
 )  # fmt: skip
 ORDER_KEYS = (
     QueryKey(
         code="memo", label=_NUMBER, kind=KeyKind.TEXT, condition=of_documents.by_number(CreditMemo), filter=False,
-        help=_l("“*” stands for anything at its end."),
+        help=_l("“*” at the end matches any text."),
     ),
     QueryKey(
         code=REFUND, label=_l("Has a refund that is"), kind=KeyKind.CHOICE, condition=_orders_in_state,
@@ -170,10 +171,11 @@ WORDS = ListWords(
     region=_l("Credit memo list"),
     select=_l("Select all credit memos of this page"),
     older=_l("No older credit memos"),
-    none=_l("No such credit memos"),
+    none=_l("No credit memos match"),
     empty=_l("No credit memo yet"),
     empty_text=_l(
-        "Every refund appears here, from its proposal on. You refund a buyer from an order, or many at once."
+        "All refunds appear here, including proposed ones. You refund a buyer from an order, or many buyers "
+        "from the order list."
     ),
     show=_l("Show the credit memos"),
     search=_l("Search credit memos"),
@@ -183,13 +185,13 @@ WORDS = ListWords(
     chosen=_l("For the chosen credit memos"),
     save=_l("Filter or search the credit memos, then save the list under a name from its Views menu."),
     back=_l("To the credit memos"),
-    where=_l("How far refunds have come"),
+    where=_l("Refunds by state"),
     counted=lambda count: ngettext("%(num)s credit memo", "%(num)s credit memos", count),
     counted_more=_l("%(count)s+ credit memos"),
     newer=lambda count: ngettext("%(num)s new credit memo", "%(num)s new credit memos", count),
     in_background=_l(
-        "Workbooks, and more than %(count)s credit memos, are written in the background; "
-        "you get the file on the run's page."
+        "Excel workbooks and exports of more than %(count)s credit memos are prepared in the background. You "
+        "can then download the file from the run's page."
     ),
 )
 VIEWS = (

@@ -65,7 +65,7 @@ class NotOursToRefund(Refusal):
     """The channel ships the order from its own warehouse, and refunds it."""
 
     code = "not_ours_to_refund"
-    sentence = _l("%(channel)s itself ships this order, and refunds it: use Seller support there.")
+    sentence = _l("%(channel)s itself ships and refunds this order. Contact the seller support on %(channel)s.")
 
 
 class CanceledNotRefunded(Refusal):
@@ -77,43 +77,45 @@ class CancelInstead(Refusal):
     """Nothing has shipped."""
 
     code = "cancel_instead"
-    sentence = _l("Nothing of this order has shipped: cancel it, and the buyer is not charged.")
+    sentence = _l("This order has not shipped. Cancel it instead: the buyer is not charged.")
 
 
 class NothingToRefund(Refusal):
     code = "nothing_to_refund"
-    sentence = _l("Everything in this order is refunded, or about to be.")
+    sentence = _l("This order is completely refunded, or its refunds are in progress.")
 
 
 class CancelRest(Refusal):
     """Of what has shipped, nothing is left to refund, or it was free; the rest has not shipped."""
 
     code = "cancel_rest"
-    sentence = _l("Of what has shipped, nothing is left to refund: cancel the rest, and the buyer is not charged.")
+    sentence = _l(
+        "The shipped units have nothing left to refund. Cancel the remaining units: the buyer is not charged for them."
+    )
 
 
 class NoSuchProposal(Refusal):
     code = "no_such_proposal"
-    sentence = _l("This refund does not wait for a decision any more.")
+    sentence = _l("A decision on this refund was already made.")
 
 
 class OwnProposal(Refusal):
     """Whoever proposed a refund can't approve it."""
 
     code = "own_proposal"
-    sentence = _l("You proposed this refund: somebody else has to decide about it.")
+    sentence = _l("You proposed this refund. Another user must approve or decline it.")
 
 
 class AboveOwnLimit(Refusal):
     code = "above_own_limit"
-    sentence = _l("This refund is above your own limit of %(limit)s: somebody with a higher one has to approve it.")
+    sentence = _l("This refund is above your limit of %(limit)s. A user with a higher limit must approve it.")
 
 
 class NothingProposed(Refusal):
     """The order has no refund that somebody has to decide about."""
 
     code = "nothing_proposed"
-    sentence = _l("No refund of this order waits for a decision.")
+    sentence = _l("This order has no refund that waits for approval.")
 
 
 class NoCreditMemo(Refusal):
@@ -125,38 +127,38 @@ class NoCreditMemo(Refusal):
 
 class NotUndoableRefund(Refusal):
     code = "no_refund_to_undo"
-    sentence = _l("This order has no refund that could be undone.")
+    sentence = _l("This order has no refund that can be undone.")
 
 
 class NotReversible(Refusal):
     """Only a refund that no channel was told of can be taken back."""
 
     code = "not_reversible"
-    sentence = _l("The channel was told of this refund: it can't be taken back here.")
+    sentence = _l("This refund was already sent to the channel, so its credit memo can't be reversed here.")
 
 
 class CorrectionStays(Refusal):
     code = "correction_stays"
-    sentence = _l("This credit memo corrects an invoice: invoice the order again instead.")
+    sentence = _l("This credit memo corrects an invoice. Invoice the order again instead.")
 
 
 class ShownInAccounts(Refusal):
     """The buyer has the money."""
 
     code = "memo_in_accounts"
-    sentence = _l("The channel's accounts show this refund: it can't be taken back.")
+    sentence = _l("The channel's accounts show this refund, so its credit memo can't be reversed.")
 
 
 class PlanOutdated(Refusal):
     """The channel can be told of refunds now, or not any more."""
 
     code = "plan_outdated"
-    sentence = _l("What the channel accepts has changed since this was proposed: decline it, and compose it again.")
+    sentence = _l("The channel no longer accepts this refund as it was proposed. Decline it and create a new refund.")
 
 
 class Reversed(Refusal):
     code = "memo_reversed"
-    sentence = _l("This credit memo was taken back already.")
+    sentence = _l("This credit memo is already reversed.")
 
 
 def refund_refusal(order: Order, actor: Actor) -> Refusal | None:
@@ -458,7 +460,7 @@ def _planned(order: Order, wish: Wish, reason: str, limit: int | None, actor: Ac
     known = [one.code for one in refund_reasons(order.store.channel, order.marketplace)]
     if reason not in known and (known or reason):
         channel, choices = channel_name(order.store.channel), ", ".join(known) or "—"
-        problem = _l("must be one of those that %(channel)s accepts: %(choices)s.", channel=channel, choices=choices)
+        problem = _l("Choose a reason that %(channel)s accepts: %(choices)s.", channel=channel, choices=choices)
         raise Invalid(field="reason", problem=problem)
     parts = Refundable(order).parts(wish)
     plan = plan_of(order, parts, reason)

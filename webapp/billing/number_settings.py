@@ -31,13 +31,13 @@ class Form(NamedTuple):
 
 
 def _prefix(kind: DocumentKind, label: Any) -> Setting[str]:
-    help = _l("Empty: %(usual)s and the prefix of the order numbers.", usual=USUAL[kind])
+    help = _l("If this is empty, the prefix is %(usual)s and the prefix of the order numbers.", usual=USUAL[kind])
     return Setting(name=f"{kind.value}_prefix", label=label, help=help, check=_check_prefix)
 
 
 def _check_prefix(text: str) -> None:
     if not is_prefix(text):
-        raise ValueError(_l("takes up to 12 letters, digits, dots, hyphens and underscores."))
+        raise ValueError(_l("Use up to 12 letters, digits, dots, hyphens and underscores."))
 
 
 def _yearly(kind: DocumentKind, label: Any) -> Setting[bool]:
@@ -52,8 +52,8 @@ PREFIXES = {
     DocumentKind.CREDIT_MEMO: _prefix(DocumentKind.CREDIT_MEMO, _l("Prefix of credit memo numbers")),
 }
 YEARLY = {
-    DocumentKind.INVOICE: _yearly(DocumentKind.INVOICE, _l("Invoice numbers begin again each year")),
-    DocumentKind.CREDIT_MEMO: _yearly(DocumentKind.CREDIT_MEMO, _l("Credit memo numbers begin again each year")),
+    DocumentKind.INVOICE: _yearly(DocumentKind.INVOICE, _l("Restart invoice numbers each year")),
+    DocumentKind.CREDIT_MEMO: _yearly(DocumentKind.CREDIT_MEMO, _l("Restart credit memo numbers each year")),
 }
 
 
@@ -96,7 +96,9 @@ def _check(shop: Shop, had: Mapping[str, Any], given: Mapping[str, Any]) -> None
                 others += [Form(prefix, declared.yearly) for prefix in named]
         for one in others:
             if meet(form, one):
-                problem = _l("could give the same numbers as “%(other)s”.", other=one.prefix)
+                problem = _l(
+                    "This prefix could give the same numbers as “%(other)s”. Choose another prefix.", other=one.prefix
+                )
                 raise Invalid(field=PREFIXES[kind].name, problem=problem)
 
 

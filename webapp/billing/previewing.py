@@ -38,7 +38,7 @@ def preview_refund(order: Order, wish: Wish, reason: str, *, actor: Actor) -> Pr
     rows = [(label, Money(minor, currency)) for label, minor in _rows(parts)]
     sentences: list[Sentence] = [(_l("The buyer gets %(total)s."), {"total": total})]
     if plan is not None and plan.added:
-        words = _l("Of this, %(channel)s itself adds the tax: %(added)s.")
+        words = _l("This includes tax that %(channel)s adds: %(added)s.")
         sentences.append((words, {"channel": channel, "added": Money(plan.added, currency)}))
     sentences.append(_what_follows(order, total, plan, actor))
     sentences += _what_else(order)
@@ -49,17 +49,20 @@ def _what_follows(order: Order, total: Money, plan: RefundPlan | None, actor: Ac
     """What becomes of the refund once it is recorded."""
     channel, limit = channel_name(order.store.channel), refund_limit(actor, total.currency)
     if limit is not None and total.minor > limit:
-        words = _l("That is above your limit of %(limit)s: somebody else has to approve it.")
+        words = _l("This refund is above your limit of %(limit)s. Another user must approve it.")
         return words, {"limit": Money(limit, total.currency)}
     if plan is None:
-        words = _l("It is only recorded here: %(channel)s takes no refunds from the desk. Pay it back there.")
+        words = _l(
+            "The refund is only recorded in Waybill, because %(channel)s does not accept refunds from Waybill. "
+            "Refund the buyer on %(channel)s."
+        )
         return words, {"channel": channel}
     if (stopped := why_nothing_goes(order.store)) is not None:
         return stopped, {}
     if held := REFUND_HOLD.of(order.store):
-        words = _l("%(channel)s is told at %(goes)s at the earliest; you can undo it until then.")
+        words = _l("The refund is sent to %(channel)s at %(goes)s at the earliest. You can undo it until then.")
         return words, {"channel": channel, "goes": now() + timedelta(seconds=held)}
-    return _l("%(channel)s is told at once: it can't be undone."), {"channel": channel}
+    return _l("The refund is sent to %(channel)s immediately and can't be undone."), {"channel": channel}
 
 
 def _what_else(order: Order) -> list[Sentence]:
@@ -69,10 +72,10 @@ def _what_else(order: Order) -> list[Sentence]:
     channel, currency = channel_name(order.store.channel), order.currency or ""
     found: list[Sentence] = []
     if loose := sum(without_memo(order)):
-        words = _l("%(channel)s's accounts show refunds of %(amount)s that no credit memo has: see the tab Refunds.")
+        words = _l("The accounts on %(channel)s show refunds of %(amount)s without a credit memo. See the Refunds tab.")
         found.append((words, {"channel": channel, "amount": Money(loose, currency)}))
     if hours := round(late_by(order).total_seconds() / 3600):
-        words = _l("Refunds that were made elsewhere in the last %(hours)s hours may not show here yet.")
+        words = _l("Refunds made elsewhere in the last %(hours)s hours may not be shown here yet.")
         found.append((words, {"hours": hours}))
     return found
 

@@ -21,14 +21,14 @@ class UnknownInvoice(NotFound):
     """No invoice has this number or id, or none that this person may see."""
 
     code = "unknown_invoice"
-    sentence = _l("No invoice here goes by “%(name)s”.")
+    sentence = _l("There is no invoice “%(name)s”.")
 
 
 class UnknownMemo(NotFound):
     """No credit memo has this number or id, or none that this person may see."""
 
     code = "unknown_memo"
-    sentence = _l("No credit memo here goes by “%(name)s”.")
+    sentence = _l("There is no credit memo “%(name)s”.")
 
 
 def unknown(document: type[AnyDocument], name: str | int) -> NotFound:

@@ -33,19 +33,19 @@ SHIPMENT: Final = "shipment"  # the kind that it waits for
 
 class RefundEnded(Refusal):
     code = "refund_ended"
-    sentence = _l("This refund has ended, and its amounts are free again: compose another one.")
+    sentence = _l("This refund has ended, and its amounts can be refunded again. Create a new refund.")
 
 
 class NotShippedThereYet(DeskError):
     code = "refund_waits_for_shipment"
-    sentence = _l("The channel does not show what it is for as shipped yet: the refund goes out once it does.")
+    sentence = _l("The channel does not show the refunded units as shipped yet. The refund is sent as soon as it does.")
 
 
 class NotShippedThere(DeskError):
     code = "refund_of_unshipped"
     sentence = _l(
-        "The channel does not show what it is for as shipped, and no shipment is on its way there. Confirm the "
-        "shipment first, then refund again."
+        "The channel does not show the refunded units as shipped, and no shipment confirmation is waiting to "
+        "be sent. Confirm the shipment first, then refund again."
     )
 
 

@@ -13,7 +13,7 @@ from webapp.orders.events import EventGroup, EventWords
 REFUND = "refund"  # the kind of update
 MEMO = DocumentKind.CREDIT_MEMO
 STATE_LABELS: Mapping[str, LazyString] = {
-    MemoState.PROPOSED: _l("Waits for approval"),
+    MemoState.PROPOSED: _l("Waiting for approval"),
     MemoState.RECORDED: _l("Pending"),
     MemoState.ISSUED: _l("Issued"),
     MemoState.WITHDRAWN: lazy_pgettext("refund", "Withdrawn"),
@@ -29,24 +29,24 @@ STATE_TONES: Mapping[str, str] = {
 
 REFUNDS = EventGroup("refunds", _l("Refunds"), 36)
 WORDS = (
-    EventWords("refund_asked", _l("Refund of %(total)s asked for: %(refund_reason)s"), REFUNDS, MEMO),
+    EventWords("refund_asked", _l("Refund of %(total)s requested: %(refund_reason)s"), REFUNDS, MEMO),
     EventWords(
         "refund_held",
-        _l("Refund of %(total)s asked for: %(refund_reason)s. It goes out at %(goes)s."),
+        _l("Refund of %(total)s requested: %(refund_reason)s. The refund is sent at %(goes)s."),
         REFUNDS,
         MEMO,
     ),
     EventWords(
         "refund_proposed",
-        _l("Refund of %(total)s proposed: somebody else has to approve it"),
+        _l("Refund of %(total)s proposed: another user must approve it"),
         REFUNDS,
         MEMO,
     ),
     EventWords("refund_approved", _l("Refund of %(total)s approved"), REFUNDS),
     EventWords("refund_declined", _l("Refund of %(total)s declined"), REFUNDS),
     EventWords("refund_withdrawn", _l("Refund of %(total)s withdrawn"), REFUNDS),
-    EventWords("refund_refused", _l("The channel did not refund %(total)s: the amount is free again"), REFUNDS),
-    EventWords("refund_not_sent", _l("Refund of %(total)s not sent: the amount is free again"), REFUNDS),
+    EventWords("refund_refused", _l("The channel did not refund %(total)s: the amount can be refunded again"), REFUNDS),
+    EventWords("refund_not_sent", _l("Refund of %(total)s not sent: the amount can be refunded again"), REFUNDS),
     EventWords("refund_effective", _l("The channel's accounts show the refund of credit memo %(number)s"), REFUNDS),
     EventWords(
         "refund_partly", _l("The channel's accounts show %(refunded)s of credit memo %(number)s (%(total)s)"), REFUNDS
@@ -70,35 +70,41 @@ WORDS = (
 REFUSED = AttentionKind(
     "refund_refused",
     _l("Not refunded"),
-    _l("The channel did not refund: %(problem)s"),
-    _l("The buyer got nothing, and the amount can be refunded again: compose the refund as the channel accepts it."),
+    _l("The channel did not refund the amount: %(problem)s"),
+    _l("The buyer received nothing, and the amount can be refunded again. Create a refund that the channel accepts."),
 )
 NOT_SENT = AttentionKind(
     "refund_not_sent",
     _l("Refund not sent"),
     _l("A refund was not sent to the channel: %(problem)s"),
-    _l("The buyer got nothing, and the amount can be refunded again."),
+    _l("The buyer received nothing, and the amount can be refunded again."),
 )
 PARTLY = AttentionKind(
     "refund_partly",
     _l("Partly refunded"),
     _l("The channel's accounts show %(refunded)s of credit memo %(number)s, which is of %(total)s."),
-    _l("The rest may still come. If it does not, refund it at the channel itself, or tell its support."),
+    _l(
+        "The channel may still refund the rest. If it does not, refund the rest on the channel or contact the "
+        "channel's support."
+    ),
 )
 BEYOND = AttentionKind(
     "refunded_beyond",
-    _l("Refund that fits no line"),
+    _l("Refund without a matching line"),
     _l(
-        "Credit memo %(number)s records a refund made elsewhere, a part of which fits no line or exceeds what was paid."
+        "Credit memo %(number)s records a refund made elsewhere. Part of it matches no line or exceeds the paid amount."
     ),
-    _l("Compare it with the channel's page. If it is wrong, take the credit memo back; this mark goes with it."),
+    _l(
+        "Compare the credit memo with the order on the channel. If the credit memo is wrong, reverse it; this "
+        "mark is then removed."
+    ),
 )
 
 PROPOSED = AttentionKind(
     "refund_proposed",
     _l("Refund to approve"),
-    _l("A refund of this order is above the limit of whoever composed it."),
-    _l("Somebody else, with a higher limit, approves or declines it under Refunds."),
+    _l("A refund of this order is above the limit of the user who proposed it."),
+    _l("Another user with a higher limit must approve or decline it under Refunds."),
 )
 
 

@@ -27,7 +27,7 @@ class TooManyToRefund(Refusal):
 
     code = "too_many_to_refund"
     field = "lines"
-    sentence = _l("Left to refund of %(sku)s: %(left)s.")
+    sentence = _l("The quantity is too high. Units of %(sku)s left to refund: %(left)s.")
 
 
 class TooMuchToRefund(Refusal):
@@ -35,7 +35,7 @@ class TooMuchToRefund(Refusal):
 
     code = "too_much_to_refund"
     field = "lines"
-    sentence = _l("Left to refund of %(what)s: %(left)s.")
+    sentence = _l("The amount is too high. Left to refund of %(what)s: %(left)s.")
 
 
 class CancelUnshipped(Refusal):
@@ -44,8 +44,8 @@ class CancelUnshipped(Refusal):
     code = "cancel_unshipped"
     field = "lines"
     sentence = _l(
-        "Left to refund of %(what)s: %(left)s. What has not shipped is canceled instead, and the buyer is not charged "
-        "for it."
+        "The amount is too high. Left to refund of %(what)s: %(left)s. Cancel units that have not shipped: "
+        "the buyer is not charged for them."
     )
 
 
@@ -54,7 +54,7 @@ class NothingChosen(Refusal):
 
     code = "refund_of_nothing"
     field = "lines"
-    sentence = _l("The buyer would get nothing: choose units or amounts to refund.")
+    sentence = _l("The refund would be empty. Choose units or amounts to refund.")
 
 
 class FeeTakesAll(Refusal):
@@ -62,7 +62,7 @@ class FeeTakesAll(Refusal):
 
     code = "fee_takes_all"
     field = "adjustment_fee"
-    sentence = _l("The adjustment fee takes all that the buyer would get: enter a lower one.")
+    sentence = _l("The adjustment fee is as high as the refund or higher. Enter a lower fee.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +213,7 @@ class Refundable:
     def _chosen(self, wish: Wish) -> Iterator[MemoPart]:
         by_id = {line.id: line for line in self._order.lines}
         if strange := sorted(wish.lines.keys() - by_id.keys()):
-            raise Invalid(field="lines", problem=_l("has line %(line)s, which is not on this order.", line=strange[0]))
+            raise Invalid(field="lines", problem=_l("Line %(line)s is not on this order.", line=strange[0]))
         shipping = dict(self._shipping(wish))
         for line in self._order.lines:
             mine = wish.lines.get(line.id, LineWish())
@@ -230,15 +230,17 @@ class Refundable:
 
     def _of_line(self, line: OrderLine, wish: LineWish) -> Iterator[tuple[Component, Amount]]:
         if wish.units < 0 or wish.restock < 0:
-            raise Invalid(field="lines", problem=_l("must not be below zero."))
+            raise Invalid(field="lines", problem=_l("Enter 0 or more."))
         if wish.units > (left := self.units.get(line.id, 0)):
             sku = line.sku or line.title
             raise CancelUnshipped(what=sku, left=left) if line.open else TooManyToRefund(left=left, sku=sku)
         if wish.restock > wish.units:
-            raise Invalid(field="lines", problem=_l("can't have more units for stock than units refunded."))
+            raise Invalid(
+                field="lines", problem=_l("More units return to stock than are refunded. Enter fewer units for stock.")
+            )
         known = tuple(Component)
         if strange := sorted({*wish.amounts, *wish.taxes} - set(known)):
-            raise Invalid(field="lines", problem=_l("has “%(name)s”, which is no component.", name=strange[0]))
+            raise Invalid(field="lines", problem=_l("There is no component “%(name)s”.", name=strange[0]))
         for component in known:
             if component in wish.amounts or component in wish.taxes:
                 amount = wish.amounts.get(component)
@@ -253,7 +255,7 @@ class Refundable:
         left = self.amounts.get(place, NOTHING)
         most = goods(left)
         if minor < 0 or (tax or 0) < 0:
-            raise Invalid(field="lines", problem=_l("must not be below zero."))
+            raise Invalid(field="lines", problem=_l("Enter 0 or more."))
         if minor > most or (tax is not None and tax > left.tax):
             exceeded = most if minor > most else left.tax
             raise self._too_much(self._name(place, of_tax=minor <= most), exceeded, unshipped=place in self._unshipped)
@@ -269,7 +271,7 @@ class Refundable:
             yield from ((place[0], self.amounts[place]) for place in places)
             return
         if wish.shipping < 0 or (wish.shipping_tax or 0) < 0:
-            raise Invalid(field="shipping", problem=_l("must not be below zero."))
+            raise Invalid(field="shipping", problem=_l("Enter 0 or more."))
         if not wish.shipping and not wish.shipping_tax:
             return
         left = self.shipping

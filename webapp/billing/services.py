@@ -49,26 +49,26 @@ class CanceledNotInvoiced(Refusal):
 
 class CancelingNotInvoiced(Refusal):
     code = "canceling_not_invoiced"
-    sentence = _l("This order is being canceled: invoice what is left of it once that is decided.")
+    sentence = _l("This order is being canceled. Invoice the remaining units after the cancellation has ended.")
 
 
 class NotPaid(Refusal):
     """The channel has not verified the payment."""
 
     code = "not_paid"
-    sentence = _l("Payment is not verified yet: the order can be invoiced once the channel releases it.")
+    sentence = _l("The payment is not verified yet. The order can be invoiced after the channel has released it.")
 
 
 class TotalWithheld(Refusal):
     """The channel has not told what the buyer pays."""
 
     code = "total_withheld"
-    sentence = _l("%(channel)s does not tell the total of this order, so it can't be invoiced.")
+    sentence = _l("%(channel)s does not provide the total of this order, so the order can't be invoiced.")
 
 
 class NothingToInvoice(Refusal):
     code = "nothing_to_invoice"
-    sentence = _l("Everything in this order is invoiced.")
+    sentence = _l("This order is completely invoiced.")
 
 
 class NothingOnInvoice(Refusal):
@@ -76,7 +76,7 @@ class NothingOnInvoice(Refusal):
 
     code = "invoice_of_nothing"
     field = "lines"
-    sentence = _l("The invoice would be empty: choose units, or all that is left of an amount such as shipping.")
+    sentence = _l("The invoice would be empty. Choose units or an amount, such as shipping.")
 
 
 class TooFewToInvoice(Refusal):
@@ -84,7 +84,7 @@ class TooFewToInvoice(Refusal):
 
     code = "too_few_to_invoice"
     field = "lines"
-    sentence = _l("Left to invoice of %(sku)s: %(left)s.")
+    sentence = _l("The quantity is too high. Units of %(sku)s left to invoice: %(left)s.")
 
 
 def invoice_refusal(order: Order, actor: Actor) -> Refusal | None:
@@ -229,21 +229,23 @@ def planned(
     by_id = {line.id: line for line in order.lines}
     for line_id, units in (lines or {}).items():
         if line_id not in by_id:
-            raise Invalid(field="lines", problem=_l("has line %(line)s, which is not on this order.", line=line_id))
+            raise Invalid(field="lines", problem=_l("Line %(line)s is not on this order.", line=line_id))
         if units < 1:
-            raise Invalid(field="lines", problem=_l("must be at least 1 of each line."))
+            raise Invalid(field="lines", problem=_l("Enter at least 1 unit for each line."))
         if units > (left := remaining.units.get(line_id, 0)):
             line = by_id[line_id]
             raise TooFewToInvoice(left=left, sku=line.sku or line.title)
     unknown = [component for component in components or {} if component not in remaining.components]
     for component in unknown:
         if any(place[1] == component for place in remaining.amounts):
-            raise Invalid(field=component, problem=_l("takes from the price, so it goes with the units."))
+            raise Invalid(
+                field=component, problem=_l("This amount is a discount on the price, so it is invoiced with the units.")
+            )
     if parts := remaining.parts(lines, components):
         return parts
     for component in unknown:
         if components and components[component]:
-            raise Invalid(field=component, problem=_l("nothing of it is left to invoice."))
+            raise Invalid(field=component, problem=_l("This amount is completely invoiced."))
     raise NothingOnInvoice
 
 

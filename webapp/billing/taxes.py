@@ -65,14 +65,16 @@ def _read(text: str) -> dict[str, CountryTaxes]:
         parts = _LINE.fullmatch(line)
         rates = [_RATE.fullmatch(one.strip()) for one in parts[2].split(",")] if parts else []
         if parts is None or None in rates:
-            raise ValueError(_l("“%(line)s” is not a country with its rates, as “DE 19, 7” is.", line=line))
+            raise ValueError(
+                _l("“%(line)s” is not valid. Enter a country and its rates, such as “DE 19, 7”.", line=line)
+            )
         country, note = parts[1].upper(), (parts[3] or "").strip()
         if country not in Locale("en").territories:
-            raise ValueError(_l("“%(country)s” is no country's two letters.", country=parts[1]))
+            raise ValueError(_l("“%(country)s” is not a country code of two letters.", country=parts[1]))
         if country in found:
-            raise ValueError(_l("%(country)s is there twice.", country=country))
+            raise ValueError(_l("%(country)s is entered twice. Remove one of the lines.", country=country))
         if len(note) > _LONGEST:
-            raise ValueError(_l("the sentence of %(country)s is too long.", country=country))
+            raise ValueError(_l("The sentence of %(country)s is too long.", country=country))
         found[country] = CountryTaxes(tuple(_millionths(one) for one in rates if one), note)
     return found
 
@@ -87,17 +89,18 @@ RATES = Setting(
     lines=4,
     check=_read,
     help=_l(
-        "A line for each country, the normal rate first: “DE 19, 7”. What follows a colon is printed on its invoices: "
-        "“CH 0: Tax-free export.” A rate is printed where it fits the tax that the channel charged."
+        "Enter a line for each country, with the normal rate first: “DE 19, 7”. The text after a colon is "
+        "printed on the country's invoices: “CH 0: Tax-free export.” A rate is printed where it matches the "
+        "tax that the channel charged."
     ),
 )
 INCLUDED = Setting(
     name="prices_include_tax",
-    label=_l("Prices include a tax that the channel does not tell"),
+    label=_l("Prices include a tax that the channel does not report"),
     default=False,
     help=_l(
-        "For orders without any tax: invoices take it out of the price, by the first rate of the country. What the "
-        "buyer pays stays the same."
+        "For orders without any tax, invoices calculate the tax from the price with the first rate of the "
+        "country. The total for the buyer stays the same."
     ),
 )
 TAXES = SettingsGroup("taxes", _l("Taxes on invoices"), (RATES, INCLUDED), scope=SHOP)

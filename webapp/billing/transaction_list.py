@@ -67,7 +67,7 @@ COLUMNS = (
     Column(
         subject=TRANSACTIONS,
         code="word",
-        label=_l("In the channel's words"),
+        label=_l("Channel's description"),
         values=of_each(lambda row: row.word),
         reads=by_name(Transaction.word),
         width=130,
@@ -92,7 +92,7 @@ COLUMNS = (
         sort=TOTAL,
         default=True,
         width=125,
-        help=_l("What you get, or give, fees included."),
+        help=_l("The amount that you receive or pay, fees included."),
     ),
     Column(
         subject=TRANSACTIONS,
@@ -185,9 +185,9 @@ WORDS = ListWords(
     region=_l("Transaction list"),
     select=_l("Select all transactions of this page"),
     older=_l("No older transactions"),
-    none=_l("No such transactions"),
+    none=_l("No transactions match"),
     empty=_l("No transaction yet"),
-    empty_text=_l("What the channels' accounts say of orders that are here appears by itself, up to two days late."),
+    empty_text=_l("Transactions from the channels' accounts appear here automatically, up to two days late."),
     show=_l("Show the transactions"),
     search=_l("Search transactions"),
     placeholder=_l("Search transactions: order number, buyer, SKU, kind:refund, or posted:today"),
@@ -196,13 +196,13 @@ WORDS = ListWords(
     chosen=_l("For the chosen transactions"),
     save=_l("Filter or search the transactions, then save the list under a name from its Views menu."),
     back=_l("To the transactions"),
-    where=_l("What was posted"),
+    where=_l("Transactions by kind"),
     counted=lambda count: ngettext("%(num)s transaction", "%(num)s transactions", count),
     counted_more=_l("%(count)s+ transactions"),
     newer=lambda count: ngettext("%(num)s new transaction", "%(num)s new transactions", count),
     in_background=_l(
-        "Workbooks, and more than %(count)s transactions, are written in the background; "
-        "you get the file on the run's page."
+        "Excel workbooks and exports of more than %(count)s transactions are prepared in the background. You "
+        "can then download the file from the run's page."
     ),
 )
 VIEWS = (

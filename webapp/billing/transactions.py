@@ -35,36 +35,38 @@ class UnknownTransaction(NotFound):
     """The order has no transaction with this id."""
 
     code = "unknown_transaction"
-    sentence = _l("No transaction of this order goes by “%(name)s”.")
+    sentence = _l("This order has no transaction “%(name)s”.")
 
 
 class NotAdoptable(Refusal):
     code = "not_adoptable"
-    sentence = _l("This transaction is no refund to the buyer: a credit memo can't record it.")
+    sentence = _l("This transaction is not a refund to the buyer, so it can't be recorded as a credit memo.")
 
 
 class NothingToAdopt(Refusal):
     """The channel's accounts have nothing of the order that a credit memo could record."""
 
     code = "nothing_to_adopt"
-    sentence = _l("The channel's accounts show no refund and no claim of this order.")
+    sentence = _l("The channel's accounts show no refund or claim for this order.")
 
 
 class AdoptedAlready(Refusal):
     code = "adopted_already"
-    sentence = _l("A credit memo records this transaction already.")
+    sentence = _l("A credit memo already records this transaction.")
 
 
 class StillMatching(Refusal):
     """The desk compares it with the refunds of the order by itself."""
 
     code = "still_matching"
-    sentence = _l("The desk compares this with the refunds of the order by itself: look again in some minutes.")
+    sentence = _l(
+        "Waybill is still comparing this transaction with the refunds of the order. Try again in a few minutes."
+    )
 
 
 class OtherCurrency(Refusal):
     code = "other_currency"
-    sentence = _l("This transaction is in another currency than the order: enter it at your accountant's.")
+    sentence = _l("This transaction is in another currency than the order. Record it in your accounting.")
 
 
 MOST: Final = 2**63 - 1

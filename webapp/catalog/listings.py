@@ -238,7 +238,9 @@ def _found(ids: Mapping[str, Sequence[int]]) -> dict[str, Found]:
 def _one_found(value: str, ids: Sequence[int], key: bytes) -> Found:
     if len(ids) > MOST:
         return Found(
-            note=str(_l("“%(value)s” fits more than %(most)s products: type more of it.", value=value, most=MOST))
+            note=str(
+                _l("“%(value)s” matches more than %(most)s products. Enter more characters.", value=value, most=MOST)
+            )
         )
     return Found(frozenset(term(LISTING, str(listing_id), key) for listing_id in ids))
 

@@ -49,17 +49,17 @@ class NotOursToCancel(Refusal):
     """The channel ships the order from its own warehouse."""
 
     code = "not_ours_to_cancel"
-    sentence = _l("%(channel)s itself ships this order: it can only be canceled there.")
+    sentence = _l("%(channel)s itself ships this order, so it can only be canceled on %(channel)s.")
 
 
 class ChannelCancelsNothing(Refusal):
     code = "channel_cancels_nothing"
-    sentence = _l("%(channel)s takes no cancellations from the desk: cancel this order there.")
+    sentence = _l("%(channel)s does not accept cancellations from Waybill. Cancel this order on %(channel)s.")
 
 
 class PendingNotCanceled(Refusal):
     code = "pending_not_canceled"
-    sentence = _l("Payment is not verified yet: %(channel)s takes no cancellation until then.")
+    sentence = _l("The payment is not verified yet. %(channel)s accepts a cancellation only after that.")
 
 
 class PartlyShipped(Refusal):
@@ -70,7 +70,7 @@ class PartlyShipped(Refusal):
 class PartlyShippedWhole(Refusal):
     code = "partly_shipped_whole"
     field = "lines"
-    sentence = _l("Part of this order has shipped: on its own page, choose the units to cancel.")
+    sentence = _l("Part of this order has shipped. Choose the units to cancel on the order page.")
 
 
 class WholeOrdersOnly(Refusal):
@@ -181,9 +181,7 @@ def _planned(order: Order, reason: str, lines: Mapping[int, int], actor: Actor) 
     known = [one.code for one in cancel_reasons(order.store.channel, order.marketplace)]
     if reason not in known and (known or reason):
         choices = ", ".join(known) or "—"
-        problem = _l(
-            "must be one of those that %(channel)s accepts: %(choices)s.", channel=_name(order), choices=choices
-        )
+        problem = _l("Choose a reason that %(channel)s accepts: %(choices)s.", channel=_name(order), choices=choices)
         raise Invalid(field="reason", problem=problem)
     units = _units(order, lines)
     left = {line.id: line.open for line in order.lines if line.open}
@@ -212,10 +210,10 @@ def _units(order: Order, lines: Mapping[int, int]) -> dict[int, int]:
     by_id = {line.id: line for line in order.lines}
     for line_id, count in lines.items():
         if line_id not in by_id:
-            raise Invalid(field="lines", problem=_l("has line %(line)s, which is not on this order.", line=line_id))
+            raise Invalid(field="lines", problem=_l("Line %(line)s is not on this order.", line=line_id))
         line = by_id[line_id]
         if count < 1:
-            raise Invalid(field="lines", problem=_l("must be at least 1 of each line."))
+            raise Invalid(field="lines", problem=_l("Enter at least 1 unit for each line."))
         if count > line.open:
             raise TooFewLeft(open=line.open, sku=line.sku or line.title)
     return {line.id: lines[line.id] for line in order.lines if line.id in lines}

@@ -28,30 +28,35 @@ CANCEL = "cancel"
 
 CANCELING = EventGroup("canceling", _l("Cancellations"), 25)
 WORDS = (
-    EventWords("cancel_asked", _l("Cancellation asked for: %(reason)s"), CANCELING),
-    EventWords("cancel_held", _l("Cancellation asked for: %(reason)s. It goes out at %(goes)s."), CANCELING),
-    EventWords("cancel_lines_asked", _l("Cancellation of %(units)s units asked for: %(reason)s"), CANCELING),
+    EventWords("cancel_asked", _l("Cancellation requested: %(reason)s"), CANCELING),
+    EventWords(
+        "cancel_held", _l("Cancellation requested: %(reason)s. The cancellation is sent at %(goes)s."), CANCELING
+    ),
+    EventWords("cancel_lines_asked", _l("Cancellation requested (units: %(units)s): %(reason)s"), CANCELING),
     EventWords(
         "cancel_lines_held",
-        _l("Cancellation of %(units)s units asked for: %(reason)s. It goes out at %(goes)s."),
+        _l("Cancellation requested (units: %(units)s): %(reason)s. The cancellation is sent at %(goes)s."),
         CANCELING,
     ),
-    EventWords("cancel_effective", _l("The channel canceled it, as asked"), CANCELING),
-    EventWords("cancel_refused", _l("The channel did not cancel it: the order goes on"), CANCELING),
-    EventWords("cancel_withdrawn", _l("Cancellation withdrawn: the order goes on"), CANCELING),
-    EventWords("cancel_elsewhere", _l("Canceled elsewhere before the cancellation asked for here left"), CANCELING),
+    EventWords("cancel_effective", _l("The channel canceled the order as requested"), CANCELING),
+    EventWords("cancel_refused", _l("The channel did not cancel the order: the order stays open"), CANCELING),
+    EventWords("cancel_withdrawn", _l("Cancellation withdrawn: the order stays open"), CANCELING),
+    EventWords("cancel_elsewhere", _l("Canceled elsewhere before the cancellation was sent from Waybill"), CANCELING),
 )
 REFUSED = AttentionKind(
     "cancel_refused",
     _l("Not canceled"),
     _l("The channel did not cancel this order: %(problem)s"),
-    _l("The order goes on: ship it, or cancel it again with another reason. If the buyer asked for it, write to them."),
+    _l(
+        "The order stays open. Ship it, or cancel it again with another reason. If the buyer asked for the "
+        "cancellation, write to the buyer."
+    ),
 )
 
 
 class NotAskedAnyMore(Refusal):
     code = "cancel_not_asked"
-    sentence = _l("This cancellation has ended, and the order may have been worked since: cancel the order again.")
+    sentence = _l("This cancellation has ended, and the order may have changed since then. Cancel the order again.")
 
 
 class OrderCanceled(Refusal):
@@ -61,26 +66,26 @@ class OrderCanceled(Refusal):
 
 class AlreadyShipped(Refusal):
     code = "already_shipped"
-    sentence = _l("This order has shipped: it can't be canceled any more.")
+    sentence = _l("This order has shipped, so it can no longer be canceled.")
 
 
 class NothingToCancel(Refusal):
     """All units were canceled, refunded or shipped."""
 
     code = "nothing_to_cancel"
-    sentence = _l("Nothing is left to cancel.")
+    sentence = _l("This order has nothing left to cancel.")
 
 
 class TooFewLeft(Refusal):
     """Of a line, fewer units are left than a cancellation asks for."""
 
     code = "too_few_to_cancel"
-    sentence = _l("Left to cancel of %(sku)s: %(open)s.")
+    sentence = _l("The quantity is too high. Units of %(sku)s left to cancel: %(open)s.")
 
 
 class ShippedAtChannel(DeskError):
     code = "shipped_there"
-    sentence = _l("The channel shows it as shipped.")
+    sentence = _l("The channel shows the order as shipped.")
 
 
 class CancelKind(OutwardKind):

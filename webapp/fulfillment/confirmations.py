@@ -36,7 +36,7 @@ class NoSuchPackage(Refusal):
 
 class CorrectionStands(Refusal):
     code = "correction_stands"
-    sentence = _l("A correction can't be undone: correct the package once more.")
+    sentence = _l("A correction can't be undone. Correct the package again.")
 
 
 class ShipmentConfirmation(OutwardKind):

@@ -43,11 +43,14 @@ from webapp.updates.owing import owe
 WORDS = (
     EventWords("shipment_corrected", _l("Package %(package)s corrected: %(told)s, before: %(told_before)s"), SHIPPING),
     EventWords(
-        "shipment_redated", _l("Package %(package)s corrected: left %(left)s, before: %(left_before)s"), SHIPPING
+        "shipment_redated", _l("Package %(package)s corrected: shipped %(left)s, before: %(left_before)s"), SHIPPING
     ),
     EventWords(
         "shipment_corrected_redated",
-        _l("Package %(package)s corrected: %(told)s, left %(left)s; before: %(told_before)s, left %(left_before)s"),
+        _l(
+            "Package %(package)s corrected: %(told)s, shipped %(left)s; before: %(told_before)s, shipped "
+            "%(left_before)s"
+        ),
         SHIPPING,
     ),
 )
@@ -63,19 +66,22 @@ class ShippedElsewhere(Refusal):
     """The package was shipped elsewhere: the desk never sent a confirmation of it."""
 
     code = "package_elsewhere"
-    sentence = _l("Package %(package)s was not shipped at this desk: change it where it was shipped.")
+    sentence = _l("Package %(package)s was not shipped in Waybill. Correct it where it was shipped.")
 
 
 class ConfirmedElsewhere(Refusal):
     """The channel does not know the desk's own package: somebody else confirmed its units in a package of their own."""
 
     code = "package_confirmed_elsewhere"
-    sentence = _l("%(channel)s has the units of package %(package)s in a package of somebody else: correct that there.")
+    sentence = _l(
+        "On %(channel)s, the units of package %(package)s are in a package that Waybill did not send. Correct "
+        "that package on %(channel)s."
+    )
 
 
 class NothingDifferent(DeskError):
     code, status = "nothing_different", 422
-    sentence = _l("Nothing is different: package %(package)s has these values already.")
+    sentence = _l("Package %(package)s already has these values. Change at least one of them.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +163,7 @@ def chosen_package(known: Mapping[int, ShippedPackage], number: int | None) -> S
     if not known:
         raise NothingShipped
     if number is None and len(known) > 1:
-        raise Invalid(field="package", problem=_l("is needed: this order has several packages."))
+        raise Invalid(field="package", problem=_l("This order has several packages. Choose one."))
     if number is not None and number not in known:
         raise UnknownPackage(package=number)
     return known[number] if number is not None else next(iter(known.values()))

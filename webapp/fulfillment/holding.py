@@ -9,7 +9,7 @@ CANCEL_HOLD = Setting(
     default=60,
     minimum=0,
     maximum=3600,
-    help=_l("A cancellation waits for so long before it goes to the channel. 0: it goes at once."),
+    help=_l("A cancellation is sent to the channel after this time. 0: it is sent immediately."),
 )
 SHIP_HOLD = Setting(
     name="ship_hold",
@@ -17,6 +17,6 @@ SHIP_HOLD = Setting(
     default=0,
     minimum=0,
     maximum=3600,
-    help=_l("A shipment's confirmation waits for so long before it goes to the channel. 0: it goes at once."),
+    help=_l("The confirmation of a shipment is sent to the channel after this time. 0: it is sent immediately."),
 )
 SETTINGS = SettingsGroup("outward", _l("Time to undo"), (CANCEL_HOLD, SHIP_HOLD), scope=STORE)

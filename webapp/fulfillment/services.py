@@ -41,7 +41,7 @@ CLOCK_SLACK = timedelta(minutes=2)  # a ship time up to this far ahead is accept
 
 class PaymentPending(Refusal):
     code = "payment_pending"
-    sentence = _l("Payment is not verified yet: the order can ship once the channel releases it.")
+    sentence = _l("The payment is not verified yet. The order can ship after the channel has released it.")
 
 
 class ShippedByChannel(Refusal):
@@ -51,12 +51,17 @@ class ShippedByChannel(Refusal):
 
 class LabelRequired(Refusal):
     code = "label_required"
-    sentence = _l("The label of this order must be bought at the channel, which confirms the shipment by itself.")
+    sentence = _l(
+        "The shipping label of this order must be bought on the channel, which then confirms the shipment "
+        "automatically."
+    )
 
 
 class CodesRequired(Refusal):
     code = "codes_required"
-    sentence = _l("%(sku)s needs its authenticity codes, which can't be entered here yet. Ship it at the channel.")
+    sentence = _l(
+        "%(sku)s needs authenticity codes, which can't be entered in Waybill yet. Confirm the shipment on the channel."
+    )
 
 
 class NothingOpen(Refusal):
@@ -73,14 +78,15 @@ class BuyerWantsCancel(Refusal):
     code = "buyer_wants_cancel"
     field = "ship_anyway"
     sentence = _l(
-        "The buyer asked to cancel this order. To ship it all the same, tick that under Ship on its own page."
+        "The buyer asked to cancel this order. To ship it anyway, open the order page and tick “ship anyway” "
+        "under Ship."
     )
 
 
 class TrackingNumberNeeded(DeskError):
     code, status = "tracking_number_needed", 422
     field = "tracking_number"
-    sentence = _l("A tracking number is needed.")
+    sentence = _l("Enter a tracking number.")
 
 
 class RoundedTrackingNumber(DeskError):
@@ -95,8 +101,9 @@ class ZeroedTrackingNumber(DeskError):
     code, status = "zeroed_tracking_number", 422
     field = "tracking_number"
     sentence = _l(
-        "A spreadsheet put zeros for the last digits of this number: %(number)s. Format its column as text, and enter "
-        "the whole number again. If the zeros are right, put a space among the digits, as on the label."
+        "A spreadsheet replaced the last digits of this number with zeros: %(number)s. Format its column as "
+        "text, and enter the whole number again. If the zeros are correct, put a space between the digits, "
+        "as on the label."
     )
 
 
@@ -104,26 +111,27 @@ class DateAsTrackingNumber(DeskError):
     code, status = "date_as_tracking_number", 422
     field = "tracking_number"
     sentence = _l(
-        "A spreadsheet made a date of this number: %(number)s. Format its column as text, and enter the number again."
+        "A spreadsheet converted this number to a date: %(number)s. Format its column as text, and enter the "
+        "number again."
     )
 
 
 class UnknownCarrier(DeskError):
     code, status = "unknown_carrier", 422
     field = "carrier"
-    sentence = _l("“%(carrier)s” is no carrier of this marketplace. Known here: %(known)s.")
+    sentence = _l("This marketplace does not accept the carrier “%(carrier)s”. Accepted carriers: %(known)s.")
 
 
 class CarrierNameNeeded(DeskError):
     code, status = "carrier_name_needed", 422
     field = "carrier_name"
-    sentence = _l("This carrier needs a name.")
+    sentence = _l("Enter the name of the carrier.")
 
 
 class OddShipTime(DeskError):
     code, status = "odd_ship_time", 422
     field = "ship_date"
-    sentence = _l("The ship time must lie between the order's arrival and now.")
+    sentence = _l("The ship time must be between the order's arrival and now.")
 
 
 class NoSuchLine(DeskError):

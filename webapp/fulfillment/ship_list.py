@@ -30,26 +30,26 @@ ANYWAY, INVOICE = str(BuyerWantsCancel.field), "invoice"
 
 class ListTooSlow(DeskError):
     code, status, field = "ship_list_too_slow", 422, "list"
-    sentence = _l("Looking up so many rows takes too long just now. Send the list in parts.")
+    sentence = _l("Reading so many rows takes too long just now. Split the list and send the parts.")
 
 
 class OtherSeparator(DeskError):
     code, status = "other_separator", 422
-    sentence = _l("The cells of this row are not separated as those of the first row are.")
+    sentence = _l("This row does not use the same separator as the first row.")
 
 
 class RowBeside(DeskError):
     """A parcel may lack units: the rows of an order are shipped together."""
 
     code, status = "row_beside", 422
-    sentence = _l("Row %(row)s of this order does not fit. Its rows ship together, or not at all.")
+    sentence = _l("Row %(row)s of this order has a mistake. The rows of one order ship together or not at all.")
 
 
 class BuyerAsked(DeskError):
     """Only the tick for such rows ships them; nothing else is wrong with the row."""
 
     code, status = "buyer_asked", 422
-    sentence = _l("The buyer asked to cancel this order. It is left out unless you tick that such orders ship, too.")
+    sentence = _l("The buyer asked to cancel this order. It is skipped unless you tick that such orders ship too.")
 
 
 class NothingFits(DeskError):

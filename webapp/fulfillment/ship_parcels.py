@@ -37,7 +37,8 @@ _DAY_FIRST = re.compile(r"(\d\d?)\.(\d\d?)\.(\d{4})", re.ASCII)  # with slashes,
 class TwiceInList(DeskError):
     code, status = "twice_in_list", 422
     sentence = _l(
-        "Row %(row)s ships this order already. For several parcels of one order, each row names an item and its units."
+        "Row %(row)s already ships this order. For several parcels of one order, enter an item and its units "
+        "in each row."
     )
 
 
@@ -50,27 +51,27 @@ class ShippedAlready(DeskError):
 
 class CarrierUnnamed(DeskError):
     code, status = "carrier_unnamed", 422
-    sentence = _l("This carrier needs a name: put it in the fifth cell of the row, or in a column “Carrier's name”.")
+    sentence = _l("Enter the name of the carrier in the fifth cell of the row, or in a column “Carrier's name”.")
 
 
 class NoSuchItem(DeskError):
     code, status = "no_such_item", 422
-    sentence = _l("This order has no item “%(item)s”. Name it by its SKU, or by the channel's number of it.")
+    sentence = _l("This order has no item “%(item)s”. Enter the item's SKU, or the channel's item number.")
 
 
 class ItemNeeded(DeskError):
     code, status = "item_needed", 422
-    sentence = _l("This order has several items: name the one to which these units belong.")
+    sentence = _l("This order has several items. Enter the item to which these units belong.")
 
 
 class BadUnits(DeskError):
     code, status = "bad_units", 422
-    sentence = _l("“%(units)s” is no number of units.")
+    sentence = _l("“%(units)s” is not a number of units. Enter a whole number.")
 
 
 class BadShipDate(DeskError):
     code, status = "bad_ship_date", 422
-    sentence = _l("“%(text)s” is no clear date. Write it with the year first, as 2026-03-12.")
+    sentence = _l("“%(text)s” is not a clear date. Enter the year first, such as 2026-03-12.")
 
 
 @dataclass(slots=True)

@@ -140,7 +140,7 @@ COLUMNS = (
         reads={},
         default=True,
         width=80,
-        help=_l("Its number within the order."),
+        help=_l("The number of the package within its order."),
     ),
     Column(
         subject=SHIPMENTS,
@@ -199,7 +199,7 @@ COLUMNS = (
         reads={"update_state": update_state, "origin": _origin, "package_status": _package_status},
         default=True,
         width=170,
-        help=_l("How far its confirmation has come, and the channel's own word of it."),
+        help=_l("The state of the shipment confirmation, with the channel's own status."),
     ),
     *columns_of_orders(SHIPMENTS, _ORDER_CODES, _DEFAULT),
 )
@@ -225,7 +225,7 @@ def _items(package_ids: Sequence[int]) -> dict[int, list[list[Cell]]]:
 ITEMS = Expansion(
     code="items",
     label=_l("One row per product in a package"),
-    help=_l("With a row per product: SKU, title and quantity too."),
+    help=_l("Exports with one row per product also contain SKU, title and quantity."),
     head=lambda: [str(_("SKU")), str(_("Title")), str(_("Quantity"))],
     cells=_items,
 )
@@ -234,9 +234,9 @@ WORDS = ListWords(
     region=_l("Shipment list"),
     select=_l("Select all packages of this page"),
     older=_l("No older packages"),
-    none=_l("No such packages"),
-    empty=_l("Nothing has left yet"),
-    empty_text=_l("Every package that leaves appears here: shipped at this desk, or read from the channel."),
+    none=_l("No packages match"),
+    empty=_l("Nothing has shipped yet"),
+    empty_text=_l("All shipped packages appear here, shipped in Waybill or imported from the channel."),
     show=_l("Show the packages"),
     search=_l("Search shipments"),
     placeholder=_l("Search shipments: order number, buyer, SKU, tracking, or shipped:today"),
@@ -245,13 +245,13 @@ WORDS = ListWords(
     chosen=_l("For the chosen packages"),
     save=_l("Filter or search the shipments, then save the list under a name from its Views menu."),
     back=_l("To the shipments"),
-    where=_l("Where shipments stand"),
+    where=_l("Shipments by state"),
     counted=lambda count: ngettext("%(num)s package", "%(num)s packages", count),
     counted_more=_l("%(count)s+ packages"),
     newer=lambda count: ngettext("%(num)s new package", "%(num)s new packages", count),
     in_background=_l(
-        "Workbooks, and more than %(count)s packages, are written in the background; "
-        "you get the file on the run's page."
+        "Excel workbooks and exports of more than %(count)s packages are prepared in the background. You can "
+        "then download the file from the run's page."
     ),
 )
 _UNCONFIRMED = ",".join((UpdateState.HELD, UpdateState.OWED, UpdateState.SENT, UpdateState.ACCEPTED))

@@ -29,8 +29,8 @@ class ConfirmationLeft(Refusal):
 
     code = "confirmation_left"
     sentence = _l(
-        "Its confirmation was already tried, and %(channel)s can't undo a shipment. Correct what is wrong in it; "
-        "if the goods have not left, send them now, or refund the buyer."
+        "Waybill has already tried to send the shipment confirmation, and %(channel)s can't undo a shipment. "
+        "Correct the package; if the goods have not left, ship them now or refund the buyer."
     )
 
 
@@ -38,14 +38,14 @@ class ShipmentGone(DeskError):
     """The shipment that is to be taken back is not there any more, or never was."""
 
     code, status = "shipment_gone", 409
-    sentence = _l("This shipment is not there any more: it was taken back already.")
+    sentence = _l("This shipment no longer exists: it was already undone.")
 
 
 class NoConfirmationOwed(Refusal):
     """The desk owes the channel no confirmation of the package."""
 
     code = "no_confirmation_owed"
-    sentence = _l("%(channel)s does not learn of this package from the desk: it can't be taken back here.")
+    sentence = _l("Waybill does not send this package to %(channel)s, so its shipment can't be undone here.")
 
 
 def taking_back_refusals(order: Order, actor: Actor) -> dict[int, Refusal | None]:

@@ -22,21 +22,21 @@ from webapp.orders.services import settle_state
 
 SHIPPED = "shipped"  # the code of the event
 SHIPPING = EventGroup("shipping", _l("Shipments"), 20)
-TAKEN_BACK = EventWords("taken_back", _l("Taken back: %(told)s (units: %(units)s)"), SHIPPING)
+TAKEN_BACK = EventWords("taken_back", _l("Shipment undone: %(told)s (units: %(units)s)"), SHIPPING)
 
 
 class UnitsSettled(Refusal):
     """Of the units in the package, some were invoiced or refunded, or came back, or are about to."""
 
     code = "units_settled"
-    sentence = _l("Units of %(sku)s were invoiced, refunded or returned: their package can't be taken back.")
+    sentence = _l("Units of %(sku)s were invoiced, refunded or returned, so their shipment can't be undone.")
 
 
 class UnitsAtChannel(Refusal):
     """The channel shows the units as shipped."""
 
     code = "units_shipped_at_channel"
-    sentence = _l("%(channel)s shows units of %(sku)s as shipped: their package can't be taken back.")
+    sentence = _l("%(channel)s shows units of %(sku)s as shipped, so their shipment can't be undone.")
 
 
 def unshipping_refusal(order: Order, packages: Sequence[Package]) -> Refusal | None:

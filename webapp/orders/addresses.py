@@ -35,7 +35,7 @@ class AddressSettled(Refusal):
     """No unit of the order is left that could still go to another address."""
 
     code = "address_settled"
-    sentence = _l("Nothing of this order is left to ship, so its address stays as it is.")
+    sentence = _l("This order has nothing left to ship, so its address can't be changed.")
 
 
 class AddressNotOurs(Refusal):

@@ -27,13 +27,14 @@ from webapp.settings.declared import Setting, SettingsGroup
 AT_REST = tuple(state for state in OrderState if state not in OPEN_STATES)
 AFTER_DAYS = Setting(
     name="archive_after_days",
-    label=_l("Archive orders by themselves after so many days"),
+    label=_l("Archive orders automatically after this many days"),
     default=0,
     minimum=0,
     maximum=3650,
     help=_l(
-        "Counted from the last change of a complete, closed or canceled order. 0: never. Orders that need "
-        "attention, are on hold or were taken out of the archive by somebody stay."
+        "The days are counted from the last change to a complete, closed or canceled order. 0: orders are "
+        "never archived. Orders that need attention, are on hold or were unarchived by a user are not "
+        "archived."
     ),
 )
 SETTINGS = SettingsGroup("archive", _l("Archiving"), (AFTER_DAYS,))
@@ -41,26 +42,26 @@ SETTINGS = SettingsGroup("archive", _l("Archiving"), (AFTER_DAYS,))
 
 class AlreadyArchived(Refusal):
     code = "already_archived"
-    sentence = _l("This order is in the archive already.")
+    sentence = _l("This order is already archived.")
 
 
 class NotArchived(Refusal):
     code = "not_archived"
-    sentence = _l("This order is not in the archive.")
+    sentence = _l("This order is not archived.")
 
 
 class StillOpen(Refusal):
     """An order with work left stays in the lists."""
 
     code = "still_open"
-    sentence = _l("This order is still open. Only complete, closed and canceled orders go into the archive.")
+    sentence = _l("This order is still open. Only complete, closed and canceled orders can be archived.")
 
 
 class AnswerUnread(Refusal):
     """The buyer has answered."""
 
     code = "answer_unread"
-    sentence = _l("The buyer has answered: mark the answer as done first, under Messages.")
+    sentence = _l("The buyer has answered. Mark the answer as done under Messages first.")
 
 
 def archive_refusal(order: Order, actor: Actor) -> Refusal | None:

@@ -38,9 +38,9 @@ class Attention:
 KINDS = (
     AttentionKind(
         "address_changed",
-        _l("Another address"),
-        _l("The channel tells another delivery address since this one was corrected here."),
-        _l("Compare both under Addresses and save the right one."),
+        _l("Different address"),
+        _l("The channel has sent another delivery address since the address was corrected in Waybill."),
+        _l("Compare both addresses under Addresses, then save the correct one."),
     ),
 )
 

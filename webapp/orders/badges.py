@@ -32,7 +32,7 @@ PRACTICE = Badge(
     label=_l("Practice"),
     shows=lambda order: order.store.practice,
     icon="flask",
-    help=_l("An invented order of a practice store."),
+    help=_l("This is a sample order of a practice store."),
 )
 BADGES = (
     Badge(
@@ -51,7 +51,7 @@ BADGES = (
         shows=lambda order: order.needs_attention,
         tone="warn",
         icon="alert-triangle",
-        help=_l("Something about this order should be looked at."),
+        help=_l("Something in this order needs to be checked."),
     ),
     Badge(
         code="on_hold",
@@ -70,7 +70,7 @@ BADGES = (
         shows=flagged("label_required"),
         tone="info",
         icon="rocket",
-        help=_l("Its label must be bought through the channel."),
+        help=_l("The shipping label must be bought on the channel."),
     ),
     Badge(
         code="by_channel",
@@ -156,7 +156,7 @@ class Badges:
         if not troubles:
             return label
         fixes = "\n".join(str(_("%(name)s: %(text)s", name=trouble.label, text=trouble.fix)) for trouble in troubles)
-        many = ngettext("%(num)s thing to look at", "%(num)s things to look at", len(troubles))
+        many = ngettext("%(num)s problem to check", "%(num)s problems to check", len(troubles))
         return replace(label, text=troubles[0].label if len(troubles) == 1 else many, title=fixes)
 
     def _of_channel(self, code: str, label: Label, channel: str) -> Label:

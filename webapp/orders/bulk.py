@@ -75,22 +75,24 @@ class NothingChosen(DeskError):
 
 class TooManyForOneRun(DeskError):
     code, status = "too_many_for_one_run", 422
-    sentence = _l("One run takes up to %(cap)s orders and more were found. Narrow the list, by date for example.")
+    sentence = _l(
+        "One run can process up to %(cap)s orders, and more were found. Narrow the list, for example by date."
+    )
 
 
 class NotInBulk(Refusal):
     code = "not_in_bulk"
-    sentence = _l("%(action)s is done to one order at a time.")
+    sentence = _l("The action “%(action)s” can be used on one order at a time only.")
 
 
 class NothingTakesLists(Refusal):
     code = "nothing_takes_lists"
-    sentence = _l("The plugin for acts by a list is not loaded. The Plugins page says why.")
+    sentence = _l("The plugin for uploaded lists is not loaded. The Plugins page shows the reason.")
 
 
 class NothingToRepeat(Refusal):
     code = "nothing_to_repeat"
-    sentence = _l("Every order of this run is done: there is nothing to try again.")
+    sentence = _l("All orders of this run are done. There is nothing to try again.")
 
 
 class NothingToUndo(Refusal):
@@ -100,12 +102,12 @@ class NothingToUndo(Refusal):
 
 class ActFailed(DeskError):
     code = "act_failed"
-    sentence = _l("Something failed inside the desk. The log of the worker says where; nothing was changed.")
+    sentence = _l("Waybill had an internal error and changed nothing. The log of the worker has the details.")
 
 
 class InputLost(DeskError):
     code = "input_lost"
-    sentence = _l("What was typed for this run can't be opened any more. Start it again.")
+    sentence = _l("The input of this run can no longer be read. Start a new run.")
 
 
 def bulk_actions(actor: Actor, actions: Mapping[str, OrderAction]) -> list[OrderAction]:

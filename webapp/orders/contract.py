@@ -112,8 +112,8 @@ class OrderAction(ABC):
         """What is being done to this number of orders, as a whole sentence."""
         return str(
             ngettext(
-                "%(action)s: %(num)s order is being worked.",
-                "%(action)s: %(num)s orders are being worked.",
+                "%(action)s: %(num)s order is being processed.",
+                "%(action)s: %(num)s orders are being processed.",
                 count,
                 action=self.label,
             )
@@ -218,7 +218,7 @@ class NothingShipped(Refusal):
     """The order has no package."""
 
     code = "nothing_shipped"
-    sentence = _l("Nothing has left yet.")
+    sentence = _l("Nothing has shipped yet.")
 
 
 class PackageAction(PartAction):

@@ -44,7 +44,7 @@ class NothingToHold(Refusal):
     """All units of the order have left or were canceled."""
 
     code = "nothing_to_hold"
-    sentence = _l("This order is %(state)s: there is nothing left to keep back.")
+    sentence = _l("This order is %(state)s, so it can't be put on hold.")
 
     def __str__(self) -> str:
         return str(self.sentence) % {"state": str(STATE_LABELS[self.values["state"]]).lower()}
@@ -54,7 +54,7 @@ class NotOursToHold(Refusal):
     """The channel ships the order from its own warehouse, whatever the desk does."""
 
     code = "not_ours_to_hold"
-    sentence = _l("%(channel)s itself ships this order, so a hold here would not keep it back.")
+    sentence = _l("%(channel)s itself ships this order, so a hold in Waybill would not stop the shipment.")
 
 
 def hold_refusal(order: Order, actor: Actor) -> Refusal | None:
@@ -82,11 +82,11 @@ def hold(order: Order, reason: str, *, actor: Actor, until: datetime | None = No
         raise refusal
     reason = reason.strip()
     if not reason:
-        raise Invalid(field="reason", problem=_l("is needed."))
+        raise Invalid(field="reason", problem=_l("Enter a value."))
     if len(reason) > LONGEST_REASON:
-        raise Invalid(field="reason", problem=_l("is too long."))
+        raise Invalid(field="reason", problem=_l("This text is too long. Shorten it."))
     if until is not None and until <= now():
-        raise Invalid(field="until", problem=_l("must lie ahead."))
+        raise Invalid(field="until", problem=_l("Choose a date and time in the future."))
     row = OrderHold(
         order_id=order.id,
         at=now(),

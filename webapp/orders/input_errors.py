@@ -8,31 +8,31 @@ from webapp.errors import Invalid
 from webapp.i18n import LazyString, lazy_gettext as _l
 
 _PROBLEMS = {  # by pydantic's kinds of errors
-    "missing": _l("is needed."),
-    "too_short": _l("needs at least one."),
-    "too_long": _l("is too long."),
-    "extra_forbidden": _l("is not known here."),
-    "int_parsing": _l("must be a whole number."),
-    "int_from_float": _l("must be a whole number."),
-    "int_type": _l("must be a whole number."),
-    "string_type": _l("must be text."),
-    "string_too_short": _l("is needed."),
-    "string_too_long": _l("is too long."),
-    "datetime_parsing": _l("must be a date and time, such as 2026-11-20T10:00:00Z."),
-    "odd_time": _l("must lie between 1970 and 2199."),
-    "datetime_from_date_parsing": _l("must be a date and time, such as 2026-11-20T10:00:00Z."),
-    "datetime_type": _l("must be a date and time, such as 2026-11-20T10:00:00Z."),
-    "date_type": _l("must be a date and time, such as 2026-11-20T10:00:00Z."),
-    "date_from_datetime_parsing": _l("must be a date and time, such as 2026-11-20T10:00:00Z."),
-    "bool_parsing": _l("must be yes or no."),
-    "bool_type": _l("must be yes or no."),
-    "model_type": _l("must be a set of fields."),
-    "model_attributes_type": _l("must be a set of fields."),
-    "list_type": _l("must be a list."),
-    "tuple_type": _l("must be a list."),
-    "dict_type": _l("must be a set of lines with quantities."),
+    "missing": _l("Enter a value."),
+    "too_short": _l("Choose at least one."),
+    "too_long": _l("There are too many entries. Remove some."),
+    "extra_forbidden": _l("This field does not exist. Remove it."),
+    "int_parsing": _l("Enter a whole number."),
+    "int_from_float": _l("Enter a whole number."),
+    "int_type": _l("Enter a whole number."),
+    "string_type": _l("This value must be text."),
+    "string_too_short": _l("Enter a value."),
+    "string_too_long": _l("This text is too long. Shorten it."),
+    "datetime_parsing": _l("Enter a date and time, such as 2026-11-20T10:00:00Z."),
+    "odd_time": _l("Enter a date between 1970 and 2199."),
+    "datetime_from_date_parsing": _l("Enter a date and time, such as 2026-11-20T10:00:00Z."),
+    "datetime_type": _l("Enter a date and time, such as 2026-11-20T10:00:00Z."),
+    "date_type": _l("Enter a date and time, such as 2026-11-20T10:00:00Z."),
+    "date_from_datetime_parsing": _l("Enter a date and time, such as 2026-11-20T10:00:00Z."),
+    "bool_parsing": _l("Enter yes or no."),
+    "bool_type": _l("Enter yes or no."),
+    "model_type": _l("This value must be a set of fields."),
+    "model_attributes_type": _l("This value must be a set of fields."),
+    "list_type": _l("This value must be a list."),
+    "tuple_type": _l("This value must be a list."),
+    "dict_type": _l("This value must be a set of order lines with quantities."),
 }
-_ODD = _l("is not what is expected here.")
+_ODD = _l("This value is not valid.")
 _KEY = "[key]"  # what pydantic puts behind a key that is wrong itself
 _CHOICE = re.compile(r"'([^']*)'")  # as pydantic names them: 'one', 'two' or 'three'
 
@@ -61,7 +61,7 @@ def invalid_of(error: Mapping[str, Any], given: Mapping[str, Any], action: str) 
             break
     problem = _problem(kind, error.get("ctx") or {})
     if place and place[-1] == _KEY:
-        problem = _l("“%(key)s” %(problem)s", key=way.pop(), problem=problem)
+        problem = _l("“%(key)s”: %(problem)s", key=way.pop(), problem=problem)
         typed.pop()
     field, words = ".".join(way) or action, " › ".join(typed[1:] if short else typed)
     return Invalid(field=field, problem=problem, **({"typed": words} if words and words != field else {}))
@@ -69,5 +69,5 @@ def invalid_of(error: Mapping[str, Any], given: Mapping[str, Any], action: str) 
 
 def _problem(kind: str, context: Mapping[str, Any]) -> LazyString:
     if choices := _CHOICE.findall(str(context.get("expected", ""))):
-        return _l("must be one of: %(choices)s.", choices=", ".join(choices))
+        return _l("Choose one of these values: %(choices)s.", choices=", ".join(choices))
     return _PROBLEMS.get(kind, _ODD)

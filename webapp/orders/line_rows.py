@@ -26,7 +26,12 @@ _CELLS: tuple[tuple[str, LazyString], ...] = (
 
 
 def _help() -> str:
-    return str(_("With a row per line: SKU, %(codes)s, title, quantities and prices too.", codes=product_code_words()))
+    return str(
+        _(
+            "Exports with one row per order line also contain SKU, %(codes)s, title, quantities and prices.",
+            codes=product_code_words(),
+        )
+    )
 
 
 def _head() -> list[str]:

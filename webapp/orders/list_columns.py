@@ -299,7 +299,7 @@ COLUMNS = (
         default=True,
         always=True,
         width=172,
-        help=_l("Our number, and the channel's under it."),
+        help=_l("Your order number, with the channel's order number below it."),
     ),
     Column(
         code="first_item",
@@ -308,7 +308,7 @@ COLUMNS = (
         values=of_each(_first_item),
         default=True,
         width=180,
-        help=_l("The first product, its SKU under it, and how many others there are: +2."),
+        help=_l("The first product with its SKU below it, and the number of other products: +2."),
     ),
     Column(
         code="first_sku",
@@ -340,7 +340,7 @@ COLUMNS = (
         values=_state,
         default=True,
         width=160,
-        help=_l("Our state and status, and the channel's under it."),
+        help=_l("The order's state and status in Waybill, with the channel's status below them."),
     ),
     Column(
         code="channel_status",
@@ -400,7 +400,10 @@ COLUMNS = (
         sort="total",
         default=True,
         width=115,
-        help=_l("Sorts by the smallest unit, so that ¥900 stands beside €9.00; “currency:EUR” lists one currency."),
+        help=_l(
+            "Amounts are sorted by their smallest unit, so ¥900 is next to €9.00. “currency:EUR” shows one "
+            "currency only."
+        ),
     ),
     Column(
         code="subtotal",
@@ -476,16 +479,16 @@ COLUMNS = (
         label=_l("Latest event"),
         values=_latest,
         width=240,
-        help=_l("What last became of the order, on the channel or on the desk."),
+        help=_l("The last change to the order, on the channel or in Waybill."),
     ),
     Column(
         code=CANCEL_SINCE,
         reads=by_name(Order.buyer_wants_cancel),
-        label=_l("Asked to cancel since"),
+        label=_l("Cancel requested since"),
         kind=ColumnKind.TIME,
         values=_cancel_since,
         width=170,
-        help=_l("For how long the buyer's request to cancel is known here."),
+        help=_l("The time since Waybill received the buyer's request to cancel."),
     ),
     Column(
         code=CANCEL_REASON,
@@ -493,7 +496,7 @@ COLUMNS = (
         label=_l("Buyer's reason"),
         values=_cancel_reason,
         width=170,
-        help=_l("Why the buyer asked to cancel, in the channel's words."),
+        help=_l("The buyer's reason for the request to cancel, as the channel reports it."),
     ),
     Column(
         code="comments",

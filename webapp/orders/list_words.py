@@ -8,11 +8,11 @@ WORDS = ListWords(
     region=_l("Order list"),
     select=_l("Select all orders of this page"),
     older=_l("No older orders"),
-    none=_l("No such orders"),
+    none=_l("No orders match"),
     empty=_l("No orders yet"),
     empty_text=_l(
-        "The first orders appear here by themselves as soon as they have been read from your store. "
-        "The Runs page shows how far that is."
+        "The first orders appear here as soon as they have been imported from your store. The Runs page "
+        "shows the progress."
     ),
     show=_l("Show the orders"),
     search=_l("Search orders"),
@@ -22,11 +22,12 @@ WORDS = ListWords(
     chosen=_l("For the chosen orders"),
     save=_l("Filter or search the orders, then save the list under a name from its Views menu."),
     back=_l("To the orders"),
-    where=_l("Where orders stand"),
+    where=_l("Orders by state"),
     counted=lambda count: ngettext("%(num)s order", "%(num)s orders", count),
     counted_more=_l("%(count)s+ orders"),
     newer=lambda count: ngettext("%(num)s new order", "%(num)s new orders", count),
     in_background=_l(
-        "Workbooks, and more than %(count)s orders, are written in the background; you get the file on the run's page."
+        "Excel workbooks and exports of more than %(count)s orders are prepared in the background. You can "
+        "then download the file from the run's page."
     ),
 )

@@ -27,7 +27,7 @@ class TooMany(DeskError):
     """More units were chosen than are still open."""
 
     code, status = "too_many", 422
-    sentence = _l("Left to ship of %(sku)s: %(open)s.")
+    sentence = _l("The quantity is too high. Units of %(sku)s left to ship: %(open)s.")
 
 
 class NotPositive(DeskError):

@@ -27,15 +27,15 @@ IMPORT_ORDERS = Setting(
     label=_l("Import orders"),
     default=True,
     help=_l(
-        "Off: new orders are shown without a number, to be managed at the channel. Switched on again, those "
-        "that came meanwhile get theirs, oldest first."
+        "If this is off, new orders are shown without a number and are managed on the channel. When this is "
+        "switched on again, those orders get their numbers, oldest first."
     ),
 )
 OWN_NUMBERS = Setting(  # off: an order gets its number from the channel
     name="own_numbers",
     label=_l("Order numbers"),
     default=True,
-    help=_l("For new orders; those that are here keep their number."),
+    help=_l("This setting applies to new orders. Existing orders keep their number."),
 )
 
 
@@ -65,7 +65,10 @@ NEW_ORDER_STATUS = Setting(
     name="new_order_status",
     label=_l("Status of new orders"),
     choices=_choices,
-    help=_l("Given once an order can be worked, unless a status's rule gave it one; never to orders that are over."),
+    help=_l(
+        "New orders get this status as soon as they can be processed, unless the rule of another status applies. "
+        "Finished orders never get it."
+    ),
 )
 
 
@@ -74,14 +77,19 @@ def _check_status(store: Store, had: Mapping[str, Any], given: Mapping[str, Any]
     code = str(given.get(NEW_ORDER_STATUS.name, "")).strip()
     retired = any(row.code == code and row.retired_at is not None for row in _statuses())
     if retired and code != had[NEW_ORDER_STATUS.name]:
-        raise Invalid(field=NEW_ORDER_STATUS.name, problem=_l("is retired: no order gets it."))
+        raise Invalid(
+            field=NEW_ORDER_STATUS.name,
+            problem=_l("This status is retired, so no order can get it. Choose another status."),
+        )
 
 
 OTHER_ORDERS = Setting(
     name="other_orders",
     label=_l("Show a buyer's other orders"),
     default=True,
-    help=_l("On an order's page, for those who may see buyers. Buyers are guests: no customer accounts are kept."),
+    help=_l(
+        "The orders are shown on the order page to users who may see buyer data. Waybill keeps no customer accounts."
+    ),
 )
 NEW_ORDERS = SettingsGroup(
     "orders",
@@ -106,10 +114,13 @@ class LastMarketplace(Refusal):
     """No marketplace of the store would be on."""
 
     code = "last_marketplace"
-    sentence = _l("One marketplace stays on. To have no orders read at all, pause the store.")
+    sentence = _l("At least one marketplace must stay on. To stop importing orders, pause the store.")
 
 
-_SWITCH_HELP = _l("Off: its orders that are here are worked to their end; then nothing is read from it.")
+_SWITCH_HELP = _l(
+    "If a marketplace is off, its existing orders can still be processed. After that, nothing more is imported "
+    "from the marketplace."
+)
 
 
 def marketplace_setting(row: StoreMarketplace, help: LazyString | str = "") -> Setting[bool]:
@@ -132,7 +143,9 @@ def _check_one_stays_on(store: Store, had: Mapping[str, Any], given: Mapping[str
         raise LastMarketplace
 
 
-MARKETPLACES = SettingsGroup("marketplaces", _l("Its marketplaces"), _switches, scope=STORE, check=_check_one_stays_on)
+MARKETPLACES = SettingsGroup(
+    "marketplaces", _l("Marketplaces of the store"), _switches, scope=STORE, check=_check_one_stays_on
+)
 
 
 def switched_off(store: Store) -> frozenset[str]:
@@ -254,4 +267,4 @@ def _shop(field: str, shop_id: int) -> int:
     try:
         return get_shop(shop_id).id
     except NotFound:
-        raise Invalid(field=field, problem=_l("is no shop of this desk.")) from None
+        raise Invalid(field=field, problem=_l("This shop does not exist. Choose another shop.")) from None

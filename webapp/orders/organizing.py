@@ -26,7 +26,9 @@ class NoStatusHere(Refusal):
     """No status exists for the order's state."""
 
     code = "no_status_here"
-    sentence = _l("There is no status for orders in this state (%(state)s). Who may change settings can add one.")
+    sentence = _l(
+        "There is no status for orders in this state (%(state)s). A user who may change settings can add one."
+    )
 
     def __str__(self) -> str:
         return str(self.sentence) % {"state": STATE_LABELS[self.values["state"]]}
@@ -36,7 +38,7 @@ class NoTagsHere(Refusal):
     """There is no tag to put on or to remove."""
 
     code = "no_tags_here"
-    sentence = _l("There are no tags yet. Who may change settings can add some.")
+    sentence = _l("There are no tags yet. A user who may change settings can add them.")
 
 
 def people() -> list[User]:
@@ -64,7 +66,7 @@ def find_person(told: str) -> User:
     for user in people():
         if told in (str(user.id), user.email) or told.lower() == user.email.lower():
             return user
-    raise Invalid(field="assignee", problem=_l("is nobody who works here."))
+    raise Invalid(field="assignee", problem=_l("There is no user with this id or e-mail address."))
 
 
 def assign(order: Order, user_id: int | None, *, actor: Actor) -> None:
@@ -85,7 +87,7 @@ def set_due(order: Order, at: datetime | None, *, actor: Actor) -> None:
     if at == order.due_at:
         return
     if at is not None and at <= now():
-        raise Invalid(field="due", problem=_l("must lie ahead."))
+        raise Invalid(field="due", problem=_l("Choose a date and time in the future."))
     order.due_at = at
     if at is None:
         record(order, "due_cleared", actor=actor)

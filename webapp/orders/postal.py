@@ -159,13 +159,13 @@ def _of_code(address: Mapping[str, Any], rules: CountryRules) -> Iterator[LazySt
     region = rules.region_code(_text(address, "region"))
     if not (written := rules.written_code(code)):
         yield _l(
-            "“%(told)s” is no postal code of %(country)s, such as %(example)s.",
+            "“%(told)s” is not a postal code of %(country)s. Example: %(example)s.",
             told=code,
             country=country,
             example=rules.examples[0],
         )
     elif not re.match(rules.region_codes.get(region, ""), written):
-        yield _l("“%(told)s” is no postal code of %(region)s.", told=code, region=rules.region_names[region])
+        yield _l("“%(told)s” is not a postal code of %(region)s.", told=code, region=rules.region_names[region])
 
 
 def _of_region(address: Mapping[str, Any], rules: CountryRules) -> Iterator[LazyString]:
@@ -173,7 +173,7 @@ def _of_region(address: Mapping[str, Any], rules: CountryRules) -> Iterator[Lazy
     if not rules.has_coded_regions or rules.region_code(region):
         return
     if region:
-        yield _l("“%(told)s” is no state or region of %(country)s.", told=region, country=country)
+        yield _l("“%(told)s” is not a state or region of %(country)s.", told=region, country=country)
     elif _text(address, "city"):
         yield _l("Addresses of %(country)s usually have a state or region.", country=country)
 
@@ -186,12 +186,12 @@ def normalized(given: Mapping[str, str]) -> dict[str, str]:
     address = {name: " ".join(str(given.get(name) or "").split()) for name in FIELDS}
     for name, value in address.items():
         if len(value) > LONGEST:
-            raise Invalid(field=name, problem=_l("is too long."))
+            raise Invalid(field=name, problem=_l("This text is too long. Shorten it."))
     country = address["country"] = address["country"].upper()
     if not country:
-        raise Invalid(field="country", problem=_l("is needed."))
+        raise Invalid(field="country", problem=_l("Enter a value."))
     if country not in country_codes():
-        raise Invalid(field="country", problem=_l("must be a country's code of two letters, such as DE."))
+        raise Invalid(field="country", problem=_l("Enter a country code of two letters, such as DE."))
     if missing := [Invalid(field=name, problem=_missing(name, country)) for name in gaps(address)]:
         raise InvalidInput(missing)
     rules = rules_of(country)
@@ -200,14 +200,14 @@ def normalized(given: Mapping[str, str]) -> dict[str, str]:
     code = address["postal_code"]
     address["postal_code"] = rules.written_code(code) or code.upper()
     if address["phone"] and sum(letter.isdigit() for letter in address["phone"]) < 5:
-        raise Invalid(field="phone", problem=_l("is no phone number."))
+        raise Invalid(field="phone", problem=_l("This is not a phone number. Correct it."))
     return {name: value for name, value in address.items() if value}
 
 
 def _missing(name: str, country: str) -> LazyString:
     if name == "postal_code":
-        return _l("is needed in %(country)s.", country=territory(country))
-    return _l("is needed.")
+        return _l("Enter a value. Addresses in %(country)s need one.", country=territory(country))
+    return _l("Enter a value.")
 
 
 def code_parts(country: str, code: str) -> list[str]:

@@ -70,7 +70,7 @@ class UnknownOrder(NotFound):
     """No order has this number, or none that this person may see."""
 
     code = "unknown_order"
-    sentence = _l("No order here goes by “%(name)s”.")
+    sentence = _l("There is no order “%(name)s”.")
 
 
 def find_order(number: str, actor: Actor, *beside: ExecutableOption, lock: bool = False) -> Order:

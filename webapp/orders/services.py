@@ -42,14 +42,14 @@ class KeyReused(Refusal):
     """A submission key was used again, for another act."""
 
     code = "key_reused"
-    sentence = _l("This key was used for another act already. Send a new one.")
+    sentence = _l("This key was already used for another action. Send a new key.")
 
 
 class UnknownAction(NotFound):
     """No action has this code."""
 
     code = "unknown_action"
-    sentence = _l("No act here goes by “%(name)s”.")
+    sentence = _l("There is no action “%(name)s”.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +169,7 @@ def read_input(action: OrderAction, given: Mapping[str, Any]) -> ActionInput:
     `PluginFailed` if the input's own check fails.
     """
     problems = [
-        Invalid(field=name, problem=_l("holds a character that can't be kept."))
+        Invalid(field=name, problem=_l("The text has a character that can't be stored. Remove it."))
         for name, value in given.items()
         if _has_null((name, value))
     ]
@@ -354,7 +354,7 @@ def comment(order: Order, text: str, *, actor: Actor, status: str | None = None,
     """
     text = text.strip()
     if not text:
-        raise Invalid(field="text", problem=_l("is needed."))
+        raise Invalid(field="text", problem=_l("Enter a value."))
     if status is not None:
         actor.needs("orders.organize")
         order.status = check_status(order, status).code

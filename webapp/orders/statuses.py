@@ -47,7 +47,7 @@ class StatusElsewhere(DeskError):
 
     code, status = "status_elsewhere", 422
     field = "status"
-    sentence = _l("“%(name)s” is no status of orders in this state (%(state)s).")
+    sentence = _l("The status “%(name)s” can't be used for orders in this state (%(state)s).")
 
     def __str__(self) -> str:
         return str(self.sentence) % (self.values | {"state": STATE_LABELS[self.values["state"]]})
@@ -58,7 +58,7 @@ class StatusRetired(DeskError):
 
     code, status = "status_retired", 422
     field = "status"
-    sentence = _l("“%(name)s” is retired: orders that have it keep it, and no other gets it.")
+    sentence = _l("The status “%(name)s” is retired. Orders that have it keep it, and no other order can get it.")
 
 
 def all_statuses() -> list[OrderStatus]:
@@ -117,11 +117,11 @@ def make_status(
     actor.needs_all_shops()
     code = code.strip().lower()
     if not _CODE.fullmatch(code):
-        raise Invalid(field="code", problem=_l("must be a letter, then letters, digits and underscores, 40 at most."))
+        raise Invalid(field="code", problem=_l("Use up to 40 letters, digits and underscores, with a letter first."))
     if any(row.code == code for row in all_statuses()):
-        raise Invalid(field="code", problem=_l("is taken; a status is never deleted, so its code stays."))
+        raise Invalid(field="code", problem=_l("Another status has this code. Choose another code."))
     if state not in set(OrderState):
-        raise Invalid(field="state", problem=_l("is not known here."))
+        raise Invalid(field="state", problem=_l("This value is not known. Choose another."))
     last = max((row.position for row in all_statuses() if row.state == state), default=0)
     row = OrderStatus(code=code, state=state, position=last + 1)
     _fill(row, names, tone, rule)
@@ -171,12 +171,12 @@ def revive_status(row: OrderStatus, *, actor: Actor) -> None:
 def _fill(row: OrderStatus, names: Mapping[str, str], tone: str, rule: str) -> None:
     cleaned = {language: " ".join(names.get(language, "").split()) for language in LANGUAGES}
     if not cleaned["en"]:
-        raise Invalid(field="name_en", problem=_l("is needed."))
+        raise Invalid(field="name_en", problem=_l("Enter a value."))
     for language, name in cleaned.items():
         if len(name) > LONGEST_NAME:
-            raise Invalid(field=f"name_{language}", problem=_l("is too long."))
+            raise Invalid(field=f"name_{language}", problem=_l("This text is too long. Shorten it."))
     if tone not in TONES:
-        raise Invalid(field="tone", problem=_l("is not known here."))
+        raise Invalid(field="tone", problem=_l("This value is not known. Choose another."))
     row.names = {language: name for language, name in cleaned.items() if name}
     row.tone, row.rule = tone, checked_rule(rule)
 
@@ -208,7 +208,8 @@ def checked_rule(text: str) -> str:
         raise Invalid(field="rule", problem=str(mistake)) from None
     if query.words:
         raise Invalid(
-            field="rule", problem=_l("takes keys only, such as “gift:yes”, no free words and nothing of buyers.")
+            field="rule",
+            problem=_l("Use search keys only, such as “gift:yes”. Free words and keys about buyers are not allowed."),
         )
     return in_codes(query, actor).structured
 

@@ -141,10 +141,15 @@ def _found(store: Store, names: Sequence[str], actor: Actor) -> dict[str, StoreO
         fitting = [option for option in known if name in (option.name, option.key)]
         if not fitting:
             every = ", ".join(option.name for option in known)
-            raise Invalid(field=name, problem=_l("is no setting here; there are: %(names)s.", names=every))
+            raise Invalid(
+                field=name, problem=_l("There is no setting with this name. The settings are: %(names)s.", names=every)
+            )
         if len(fitting) > 1:
             several = ", ".join(option.group.code for option in fitting)
-            raise Invalid(field=name, problem=_l("is in several groups: %(groups)s. Name the group.", groups=several))
+            raise Invalid(
+                field=name,
+                problem=_l("Several groups have this setting: %(groups)s. Add the name of the group.", groups=several),
+            )
         found[name] = fitting[0]
     return found
 
@@ -159,7 +164,7 @@ def _change_shops(store: Store, chosen: Mapping[str, Any], actor: Actor) -> None
     ids = {key: _shop_id(key, str(value).strip(), known) for key, value in chosen.items()}
     own = ids.pop(SHOP) if SHOP in ids else store.shop_id
     if own is None:
-        raise Invalid(field=SHOP, problem=_l("is needed."))
+        raise Invalid(field=SHOP, problem=_l("Enter a value."))
     by_marketplace = {key.removeprefix(f"{SHOP}."): id_ for key, id_ in ids.items()}
     change_shops(store, shop_id=own, marketplace_shops=by_marketplace, actor=actor)
 
@@ -171,4 +176,4 @@ def _shop_id(name: str, value: str, known: Sequence[Shop]) -> int | None:
             return shop.id
     if not value:
         return None
-    raise Invalid(field=name, problem=_l("is no shop of this desk."))
+    raise Invalid(field=name, problem=_l("This shop does not exist. Choose another shop."))

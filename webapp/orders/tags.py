@@ -29,7 +29,7 @@ class UnknownTag(DeskError):
 
     code, status = "unknown_tag", 422
     field = "add"
-    sentence = _l("There is no tag “%(name)s”. Who may change settings can add it.")
+    sentence = _l("There is no tag “%(name)s”. A user who may change settings can add it.")
 
 
 def all_tags() -> list[Tag]:
@@ -78,11 +78,11 @@ def clean_name(name: str, field: str) -> str:
     """
     name = " ".join(name.split())
     if not name:
-        raise Invalid(field=field, problem=_l("is needed."))
+        raise Invalid(field=field, problem=_l("Enter a value."))
     if len(name) > LONGEST_NAME:
-        raise Invalid(field=field, problem=_l("is too long."))
+        raise Invalid(field=field, problem=_l("This text is too long. Shorten it."))
     if not name.isprintable() or set(name) & set(',"'):
-        raise Invalid(field=field, problem=_l("takes no commas and no quotes."))
+        raise Invalid(field=field, problem=_l("The name can't contain commas or quotes. Remove them."))
     return name
 
 
@@ -115,7 +115,7 @@ def make_tag(name: str, *, actor: Actor, tone: str = "calm") -> Tag:
     forget_statuses_and_tags()
     tag = _of_name(name)
     if tag is None:
-        raise Invalid(field="name", problem=_l("is taken."))
+        raise Invalid(field="name", problem=_l("Another tag has this name. Choose another name."))
     audit("tag_made", actor=actor, tag=tag.id)
     return tag
 
@@ -156,7 +156,7 @@ def retire_tag(tag: Tag, *, actor: Actor, heir: Tag | None = None) -> None:
     concerned = select(Tag).where(Tag.id.in_({tag.id, heir.id if heir else tag.id})).order_by(Tag.id)
     db.session.scalars(concerned.with_for_update().execution_options(populate_existing=True)).all()
     if heir is not None and (heir.id == tag.id or heir.leaving):
-        raise Invalid(field="heir", problem=_l("must be another tag, and one that stays."))
+        raise Invalid(field="heir", problem=_l("Choose another tag, which is not being deleted."))
     tag.leaving, tag.heir_id = True, heir.id if heir else None
     db.session.execute(update(Tag).where(Tag.heir_id == tag.id).values(heir_id=tag.heir_id))
     db.session.flush()
@@ -167,9 +167,9 @@ def retire_tag(tag: Tag, *, actor: Actor, heir: Tag | None = None) -> None:
 def _check(name: str, tone: str, but: Tag | None = None) -> None:
     known = _of_name(name)
     if known is not None and known is not but:
-        raise Invalid(field="name", problem=_l("is taken."))
+        raise Invalid(field="name", problem=_l("Another tag has this name. Choose another name."))
     if tone not in TONES:
-        raise Invalid(field="tone", problem=_l("is not known here."))
+        raise Invalid(field="tone", problem=_l("This value is not known. Choose another."))
 
 
 def numbers_of_orders() -> dict[int, int]:

@@ -33,7 +33,7 @@ CONDITION_LABELS: Mapping[str, LazyString] = {
 }
 RESOLUTION_LABELS: Mapping[str, LazyString] = {
     ReturnResolution.REFUND: _l("Refund the buyer"),
-    ReturnResolution.EXCHANGE: _l("Exchange it"),
+    ReturnResolution.EXCHANGE: _l("Exchange the product"),
     ReturnResolution.NONE: _l("Nothing"),
 }
 

@@ -23,7 +23,7 @@ class UnknownReturn(NotFound):
     """No return has this number or id, or none that this person may see."""
 
     code = "unknown_return"
-    sentence = _l("No return here goes by “%(name)s”.")
+    sentence = _l("There is no return “%(name)s”.")
 
 
 def returns_of(order: Order) -> Sequence[Return]:

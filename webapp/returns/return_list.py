@@ -143,7 +143,7 @@ COLUMNS = (
         values=of_each(issuer),
         reads={**by_name(Return.actor_kind), "person_name": _person},
         width=130,
-        help=_l("Who recorded the request here."),
+        help=_l("The user who recorded the request in Waybill."),
     ),
     *columns_of_orders(RETURNS, _ORDER_CODES, _DEFAULT),
 )  # fmt: skip
@@ -181,7 +181,7 @@ def _orders_with(condition: Any) -> Any:
 KEYS = (
     QueryKey(
         subject=RETURNS, code=NUMBER, label=_l("Return number"), kind=KeyKind.TEXT, condition=_with_number,
-        filter=False, help=_l("Such as R-000012; 12 is enough."),
+        filter=False, help=_l("For example R-000012, or only 12."),
     ),
     QueryKey(
         subject=RETURNS, code=STATE, label=_l("State of the return"), kind=KeyKind.CHOICE,
@@ -199,7 +199,7 @@ KEYS = (
 ORDER_KEYS = (
     QueryKey(
         code=NUMBER, label=_l("Return number"), kind=KeyKind.TEXT, condition=_orders_with(_with_number), filter=False,
-        help=_l("Such as R-000012; 12 is enough."),
+        help=_l("For example R-000012, or only 12."),
     ),
     QueryKey(
         code=STATE, label=_l("Has a return that is"), kind=KeyKind.CHOICE, condition=_orders_with(_in_state),
@@ -238,7 +238,7 @@ def _lines(return_ids: Sequence[int]) -> dict[int, list[list[Cell]]]:
 LINES = Expansion(
     code="lines",
     label=_l("One row per product in a return"),
-    help=_l("With a row per product: SKU, title, units, reason, condition and resolution too."),
+    help=_l("Exports with one row per product also contain SKU, title, units, reason, condition and resolution."),
     head=lambda: [str(label) for label in _LINE_LABELS],
     cells=_lines,
 )
@@ -251,9 +251,9 @@ WORDS = ListWords(
     region=_l("Return list"),
     select=_l("Select all returns of this page"),
     older=_l("No older returns"),
-    none=_l("No such returns"),
+    none=_l("No returns match"),
     empty=_l("No return yet"),
-    empty_text=_l("Every return that is requested appears here. You record one from its order: Return."),
+    empty_text=_l("All requested returns appear here. To record a return, open its order and choose Return."),
     show=_l("Show the returns"),
     search=_l("Search returns"),
     placeholder=_l("Search returns: order number, buyer, SKU, rma:R-000001, or return:requested"),
@@ -262,19 +262,20 @@ WORDS = ListWords(
     chosen=_l("For the chosen returns"),
     save=_l("Filter or search the returns, then save the list under a name from its Views menu."),
     back=_l("To the returns"),
-    where=_l("How far returns have come"),
+    where=_l("Returns by state"),
     counted=lambda count: ngettext("%(num)s return", "%(num)s returns", count),
     counted_more=_l("%(count)s+ returns"),
     newer=lambda count: ngettext("%(num)s new return", "%(num)s new returns", count),
     in_background=_l(
-        "Workbooks, and more than %(count)s returns, are written in the background; you get the file on the run's page."
+        "Excel workbooks and exports of more than %(count)s returns are prepared in the background. You can "
+        "then download the file from the run's page."
     ),
 )
 _COMING = ",".join((ReturnState.AUTHORIZED, ReturnState.PARTLY_AUTHORIZED, ReturnState.PARTLY_RECEIVED))
 _INSPECTED = ",".join((ReturnState.ACCEPTED, ReturnState.REJECTED))
 VIEWS = (
     View(EVERYTHING, _l("Everything"), ""),
-    View("requested", _l("To decide about"), TO_DECIDE, tone="warn"),
+    View("requested", _l("Waiting for a decision"), TO_DECIDE, tone="warn"),
     View("coming", _l("On the way back"), f"{STATE}:{_COMING}", tone="waits"),
     View("received", _l("To inspect"), f"{STATE}:{ReturnState.RECEIVED}", tone="info"),
     View("inspected", _l("To refund or close"), f"{STATE}:{_INSPECTED}", tone="good"),

@@ -52,7 +52,7 @@ WORDS = (
         _l("Return %(number)s inspected: %(condition)s (units accepted: %(accepted)s, rejected: %(rejected)s)"),
         RETURNS,
     ),
-    EventWords("return_refunded", _l("Return %(number)s: refund of %(total)s composed"), RETURNS),
+    EventWords("return_refunded", _l("Return %(number)s: refund of %(total)s created"), RETURNS),
     EventWords("return_closed", _l("Return %(number)s closed"), RETURNS),
 )
 
@@ -61,12 +61,12 @@ class NotOursToReturn(Refusal):
     """The channel ships the order from its own warehouse, and takes its returns."""
 
     code = "not_ours_to_return"
-    sentence = _l("%(channel)s itself ships this order, and takes its returns.")
+    sentence = _l("%(channel)s itself ships this order and handles its returns.")
 
 
 class NothingLeftToReturn(Refusal):
     code = "nothing_left_to_return"
-    sentence = _l("Everything that has left of this order came back, or is about to.")
+    sentence = _l("All shipped units of this order have been returned or are on their way back.")
 
 
 class TooManyToReturn(Refusal):
@@ -74,7 +74,7 @@ class TooManyToReturn(Refusal):
 
     code = "too_many_to_return"
     field = "lines"
-    sentence = _l("Left of %(sku)s: %(left)s.")
+    sentence = _l("The quantity is too high. Units of %(sku)s still available: %(left)s.")
 
 
 class NoReturn(Refusal):
@@ -86,17 +86,17 @@ class NoReturn(Refusal):
 
 class ReturnDecided(Refusal):
     code = "return_decided"
-    sentence = _l("This return was decided about already.")
+    sentence = _l("A decision on this return was already made.")
 
 
 class NotOnItsWay(Refusal):
     code = "return_not_on_its_way"
-    sentence = _l("Nothing of this return is on its way.")
+    sentence = _l("This return has no units on their way back.")
 
 
 class NothingToInspect(Refusal):
     code = "nothing_to_inspect"
-    sentence = _l("Nothing of this return waits to be inspected.")
+    sentence = _l("This return has no units that wait for inspection.")
 
 
 class ReturnEnded(Refusal):
@@ -108,7 +108,7 @@ class NothingAccepted(Refusal):
     """Nothing was accepted, or its refund is composed already."""
 
     code = "nothing_accepted"
-    sentence = _l("Nothing accepted is left to refund.")
+    sentence = _l("This return has no accepted units left to refund.")
 
 
 class MoreThanAccepted(Refusal):
@@ -116,14 +116,14 @@ class MoreThanAccepted(Refusal):
 
     code = "more_than_accepted"
     field = "lines"
-    sentence = _l("Accepted of %(sku)s and left to refund with this return: %(left)s.")
+    sentence = _l("The quantity is too high. Accepted units of %(sku)s left to refund in this return: %(left)s.")
 
 
 class RefundedOutside(Refusal):
     """Units were accepted, and as many of their lines as came back are in refunds that don't name the return."""
 
     code = "return_refunded_outside"
-    sentence = _l("The units that came back are refunded already, or about to be, by a refund that names no return.")
+    sentence = _l("Another refund, which is not linked to this return, already covers the returned units.")
 
 
 _NOT_POSSIBLE: Mapping[str, type[Refusal]] = {DECIDE: ReturnDecided, RECEIVE: NotOnItsWay, INSPECT: NothingToInspect}
@@ -157,15 +157,13 @@ def request_return(order: Order, items: Sequence[ReturnItem], *, comment: str = 
     named: set[int] = set()
     for item in items:
         if item.line_id not in lines:
-            raise Invalid(
-                field="lines", problem=_l("has line %(line)s, which is not on this order.", line=item.line_id)
-            )
+            raise Invalid(field="lines", problem=_l("Line %(line)s is not on this order.", line=item.line_id))
         if item.line_id in named:
-            raise Invalid(field="lines", problem=_l("names line %(line)s twice.", line=item.line_id))
+            raise Invalid(field="lines", problem=_l("Line %(line)s is entered twice.", line=item.line_id))
         named.add(item.line_id)
         _check_units(lines[item.line_id], item.units, returnable_units(lines[item.line_id]))
     if not named:
-        raise Invalid(field="lines", problem=_l("needs at least one."))
+        raise Invalid(field="lines", problem=_l("Choose at least one."))
     row = Return(
         order=order,
         state=ReturnState.REQUESTED,
@@ -455,7 +453,7 @@ def _chosen(order: Order, return_id: int, step: str, units: Mapping[int, int]) -
         raise refusal
     left = left_of(row, step)
     if strange := sorted(units.keys() - left.keys()):
-        raise Invalid(field="lines", problem=_l("has line %(line)s, which is not in this return.", line=strange[0]))
+        raise Invalid(field="lines", problem=_l("Line %(line)s is not in this return.", line=strange[0]))
     lines = {line.id: line for line in order.lines}
     for line_id, count in units.items():
         _check_units(lines[line_id], count, left[line_id])
@@ -464,7 +462,7 @@ def _chosen(order: Order, return_id: int, step: str, units: Mapping[int, int]) -
 
 def _check_units(line: OrderLine, units: int, left: int) -> None:
     if units < 1:
-        raise Invalid(field="lines", problem=_l("must be at least one unit of each line."))
+        raise Invalid(field="lines", problem=_l("Enter at least 1 unit for each line."))
     if units > left:
         raise TooManyToReturn(sku=line.sku or line.title, left=left)
 

@@ -58,7 +58,7 @@ def test_a_mistake_keeps_what_was_typed(desk: Desk, open_page: Callable[..., Pag
     page.locator("#order-actions select[name=carrier]").select_option("Other")
     page.locator("#order-actions input[name=tracking_number]").fill("KEEP-ME")
     page.locator("#order-actions form button.main").click()
-    expect(page.get_by_text("This carrier needs a name.").first).to_be_visible()
+    expect(page.get_by_text("Enter the name of the carrier.").first).to_be_visible()
     expect(page.locator("#order-actions input[name=tracking_number]")).to_have_value("KEEP-ME")
 
 

@@ -102,7 +102,7 @@ def test_what_ships_is_invoiced_in_the_same_act_if_that_is_ticked(take: Callable
 
 def test_nothing_ships_if_it_can_not_be_invoiced(take: Callable[..., list[Order]], mia: Actor) -> None:
     [order] = take(incoming_order(total=None))
-    with pytest.raises(Refusal, match="does not tell the total"):
+    with pytest.raises(Refusal, match="does not provide the total"):
         ship(order, PARCEL | {"invoice": True}, mia)
     assert order.lines[0].shipped == 0
 

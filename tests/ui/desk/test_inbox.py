@@ -50,7 +50,7 @@ def test_a_mail_is_read_and_put_to_an_order(browser: Browser, make_order: Callab
     assert "cup.png" in page
     assert browser.get(f"/inbox/{mail_id}/files/0").data == b"PNG"
     wrong = browser.post(f"/inbox/{mail_id}/order", {"number": "99-99"})
-    assert (wrong.status_code, "No order here goes by" in wrong.text) == (422, True)
+    assert (wrong.status_code, "There is no order" in wrong.text) == (422, True)
     answer = browser.post(f"/inbox/{mail_id}/order", {"number": order.number})
     assert answer.headers["Location"].endswith(f"/orders/{order.number}?tab=messages")
     db.session.expire_all()

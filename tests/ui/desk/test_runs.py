@@ -207,13 +207,13 @@ def test_a_list_that_shipped_under_a_hold_is_undone_from_its_run(
     run = shipped()
     assert f"/runs/{run.id}/undo" in browser.get(f"/runs/{run.id}/strip").text
     undone = browser.post(f"/runs/{run.id}/undo")
-    assert "The shipments of 2 orders are being taken back." in browser.get(undone.location).text
+    assert "The shipments of 2 orders are being undone." in browser.get(undone.location).text
     work()
     db.session.expire_all()
     assert all(order.unshipped for order in db.session.query(Order))
     last = runs_of()[-1]
     strip = browser.get(f"/runs/{last.id}/strip").text
-    assert "2 shipments taken back" in strip
+    assert "2 shipments undone" in strip
     assert "/undo" not in strip
     assert "/undo" not in browser.get(f"/runs/{run.id}/strip").text  # nothing is left to be undone
 

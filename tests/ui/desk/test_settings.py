@@ -57,7 +57,7 @@ def test_a_mistake_is_a_sentence_and_keeps_what_was_typed(browser: Browser) -> N
 
 def test_the_desk_has_settings_of_its_own(browser: Browser) -> None:
     assert 'href="/settings/"' in browser.get("/orders/").get_data(as_text=True)
-    assert "Archive orders by themselves" in browser.get("/settings/").get_data(as_text=True)
+    assert "Archive orders automatically" in browser.get("/settings/").get_data(as_text=True)
     assert browser.post("/settings/nothing").status_code == 404
 
 

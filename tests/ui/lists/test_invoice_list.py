@@ -65,7 +65,7 @@ def test_the_page_of_invoices_costs_few_queries(issue: Issue, browser: Browser) 
         assert len(numbers_of(page.text)) == 50, url
         assert len(browser.queries) <= 8, "\n".join(browser.queries)
     assert page.text.count("Mia") >= 50
-    assert 'aria-label="When invoices were issued"' in page.text
+    assert 'aria-label="Invoices by date of issue"' in page.text
     assert 'formaction="/invoices/print"' in page.text
     assert "60 invoices" in browser.get("/invoices/count").text
     older = re.search(r'rel="next" href="([^"]+)"', browser.get("/invoices/").text)

@@ -256,7 +256,7 @@ def test_news_count_what_came_since(make_order: Callable[..., Order], browser: B
 def test_empty_lists_say_what_to_do(browser: Browser, take: Take) -> None:
     assert "No orders yet" in browser.get("/orders/").text
     take(incoming_order())
-    assert "No such orders" in browser.get("/orders/?q=state:complete").text
+    assert "No orders match" in browser.get("/orders/?q=state:complete").text
     assert "No older orders" in browser.get("/orders/?after=2020-01-01T00:00:00Z~1").text
     assert browser.get("/orders/?after=odd").status_code == 422
 

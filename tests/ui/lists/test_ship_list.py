@@ -211,7 +211,7 @@ def test_a_list_that_takes_too_long_comes_back_whole(
     monkeypatch.setattr("webapp.ui.lists.ship_list._LONGEST", 0.0)
     text = long_list(orders)
     answer = browser.post("/orders/ship-list", {"list": text})
-    assert (answer.status_code, "Send the list in parts" in answer.text) == (422, True)
+    assert (answer.status_code, "Split the list and send the parts" in answer.text) == (422, True)
     assert text in html.unescape(answer.text)
 
 
@@ -250,4 +250,4 @@ def test_chosen_orders_begin_a_list_of_parcels(
 def test_a_list_of_nothing_is_a_sentence(browser: Browser, orders: list[Order], given: str) -> None:
     answer = browser.post("/orders/ship-list", {"list": given})
     assert answer.status_code in (200, 422)
-    assert "nothing in this list" in answer.text or "No row of this list" in answer.text
+    assert "This list is empty" in answer.text or "No row of this list" in answer.text

@@ -52,7 +52,7 @@ def test_the_page_of_shipments_costs_few_queries(ship: Ship, browser: Browser) -
         assert "Jane Quixelworth" in page.text
         assert len(browser.queries) <= 8, "\n".join(browser.queries)
     assert page.text.count("Queued") >= 50
-    assert 'aria-label="Where shipments stand"' in page.text
+    assert 'aria-label="Shipments by state"' in page.text
     assert 'href="/orders/' in page.text
 
 
@@ -156,7 +156,7 @@ def test_it_can_be_begun_with(ship: Ship, browser: Browser) -> None:
 
 def test_without_packages_it_says_what_will_come(take: Take, browser: Browser) -> None:
     take(incoming_order())
-    assert "Nothing has left yet" in browser.get("/shipments/").text
+    assert "Nothing has shipped yet" in browser.get("/shipments/").text
 
 
 def test_rows_are_chosen_only_where_something_can_be_done_to_them(

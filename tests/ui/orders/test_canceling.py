@@ -83,7 +83,7 @@ def test_a_store_that_sends_nothing_names_no_time(
     for text in (page, boss.get(f"/orders/{canceled.number}").text):
         assert "Being canceled" in text
         assert "The database is older than what was sent" in text
-        for wrong in ("Goes to Fake channel", "It goes out at"):
+        for wrong in ("Goes to Fake channel", "The cancellation is sent at"):
             assert wrong not in text
     page = boss.get(f"/orders/{shipped.number}?tab=shipments").text
     assert "The confirmation has not gone to Fake channel. The database is older" in page
@@ -94,7 +94,7 @@ def test_the_message_offers_to_undo_it(make_order: Callable[..., Order], boss: B
     order = make_order()
     page = cancel(boss, order)
     message = page[page.index('id="messages"') :]
-    assert "Cancellation asked for: Not in stock. It goes out at" in message
+    assert "Cancellation requested: Not in stock. The cancellation is sent at" in message
     assert f"/orders/{order.number}/actions/undo_cancel" in message
     names = ("submission_key", "order_version")
     data = {name: re.search(rf'name="{name}" value="([^"]+)"', message)[1] for name in names}  # type: ignore[index]
@@ -218,13 +218,13 @@ def test_the_view_of_requests_shows_age_reason_and_cost(
         assert row in page
         assert f"Reason {place}" in row
         assert 'data-countdown="age">3 h 5 min</time>' in row
-    head = page[page.index("Asked to cancel since") - 300 : page.index("Asked to cancel since")]
+    head = page[page.index("Cancel requested since") - 300 : page.index("Cancel requested since")]
     assert "data-sort" not in head.rpartition("<th")[2]
     assert 'data-column="cancel_since"' not in page  # it belongs to the view, not to the person's layout
     for other in ("/orders/", "/orders/?q=buyer-cancel:yes"):
         page = boss.get(other).text
         assert "Each hour counts." not in page
-        assert "Asked to cancel since" not in page
+        assert "Cancel requested since" not in page
 
 
 def test_a_request_made_again_is_as_old_as_the_last(take: Take, boss: Browser) -> None:

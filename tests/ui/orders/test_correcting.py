@@ -71,7 +71,7 @@ def test_an_error_stands_beside_its_field_and_what_was_typed_stays(order: Order,
     form = clerk.get(f"{url}?package=1", htmx=True).text
     answer = clerk.post(url, hidden(form) | {"carrier": "Other", "tracking_number": "JD9"}, htmx=True)
     assert answer.status_code == 422
-    assert "This carrier needs a name." in answer.text
+    assert "Enter the name of the carrier." in answer.text
     assert re.search(r'name="tracking_number"[^>]*value="JD9"', answer.text)
     assert hidden(answer.text)["package"] == "1"
     again = clerk.post(url, hidden(answer.text) | {"carrier": "DHL", "tracking_number": "JD1"})
@@ -124,7 +124,7 @@ def test_a_package_is_taken_back_from_the_page(order: Order, clerk: Browser, htm
     answer = clerk.post(url, hidden(form, "take_back"), htmx=htmx)
     page = answer.text if htmx else clerk.get(f"/orders/{order.number}?tab=shipments").text
     assert numbers() == ["JD1"]
-    assert "Taken back: DHL, Paket, JD2 (units: 1)" in page
+    assert "Shipment undone: DHL, Paket, JD2 (units: 1)" in page
 
 
 def test_once_it_has_left_the_page_says_that_it_can_not_and_what_to_do(
@@ -133,7 +133,7 @@ def test_once_it_has_left_the_page_says_that_it_can_not_and_what_to_do(
     jobs.find_due()
     work()
     page = clerk.get(f"/orders/{order.number}?tab=shipments").text
-    assert page.count("Fake channel can&#39;t undo a shipment. Correct what is wrong in it;") == 2
+    assert page.count("Fake channel can&#39;t undo a shipment. Correct the package;") == 2
     assert page.count(f"/orders/{order.number}/actions/correct_shipment?package=") == 4  # with and without JavaScript
     assert "/actions/take_back" not in page
     answer = clerk.get(f"/orders/{order.number}/actions/take_back?package=1")
@@ -172,7 +172,7 @@ def test_while_it_is_held_the_message_and_the_page_offer_to_undo_it(
     clerk.post(f"/orders/{made.number}/actions/take_back", back_form(page))
     assert numbers() == []
     page = clerk.get(f"/orders/{made.number}/aside", htmx=True).text
-    assert "Taken back: DHL, JD1 (units: 1)" in page
+    assert "Shipment undone: DHL, JD1 (units: 1)" in page
     assert "Confirmation goes to" not in page
 
 

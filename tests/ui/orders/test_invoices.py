@@ -45,7 +45,7 @@ def test_an_order_is_invoiced_by_units_and_its_page_says_so(take: Take, browser:
     typed = {"lines": "some", "lines-line": str(mug.id), f"lines-{mug.id}": "4"}
     wrong = browser.post(url, typed | hidden(form), htmx=True)
     assert wrong.status_code == 409
-    assert "Left to invoice of MUG: 3." in words(wrong.text)
+    assert "Units of MUG left to invoice: 3." in words(wrong.text)
 
     done = browser.post(url, typed | {f"lines-{mug.id}": "1", "shipping": "true"} | hidden(wrong.text), htmx=True)
     assert done.status_code == 200
@@ -62,7 +62,7 @@ def test_an_order_is_invoiced_by_units_and_its_page_says_so(take: Take, browser:
 
     browser.post(url, {"lines": "all"} | hidden(browser.get(url, htmx=True).text), htmx=True)
     refused = browser.get(f"/orders/{order.number}")
-    assert "Everything in this order is invoiced." in refused.text
+    assert "This order is completely invoiced." in refused.text
     db.session.expire_all()
     assert db.session.scalars(select(Invoice.total_minor).order_by(Invoice.id)).all() == [1800, 2400]
 
@@ -173,7 +173,7 @@ def test_the_form_shows_what_would_be_on_the_invoice(take: Take, browser: Browse
     assert re.search(rf'name="lines-{mug}"[^>]*value="1"', shown.text)  # without scripts, what was typed stays
     assert db.session.scalars(select(Invoice)).all() == []
     wrong = browser.post(f"{url}/preview", typed | {f"lines-{mug}": "4"} | hidden(form), htmx=True)
-    assert "Left to invoice of MUG: 3." in words(wrong.text)
+    assert "Units of MUG left to invoice: 3." in words(wrong.text)
     done = browser.post(url, typed | hidden(form), htmx=True)
     assert "Invoice INV-000001 issued: 17.85 EUR" in words(done.text)
 

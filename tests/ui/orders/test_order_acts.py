@@ -103,9 +103,12 @@ def test_what_is_missing_comes_back_with_what_was_typed(
     form = _form(browser.get(url, htmx=True).text)
 
     for data, said in (
-        ({"carrier": carrier, "tracking_number": "", "service": "Typed"}, "is needed."),
+        ({"carrier": carrier, "tracking_number": "", "service": "Typed"}, "Enter a value."),
         ({"carrier": "", "tracking_number": "JD0001", "service": "Typed"}, "Choose one."),
-        ({"carrier": "PIGEON", "tracking_number": "JD0001", "service": "Typed"}, "no carrier of this marketplace"),
+        (
+            {"carrier": "PIGEON", "tracking_number": "JD0001", "service": "Typed"},
+            "This marketplace does not accept the carrier",
+        ),
     ):
         answer = browser.post(url, form | data, htmx=True)
         assert answer.status_code == 422
@@ -181,7 +184,7 @@ def test_what_is_wrong_with_a_typed_tag_is_said_where_it_was_typed(
     for _ in range(2):
         refused = browser.post(url, {"new": "x" * 41}, htmx=True)
         assert refused.status_code == 422
-        assert "is too long." in refused.text.partition('id="tag-new-error"')[2]
+        assert "This text is too long." in refused.text.partition('id="tag-new-error"')[2]
         assert browser.post(url, {"new": "gift"}, htmx=True).status_code == 200
 
 
@@ -189,7 +192,7 @@ def test_a_character_that_can_not_be_kept_is_named_at_its_field(
     make_order: Callable[..., Order], browser: Browser
 ) -> None:
     refused = browser.post(f"/orders/{make_order().number}/actions/hold", {"reason": "a\x00b"}, htmx=True)
-    assert "can&#39;t be kept" in refused.text.partition('id="hold-reason-error"')[2]
+    assert "can&#39;t be stored" in refused.text.partition('id="hold-reason-error"')[2]
 
 
 def test_a_due_date_is_taken_off_only_where_there_is_one(make_order: Callable[..., Order], browser: Browser) -> None:
@@ -198,7 +201,7 @@ def test_a_due_date_is_taken_off_only_where_there_is_one(make_order: Callable[..
     assert refused.status_code == 422
     assert "there is no due date to take off" in refused.text.partition('id="due-due-error"')[2]
     browser.post(url, {"due": "2031-05-05T10:00"}, htmx=True)
-    assert "Due date taken off" in browser.post(url, {"due": ""}, htmx=True).text
+    assert "Due date removed" in browser.post(url, {"due": ""}, htmx=True).text
 
 
 @pytest.mark.parametrize(("code", "field"), [("assign", "assignee"), ("status", "status")])
@@ -226,7 +229,7 @@ def test_a_form_that_grew_old_says_what_happened_and_keeps_what_was_typed(
     assert answer.status_code == 409
     assert answer.headers["HX-Retarget"] == "#order-actions"
     assert "changed while you were looking" in answer.text
-    assert "Commented" in answer.text
+    assert "Comment added" in answer.text
     assert 'value="JD0001"' in answer.text
     assert "<html" in browser.post(url, data).text
     second = browser.post(url, data | _form(answer.text), htmx=True)
@@ -382,9 +385,9 @@ def test_chosen_lines_are_shipped_with_their_quantities(
     assert re.search(r'aria-label="[^":]+\u00a0: MUG"', browser.get(url, htmx=True, Accept_Language="fr").text)
 
     for more, said in (
-        ({}, "needs at least one."),
-        ({"lines-line": str(mug.id), f"lines-{mug.id}": "two"}, "must be a whole number."),
-        ({"lines-line": str(mug.id), f"lines-{mug.id}": "4"}, "Left to ship of MUG: 3."),
+        ({}, "Choose at least one."),
+        ({"lines-line": str(mug.id), f"lines-{mug.id}": "two"}, "Enter a whole number."),
+        ({"lines-line": str(mug.id), f"lines-{mug.id}": "4"}, "Units of MUG left to ship: 3."),
     ):
         refused = browser.post(url, data | more, htmx=True)
         assert (refused.status_code, said in refused.text) == (422, True), said
@@ -448,7 +451,7 @@ def test_any_form_that_grew_old_keeps_what_was_typed(
 
     assert old.status_code == 409, old.text
     assert typed in old.text
-    assert "Commented" in old.text
+    assert "Comment added" in old.text
     assert old.headers["HX-Retarget"] == ("#order-addresses" if code == "address" else "#order-actions")
 
 

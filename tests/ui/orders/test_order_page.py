@@ -446,7 +446,7 @@ def test_an_address_stands_as_its_country_writes_it_with_what_is_unusual(
     page = browser.get(f"/orders/{order.number}").text
 
     assert "Pat Sample\n1 Main St\nSPRINGFIELD, NY 62701\nUNITED STATES</address>" in page
-    assert "“62701” is no postal code of New York." in page
+    assert "“62701” is not a postal code of New York." in page
     assert '<a href="tel:+12175550142;ext=54321">' in page
 
 

@@ -55,8 +55,8 @@ def test_the_form_says_what_the_buyer_gets_and_the_page_what_became_of_it(
 
     shown = words(browser.post(f"{url}/preview", typed | hidden(form), htmx=True).text)
     assert "Items €9.00 Shipping €2.50 Adjustment fee -€1.00 Tax €2.38 The buyer gets €12.88" in shown
-    assert "Fake channel is told at" in shown
-    assert "you can undo it until then" in shown
+    assert "The refund is sent to Fake channel at" in shown
+    assert "You can undo it until then" in shown
     assert db.session.query(CreditMemo).count() == 0
 
     wrong = browser.post(url, typed | hidden(form), htmx=True)
@@ -64,7 +64,7 @@ def test_the_form_says_what_the_buyer_gets_and_the_page_what_became_of_it(
     assert re.search(rf'name="lines-{mug}-units" value="1"', wrong.text)  # what was typed stays
     done = browser.post(url, typed | {"reason": "CustomerReturn"} | hidden(wrong.text), htmx=True)
     assert done.status_code == 200
-    assert "Refund of 12.88 EUR asked for: The buyer returned it" in words(done.text)
+    assert "Refund of 12.88 EUR requested: The buyer returned it" in words(done.text)
     assert "Undo" in done.text
 
     tab = words(browser.get(f"/orders/{order.number}?tab=refunds").text)
@@ -90,7 +90,10 @@ def test_a_refund_is_undone_from_its_message(order: Order, browser: Browser) -> 
     typed = {"whole": "y", "reason": "CustomerReturn"}
     browser.post(url, typed | hidden(browser.get(url, htmx=True).text), htmx=True)
     assert memo().state == MemoState.RECORDED
-    assert "Everything in this order is refunded, or about to be." not in browser.get(f"/orders/{order.number}").text
+    assert (
+        "This order is completely refunded, or its refunds are in progress."
+        not in browser.get(f"/orders/{order.number}").text
+    )
     browser.post(f"/orders/{order.number}/actions/undo_refund", {"submission_key": "k", "order_version": ""}, htmx=True)
     assert memo().state == MemoState.WITHDRAWN
 
@@ -105,12 +108,10 @@ def test_somebody_else_approves_on_the_tab(
     url = f"/orders/{order.number}/actions/refund"
     typed = {"whole": "y", "reason": "CustomerReturn"}
     form = browser.get(url, htmx=True).text
-    assert "somebody else has to approve it" in words(
-        browser.post(f"{url}/preview", typed | hidden(form), htmx=True).text
-    )
+    assert "nother user must approve it" in words(browser.post(f"{url}/preview", typed | hidden(form), htmx=True).text)
     browser.post(url, typed | hidden(form), htmx=True)
     tab = browser.get(f"/orders/{order.number}?tab=refunds").text
-    assert "You proposed this refund: somebody else has to decide about it." in tab
+    assert "You proposed this refund. Another user must approve or decline it." in tab
     assert "Approve refund" not in words(tab)
 
     browser.enter(make_user("manager", "Ada"))

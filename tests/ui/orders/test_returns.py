@@ -104,7 +104,7 @@ def test_one_unit_needs_no_form_and_another_clerks_decision_stops_the_act(
     form = hidden(next(part for part in page.split("<form") if "authorize_return" in part))
     form.pop("order_version")
     refused = browser.post(f"/orders/{order.number}/actions/authorize_return", form, htmx=True)
-    assert (refused.status_code, "decided about already" in refused.text) == (409, True)
+    assert (refused.status_code, "A decision on this return was already made" in refused.text) == (409, True)
     page = browser.get(f"/orders/{order.number}?tab=returns").text
     assert ("Denied" in page, "authorize_return" in page) == (True, False)
 

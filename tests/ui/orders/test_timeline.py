@@ -63,8 +63,8 @@ def test_every_event_is_told_with_what_was_there_before(order: Order, browser: B
     told = _shown(browser.get(f"/orders/{order.number}?tab=timeline").text)
 
     for part in (
-        "Tagged: fragile", "Tags — → fragile", "Status: Packing", "Status — → Packing", "Assigned to Mia",
-        "Assignee — → Mia", "Put on hold", "Jane is moving", "On hold yes → no", "Commented",
+        "Tags added: fragile", "Tags — → fragile", "Status: Packing", "Status — → Packing", "Assigned to Mia",
+        "Assignee — → Mia", "Put on hold", "Jane is moving", "On hold yes → no", "Comment added",
         "Service EXPRESS → OVERNIGHT", "MUG: Title A mug → A better mug", "The order arrived",
     ):  # fmt: skip
         assert part in told, part
@@ -94,7 +94,7 @@ def test_reasons_are_for_who_may_see_buyers_and_on_the_record(
     [
         ("who=people", "Put on hold", "The order arrived"),
         ("who=channel", "The order arrived", "Put on hold"),
-        ("who=desk", "Tagged: fragile", "Put on hold"),
+        ("who=desk", "Tags added: fragile", "Put on hold"),
         ("kind=holds", "Hold released", "Tagged"),
         ("kind=news", "News from the channel", "Hold released"),
         ("kind=organizing&who=people", "Status: Packing", "Tagged"),

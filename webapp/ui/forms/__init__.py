@@ -28,7 +28,7 @@ from webapp.i18n import LazyString, lazy_gettext as _l
 from webapp.ui.forms.tokens import FormTokens
 
 Translated: TypeAlias = LazyString | str
-_NEEDED = _l("is needed.")
+_NEEDED = _l("Enter a value.")
 _NOTHING_CHOSEN = _l("Choose one.")
 
 

@@ -125,7 +125,7 @@ class ActionForm(forms.Form):
         found = []
         for name, field in self._fields.items():
             if field.flags.required and not field.data:
-                found.append(Invalid(field=name, problem=_l("is needed.")))
+                found.append(Invalid(field=name, problem=_l("Enter a value.")))
             elif isinstance(field, QuantitiesField | AmountsField) and field.problem:
                 found.append(Invalid(field=name, problem=field.problem))
         return found

@@ -41,7 +41,7 @@ class AmountsField(Field):
         try:
             self.data = {line.id: chosen for line in self.lines if (chosen := self._chosen(line))}
         except ValueError:
-            self.problem = _l("must be a whole number.")
+            self.problem = _l("Enter a whole number.")
 
     def _chosen(self, line: AmountsOfLine) -> dict[str, Any]:
         amounts = {left.code: text for left in line.amounts if (text := self.text(line, left.code))}

@@ -41,7 +41,7 @@ def mailbox_values(form: forms.Form) -> dict[str, Any]:
     values: dict[str, Any] = {name: form.text_of(name) for name in ("host", "user", "password", "folder", "name")}
     security = form.text_of("security")
     if security not in PORTS:
-        raise Invalid(field="security", problem=_l("is needed."))
+        raise Invalid(field="security", problem=_l("Enter a value."))
     port = form.text_of("port").strip() or str(PORTS[security])
     if not port.isascii() or not port.isdecimal() or not 1 <= int(port) <= 65535:
         raise Invalid(field="port", problem=_l("is no port: 1 to 65535."))

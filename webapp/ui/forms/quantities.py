@@ -45,12 +45,12 @@ class QuantitiesField(Field):
         self.ticked = {int(ticked) for ticked in formdata.getlist(f"{self.name}-line") if ticked in known}
         self.typed = {line.id: formdata.get(f"{self.name}-{line.id}", "").strip() for line in self.lines}
         if not self.ticked:
-            self.problem = _l("needs at least one.")
+            self.problem = _l("Choose at least one.")
             return
         try:
             self.data = {line_id: int(self.typed[line_id]) for line_id in sorted(self.ticked)}
         except ValueError:
-            self.problem = _l("must be a whole number.")
+            self.problem = _l("Enter a whole number.")
 
     def rows(self) -> list[tuple[UnitsOfLine, bool, str]]:
         """Each line, whether it is chosen, and the units typed for it."""

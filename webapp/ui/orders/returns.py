@@ -41,7 +41,7 @@ def shown_return(order: Order, row: Return, actor: Actor) -> dict[str, Any]:
             {
                 "id": memo.id,
                 "number": memo.number,
-                "state": MEMO_STATES[memo.state] if memo.opposite is None else _("Taken back"),
+                "state": MEMO_STATES[memo.state] if memo.opposite is None else _("Reversed"),
             }
             for memo in row.memos
         ],
