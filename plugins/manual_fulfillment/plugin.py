@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from webapp.api import FulfillmentProvider, Order, PackageInput, hookimpl, lazy_gettext as _l
 
 LABEL = _l("Shipping by hand")
-ABOUT = _l("You pack and label yourselves, and enter the carrier and the tracking number.")
+ABOUT = _l("You pack and label the parcels, and enter the carrier and the tracking number.")
 
 
 class ManualFulfillment(FulfillmentProvider):

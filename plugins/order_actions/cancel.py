@@ -52,7 +52,7 @@ class CancelOrder(OrderAction):
         return str(ngettext("%(num)s order is being canceled.", "%(num)s orders are being canceled.", count))
 
     def done(self, count: int) -> str:
-        return str(ngettext("%(num)s asked to be canceled", "%(num)s asked to be canceled", count))
+        return str(ngettext("%(num)s cancellation requested", "%(num)s cancellations requested", count))
 
     def run_undoable(self, order_ids: Sequence[int]) -> bool:
         return any_cancel_undoable(order_ids)
@@ -87,7 +87,9 @@ class UndoCancel(OrderAction):
     def doing(self, count: int) -> str:
         return str(
             ngettext(
-                "The cancellation of %(num)s order is undone.", "The cancellations of %(num)s orders are undone.", count
+                "The cancellation of %(num)s order is being undone.",
+                "The cancellations of %(num)s orders are being undone.",
+                count,
             )
         )
 

@@ -27,7 +27,7 @@ from webapp.api import (
 class CommentInput(ActionInput):
     text: Annotated[str, Field(max_length=10_000), FormField(_l("Private comment"), Kind.LONG_TEXT)]
     status: Annotated[str | None, FormField(_l("New status"), Kind.CHOICE)] = None
-    pin: Annotated[bool, FormField(_l("Keep it above the others"), Kind.TICK)] = False
+    pin: Annotated[bool, FormField(_l("Pin this comment"), Kind.TICK)] = False
 
 
 class CommentOnOrder(OrderAction):
@@ -54,7 +54,7 @@ class CommentOnOrder(OrderAction):
         if not known or not actor.may("orders.organize"):
             return {"status": HIDDEN}
         named = [(row.code, status_name(row.code)) for row in known if order is None or row.code != order.status]
-        return {"status": Offered(choices=[("", _l("As it is")), *named], default="")}
+        return {"status": Offered(choices=[("", _l("Unchanged")), *named], default="")}
 
     def for_version(self, data: CommentInput) -> bool:
         return bool(data.status)  # a comment is valid whatever changed on the order

@@ -29,9 +29,9 @@ class HoldInput(ActionInput):
         str,
         Field(min_length=1, max_length=500),
         FormField(
-            _l("Why"),
+            _l("Reason"),
             Kind.LONG_TEXT,
-            help=_l("Read by your team. It may name the buyer: it is kept as buyer data are."),
+            help=_l("Your team reads this reason. It may name the buyer, so it is stored like buyer data."),
         ),
     ]
     until: Annotated[
@@ -39,7 +39,10 @@ class HoldInput(ActionInput):
         FormField(
             _l("Until"),
             Kind.TIME,
-            help=_l("In the shop's time zone. The hold then ends by itself; empty: somebody releases it."),
+            help=_l(
+                "The time is in the shop's time zone, and the hold ends automatically at that time. If this is "
+                "empty, the hold stays until a user releases it."
+            ),
         ),
     ] = None
 
@@ -66,7 +69,11 @@ class HoldOrder(OrderAction):
     def offered(self, order: Order | None, actor: Actor) -> Mapping[str, Offered]:
         if order is None:
             return {}
-        help = _l("In %(zone)s. The hold then ends by itself; empty: somebody releases it.", zone=order.shop.zone)
+        help = _l(
+            "The time is in %(zone)s, and the hold ends automatically at that time. If this is empty, the hold "
+            "stays until a user releases it.",
+            zone=order.shop.zone,
+        )
         return {"until": Offered(help=help)}
 
 

@@ -119,7 +119,7 @@ def _offered(order: Order, net: int, units: int) -> Offered:
     """The choices of a component of which so much is left: without units, it has no share by them."""
     money = Money(net, order.currency or "")
     everything = _l("All that is left: %(amount)s", amount=f"{money} {money.currency}")
-    by_units = [("", _l("Its share, by units"))] if units else []
+    by_units = [("", _l("Share of the chosen units"))] if units else []
     choices = [*by_units, ("true", everything), ("false", _l("Not on this invoice"))]
     return Offered(choices=choices, default=choices[0][0], fold=FOLD if units else "")
 

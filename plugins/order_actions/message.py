@@ -68,11 +68,15 @@ class MessageInput(ActionInput):
     done by that.
     """
 
-    answers: Annotated[int, FormField(_l("Answer of the buyer"), Kind.FIXED)] = 0
+    answers: Annotated[int, FormField(_l("Buyer's answer"), Kind.FIXED)] = 0
     situation: Annotated[
         str,
         Field(max_length=100),
-        FormField(_l("Text"), Kind.CHOICE, help=_l("Each buyer gets it in their language, filled in for their order.")),
+        FormField(
+            _l("Text"),
+            Kind.CHOICE,
+            help=_l("Each buyer receives the text in their language, with the data of their order."),
+        ),
     ] = ""
     template: Annotated[str, Field(max_length=100), FormField(_l("Start from a template"), Kind.FILLING)] = ""
     started_from: Annotated[str, Field(max_length=100), FormField(_l("Start from a template"), Kind.FIXED)] = ""
@@ -80,13 +84,19 @@ class MessageInput(ActionInput):
     subject: Annotated[
         str,
         Field(max_length=1000),
-        FormField(_l("Subject"), help=_l("Of an e-mail. Empty: the number of the order."), only_with=("kind", MAIL)),
+        FormField(
+            _l("Subject"),
+            help=_l("The subject is used for e-mails. If it is empty, the order number is used."),
+            only_with=("kind", MAIL),
+        ),
     ] = ""
     attach: Annotated[
         list[str],
         Field(max_length=20),
         FormField(
-            _l("Documents"), Kind.SEVERAL, help=_l("They go as PDF, with e-mails and kinds of messages that take them.")
+            _l("Documents"),
+            Kind.SEVERAL,
+            help=_l("The documents are attached as PDF to e-mails and to kinds of messages that accept them."),
         ),
     ] = []
     text: Annotated[
@@ -96,7 +106,9 @@ class MessageInput(ActionInput):
             _l("Message to the buyer"),
             Kind.LONG_TEXT,
             expected=True,
-            help=_l("The buyer reads this. No links, e-mail addresses, telephone numbers or advertising."),
+            help=_l(
+                "The buyer reads this text. It can't contain links, e-mail addresses, phone numbers or advertising."
+            ),
         ),
     ] = ""
 
@@ -110,10 +122,12 @@ class WriteToBuyer(OrderAction):
     Input = MessageInput
 
     def doing(self, count: int) -> str:
-        return str(ngettext("%(num)s buyer is being written to.", "%(num)s buyers are being written to.", count))
+        return str(
+            ngettext("A message to %(num)s buyer is being sent.", "Messages to %(num)s buyers are being sent.", count)
+        )
 
     def done(self, count: int) -> str:
-        return str(ngettext("%(num)s buyer written to", "%(num)s buyers written to", count))
+        return str(ngettext("%(num)s message sent", "%(num)s messages sent", count))
 
     def refusal(self, order: Order, actor: Actor) -> Refusal | None:
         return message_refusal(order, actor)
@@ -165,7 +179,9 @@ class WriteToBuyer(OrderAction):
         offered = self.offered(order, actor)
         if offered["subject"] is HIDDEN:
             return offered
-        usual = _l("Of an e-mail. Empty: “Re:” and the subject of the answer.")
+        usual = _l(
+            "The subject is used for e-mails. If it is empty, “Re:” and the subject of the buyer's answer are used."
+        )
         return {**offered, "kind": replace(offered["kind"], default=MAIL), "subject": Offered(help=usual)}
 
     def undo_in_run(self, since: int, version: int) -> tuple[str, Mapping[str, Any]]:
@@ -220,7 +236,7 @@ class SendMailAgain(PartAction):
 class MailArrived(PartAction):
     """Say that a mail arrived of which nobody knew whether it did."""
 
-    code, label, right, icon = "mail_arrived", _l("It arrived"), "messages.send", "check"
+    code, label, right, icon = "mail_arrived", _l("Mark as received"), "messages.send", "check"
     place, about, Input, nothing = Place.MESSAGES, "message", MailInput, NothingUndecided
 
     def refusals(self, order: Order, actor: Actor) -> Mapping[int, Refusal | None]:
@@ -233,7 +249,7 @@ class MailArrived(PartAction):
 class AnswerInput(ActionInput):
     """A received message by its id; without one, the newest that is not done."""
 
-    message: Annotated[int, FormField(_l("Answer of the buyer"), Kind.FIXED)] = 0
+    message: Annotated[int, FormField(_l("Buyer's answer"), Kind.FIXED)] = 0
 
 
 class FinishAnswer(PartAction):
@@ -269,7 +285,10 @@ class AssignAnswer(PartAction):
     def perform(self, order: Order, data: AssignAnswerInput, actor: Actor) -> None:
         assignee = data.assignee or NOBODY
         if assignee == ME and actor.kind is not ActorKind.PERSON:
-            raise Invalid(field="assignee", problem=_l("means nobody here: name a person."))
+            raise Invalid(
+                field="assignee",
+                problem=_l("“Me” works only for a signed-in user. Enter the user's id or e-mail address."),
+            )
         user_id = None if assignee == NOBODY else actor.id if assignee == ME else find_person(assignee).id
         assign_answer(order, data.message, user_id, actor=actor)
 

@@ -64,7 +64,10 @@ class AssignOrder(OrderAction):
     def perform(self, order: Order, data: AssignInput, actor: Actor) -> None:
         assignee = data.assignee or NOBODY
         if assignee == ME and actor.kind is not ActorKind.PERSON:
-            raise Invalid(field="assignee", problem=_l("means nobody here: name a person."))
+            raise Invalid(
+                field="assignee",
+                problem=_l("“Me” works only for a signed-in user. Enter the user's id or e-mail address."),
+            )
         user_id = None if assignee == NOBODY else actor.id if assignee == ME else find_person(assignee).id
         assign(order, user_id, actor=actor)
 
@@ -81,9 +84,14 @@ class AssignOrder(OrderAction):
 
 
 class DueInput(ActionInput):
-    due: Annotated[Moment, FormField(_l("Due"), Kind.TIME, help=_l("In the shop's time zone. Empty: no due date."))] = (
-        None
-    )
+    due: Annotated[
+        Moment,
+        FormField(
+            _l("Due"),
+            Kind.TIME,
+            help=_l("The time is in the shop's time zone. If this is empty, the due date is removed."),
+        ),
+    ] = None
 
 
 class SetDueDate(OrderAction):
@@ -94,18 +102,20 @@ class SetDueDate(OrderAction):
 
     def doing(self, count: int) -> str:
         return str(
-            ngettext("%(num)s order is getting its due date.", "%(num)s orders are getting their due date.", count)
+            ngettext(
+                "The due date of %(num)s order is being set.", "The due dates of %(num)s orders are being set.", count
+            )
         )
 
     def done(self, count: int) -> str:
-        return str(ngettext("%(num)s dated", "%(num)s dated", count))
+        return str(ngettext("%(num)s due date set", "%(num)s due dates set", count))
 
     def refusal(self, order: Order, actor: Actor) -> Refusal | None:
         return None
 
     def perform(self, order: Order, data: DueInput, actor: Actor) -> None:
         if data.due is None and order.due_at is None:
-            raise Invalid(field="due", problem=_l("is needed: there is no due date to take off."))
+            raise Invalid(field="due", problem=_l("Enter a due date. The order has no due date to remove."))
         set_due(order, in_shop(order, data.due), actor=actor)
 
     def undo(self, order: Order, data: DueInput) -> tuple[str, Mapping[str, Any]]:
@@ -114,7 +124,7 @@ class SetDueDate(OrderAction):
     def offered(self, order: Order | None, actor: Actor) -> Mapping[str, Offered]:
         if order is None:
             return {}
-        help = _l("In %(zone)s. Empty: no due date.", zone=order.shop.zone)
+        help = _l("The time is in %(zone)s. If this is empty, the due date is removed.", zone=order.shop.zone)
         return {"due": Offered(help=help, default=typed(order, order.due_at))}
 
 
@@ -128,8 +138,8 @@ Names = Annotated[list[str], BeforeValidator(_listed)]
 
 class TagInput(ActionInput):
     add: Annotated[Names, FormField(_l("Add"), Kind.SEVERAL)] = Field(default_factory=list)
-    remove: Annotated[Names, FormField(_l("Take off"), Kind.SEVERAL)] = Field(default_factory=list)
-    new: Annotated[Names, FormField(_l("Add a new tag"), help=_l("Several are separated by commas."))] = Field(
+    remove: Annotated[Names, FormField(_l("Remove"), Kind.SEVERAL)] = Field(default_factory=list)
+    new: Annotated[Names, FormField(_l("Add a new tag"), help=_l("Separate several tags with commas."))] = Field(
         default_factory=list
     )
 
@@ -151,7 +161,7 @@ class TagOrder(OrderAction):
 
     def perform(self, order: Order, data: TagInput, actor: Actor) -> None:
         if not any(name.strip() for name in (*data.add, *data.new, *data.remove)):
-            raise Invalid(field="add", problem=_l("choose at least one."))
+            raise Invalid(field="add", problem=_l("Choose at least one."))
         set_tags(order, data.add, data.remove, actor=actor, new=data.new)
 
     def undo(self, order: Order, data: TagInput) -> tuple[str, Mapping[str, Any]]:
@@ -188,10 +198,14 @@ class SetStatus(OrderAction):
     Input = StatusInput
 
     def doing(self, count: int) -> str:
-        return str(ngettext("%(num)s order is getting its status.", "%(num)s orders are getting their status.", count))
+        return str(
+            ngettext(
+                "The status of %(num)s order is being changed.", "The status of %(num)s orders is being changed.", count
+            )
+        )
 
     def done(self, count: int) -> str:
-        return str(ngettext("%(num)s given the status", "%(num)s given the status", count))
+        return str(ngettext("%(num)s status changed", "%(num)s statuses changed", count))
 
     def refusal(self, order: Order, actor: Actor) -> Refusal | None:
         return status_refusal(order, actor)
@@ -230,20 +244,20 @@ class ArchiveOrder(OrderAction):
 class RestoreOrder(OrderAction):
     """Return the order to the lists."""
 
-    code, label, right, bulk, icon = "restore", _l("Take out of the archive"), "orders.organize", True, "archive-off"
+    code, label, right, bulk, icon = "restore", _l("Unarchive"), "orders.organize", True, "archive-off"
     counterpart = "archive"
 
     def doing(self, count: int) -> str:
         return str(
             ngettext(
-                "%(num)s order is being taken out of the archive.",
-                "%(num)s orders are being taken out of the archive.",
+                "%(num)s order is being unarchived.",
+                "%(num)s orders are being unarchived.",
                 count,
             )
         )
 
     def done(self, count: int) -> str:
-        return str(ngettext("%(num)s taken out of the archive", "%(num)s taken out of the archive", count))
+        return str(ngettext("%(num)s unarchived", "%(num)s unarchived", count))
 
     def refusal(self, order: Order, actor: Actor) -> Refusal | None:
         return restore_refusal(order, actor)

@@ -45,9 +45,7 @@ from plugins.order_actions.take_back import TakeBack
 from webapp.api import OrderAction, hookimpl, lazy_gettext as _l
 
 LABEL = _l("Order actions")
-ABOUT = _l(
-    "What can be done to an order: ship it, invoice it, refund it, cancel it, hold it, write to its buyer and more."
-)
+ABOUT = _l("The actions on orders: ship, invoice, refund, cancel, hold, write to the buyer and more.")
 ACTIONS: list[OrderAction] = [
     ShipOrder(),
     HoldOrder(),

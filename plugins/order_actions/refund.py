@@ -89,7 +89,11 @@ class RefundInput(ActionInput):
     reason: Annotated[str, Field(max_length=100), FormField(_l("Reason"), Kind.CHOICE, needed=True)] = ""
     whole: Annotated[
         bool,
-        FormField(_l("Everything that is left"), Kind.TICK, help=_l("All lines with their taxes, and all shipping.")),
+        FormField(
+            _l("Everything that is left"),
+            Kind.TICK,
+            help=_l("This refunds all lines with their taxes, and all shipping."),
+        ),
     ] = False
     lines: Annotated[dict[int, RefundLine], FormField(_l("What to refund"), Kind.AMOUNTS)] = Field(default_factory=dict)
     all_shipping: Annotated[bool, FormField(_l("All shipping that is left"), Kind.TICK)] = False
@@ -97,10 +101,13 @@ class RefundInput(ActionInput):
     shipping_tax: AmountText = ""
     adjustment_refund: Annotated[
         AmountText,
-        FormField(_l("Adjustment refund"), help=_l("An extra amount of no line, up to what the order has left.")),
+        FormField(
+            _l("Adjustment refund"),
+            help=_l("An extra amount that belongs to no line, up to the amount that can still be refunded."),
+        ),
     ] = ""
     adjustment_fee: Annotated[
-        AmountText, FormField(_l("Adjustment fee"), help=_l("What you withhold, such as for restocking."))
+        AmountText, FormField(_l("Adjustment fee"), help=_l("The amount that you withhold, such as for restocking."))
     ] = ""
     comment: Annotated[
         str,
@@ -118,9 +125,7 @@ class RefundOrder(OrderAction):
     Input = RefundInput
 
     def doing(self, count: int) -> str:
-        return str(
-            ngettext("The buyer of %(num)s order is refunded.", "The buyers of %(num)s orders are refunded.", count)
-        )
+        return str(ngettext("%(num)s order is being refunded.", "%(num)s orders are being refunded.", count))
 
     def done(self, count: int) -> str:
         return str(ngettext("%(num)s refund recorded", "%(num)s refunds recorded", count))
@@ -261,7 +266,9 @@ class UndoRefund(OrderAction):
 
     def doing(self, count: int) -> str:
         return str(
-            ngettext("The refund of %(num)s order is undone.", "The refunds of %(num)s orders are undone.", count)
+            ngettext(
+                "The refund of %(num)s order is being undone.", "The refunds of %(num)s orders are being undone.", count
+            )
         )
 
     def done(self, count: int) -> str:
@@ -313,7 +320,7 @@ def _amount(field: str, text: str, currency: str, *, typed: str = "") -> int:
         minor = Money.read(text, currency).minor
     except NotAnAmount as why:
         example = Money(5 * 10 ** decimals(currency), currency)
-        no_amount = _l("must be an amount in %(currency)s, such as %(example)s.", currency=currency, example=example)
+        no_amount = _l("Enter an amount in %(currency)s, such as %(example)s.", currency=currency, example=example)
         raise Invalid(field=field, typed=typed or field, problem=why.problem or no_amount) from None
     if minor < 0:
         raise Invalid(field=field, typed=typed or field, problem=_l("Enter 0 or more."))
@@ -346,7 +353,7 @@ def _lines(order: Order, left: Refundable, units: Mapping[int, int]) -> Iterable
 
 def _left(minor: int, order: Order) -> Any:
     money = Money(minor, order.currency or "")
-    return _l("Left: %(amount)s, before tax.", amount=f"{money} {money.currency}")
+    return _l("Left to refund: %(amount)s, before tax.", amount=f"{money} {money.currency}")
 
 
 def _reasons(reasons: Iterable[RefundReason], first: str = "") -> Offered:

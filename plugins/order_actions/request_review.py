@@ -34,7 +34,11 @@ class RequestReview(OrderAction):
 
     def doing(self, count: int) -> str:
         return str(
-            ngettext("The review of %(num)s order is requested.", "The reviews of %(num)s orders are requested.", count)
+            ngettext(
+                "The review of %(num)s order is being requested.",
+                "The reviews of %(num)s orders are being requested.",
+                count,
+            )
         )
 
     def done(self, count: int) -> str:

@@ -52,7 +52,7 @@ class ItemFields(BaseModel):
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
-    lines: Annotated[dict[int, int], FormField(_l("What comes back"), Kind.QUANTITIES)] = Field(default_factory=dict)
+    lines: Annotated[dict[int, int], FormField(_l("Returned units"), Kind.QUANTITIES)] = Field(default_factory=dict)
     reason: Annotated[ReturnReason, FormField(_l("Reason"), Kind.CHOICE)]
     condition: Annotated[ReturnCondition, FormField(_l("Condition"), Kind.CHOICE)] = ReturnCondition.UNKNOWN
     resolution: Annotated[ReturnResolution, FormField(_l("Resolution"), Kind.CHOICE)] = ReturnResolution.REFUND
@@ -72,7 +72,7 @@ class ReturnInput(ActionInput):
         list[ItemFields],
         Field(min_length=1),
         FormField(
-            _l("What comes back"),
+            _l("Returned units"),
             Kind.GROUPS,
             each=_l("Reason %(number)s"),
             add=_l("Add products with another reason"),
@@ -242,7 +242,7 @@ class CloseReturn(ReturnAct):
 
 
 def _found_condition() -> Offered:
-    return Offered(choices=[("", _l("As the request says")), *CONDITION_LABELS.items()], default="")
+    return Offered(choices=[("", _l("As requested")), *CONDITION_LABELS.items()], default="")
 
 
 def _some(left: list[UnitsOfLine]) -> Offered:

@@ -53,7 +53,7 @@ class PackageFields(BaseModel):
     service: Annotated[str, Short, FormField(_l("Service"))] = ""
     tracking_number: Annotated[str, Short, FormField(_l("Tracking number"), needed=True)] = ""
     ship_date: Moment = None
-    lines: Annotated[dict[int, int], FormField(_l("In the box"), Kind.QUANTITIES)] = Field(default_factory=dict)
+    lines: Annotated[dict[int, int], FormField(_l("In the parcel"), Kind.QUANTITIES)] = Field(default_factory=dict)
 
     def as_package(self, order: Order) -> PackageInput:
         at = shipped_at(order, self.ship_date)

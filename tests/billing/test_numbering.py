@@ -113,7 +113,7 @@ def test_no_prefix_that_was_ever_used_is_given_to_another(shop: Shop, other: Sho
     draw(shop)
     with pytest.raises(Invalid, match="This prefix could give the same numbers"):
         declare(other, operator, invoice_prefix="R-")
-    with pytest.raises(Invalid, match="takes up to 12"):
+    with pytest.raises(Invalid, match="Use up to 12"):
         declare(other, operator, invoice_prefix="R/")
 
 

@@ -161,7 +161,7 @@ def test_an_amount_that_is_none_is_named_with_its_place(cli: Command, take: Call
         return cli("orders", "act", order.number, "refund", "--data", json.dumps(given)).err.strip()
 
     place = f"lines › {order.lines[0].id} › item"
-    assert refused("much") == f"{place}: must be an amount in JPY, such as 5."
+    assert refused("much") == f"{place}: Enter an amount in JPY, such as 5."
     assert refused("14.84 JPY") == f"{place}: has “14.84”, with more decimals than JPY has."
     assert refused("14.84 EUR") == f"{place}: has “14.84 EUR”, which is not in JPY."
     assert refused("1484 JPY", "1484") == refused("1484", "9999 JPY")

@@ -161,7 +161,10 @@ def test_a_buyer_who_wants_to_cancel_stops_it_unless_told_anyway(take: Take, mia
     [offer] = [offer for offer in offers(order, mia) if offer.code == "ship"]
     assert offer.refusal is None  # the form asks
     assert shipping_refusal(order, mia, anyway=True) is None
-    sentence = "The buyer asked to cancel this order. To ship it anyway, open the order page and tick “ship anyway” under Ship."
+    sentence = (
+        "The buyer asked to cancel this order. "
+        "To ship it anyway, open the order page and tick “ship anyway” under Ship."
+    )
     assert str(attempt(order, mia)) == str(shipping_refusal(order, mia)) == sentence
     assert attempt(order, mia, GOOD | {"ship_anyway": True}) is None
     assert reload(order, mia).state == "complete"

@@ -273,7 +273,7 @@ def hashed(password: str, email: str) -> str:
     if not fits or kinds < 3 or (len(name) > 2 and name in password.lower()):
         raise Invalid(
             field=_l("Password"),
-            problem=_l("at least 12 characters, of three kinds (a, A, 1, #), without your address in it."),
+            problem=_l("Use at least 12 characters of three kinds (a, A, 1, #), without your e-mail address."),
         )
     with turn(known=True):
         return _hasher.hash(password)

@@ -156,7 +156,7 @@ KEYS = (
     ),
     QueryKey(
         subject=TRANSACTIONS, code="transaction-status", label=_l("Status of the transaction"), kind=KeyKind.TEXT,
-        condition=spelled(Transaction.status, str.upper), help=_l("The channel's own word."),
+        condition=spelled(Transaction.status, str.upper), help=_l("The status as the channel writes it."),
     ),
     QueryKey(
         subject=TRANSACTIONS, code=TRANSACTION, label=_l("Number at the channel"), kind=KeyKind.TEXT,

@@ -103,7 +103,7 @@ PACKAGE_KEYS = (
     ),
     QueryKey(
         subject=SHIPMENTS, code="confirmation", label=_l("Confirmation"), kind=KeyKind.CHOICE, condition=_confirmed,
-        choices=_confirmations, help=_l("How far telling the channel of the package has come."),
+        choices=_confirmations, help=_l("The state of the shipment confirmation."),
     ),
     QueryKey(
         subject=SHIPMENTS, code="elsewhere", label=_l("Shipped elsewhere"), kind=KeyKind.YES_NO,

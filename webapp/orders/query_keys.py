@@ -259,21 +259,21 @@ _UPPER = str.upper
 KEYS = (
     QueryKey(
         code="state", label=_l("State"), kind=KeyKind.CHOICE, condition=_by_state, choices=_states,
-        help=_l("“open” is pending and processing, on hold or not."),
+        help=_l("“open” finds pending and processing orders, on hold or not."),
     ),
     QueryKey(code="status", label=_l("Status"), kind=KeyKind.CHOICE, condition=_by_status, choices=_statuses),
     QueryKey(
         code="channel-status", label=_l("Channel status"), kind=KeyKind.TEXT,
-        condition=spelled(func.upper(Order.channel_status), _UPPER), help=_l("The channel's own word."),
+        condition=spelled(func.upper(Order.channel_status), _UPPER), help=_l("The status as the channel writes it."),
     ),
     QueryKey(
         code="due", label=_l("Ship by"), kind=KeyKind.DEADLINE, condition=_due,
-        help=_l("What must still leave: due:<4h, due:late, due:<=today."),
+        help=_l("Orders that must still ship: due:<4h, due:late, due:<=today."),
     ),
     QueryKey(
         code="ship-by", label=_l("Ship by, shipped or not"), kind=KeyKind.DATE, condition=between(Order.ship_by),
         filter=False,
-        help=_l("The deadline itself, of what has left too; “due” asks for what has not."),
+        help=_l("The ship-by date, also of shipped orders. “due” finds only orders that must still ship."),
     ),
     QueryKey(code="deliver-by", label=_l("Deliver by"), kind=KeyKind.DATE, condition=between(Order.deliver_by)),
     QueryKey(code="placed", label=_l("Placed"), kind=KeyKind.DATE, condition=between(Order.placed_at)),
@@ -302,7 +302,7 @@ KEYS = (
     ),
     QueryKey(
         code="country", label=_l("Country"), kind=KeyKind.TEXT, condition=spelled(Order.country, _UPPER),
-        help=_l("Where it goes: DE, US."),
+        help=_l("The country of delivery: DE, US."),
     ),
     QueryKey(
         code="fulfilled-by", label=_l("Fulfilled by"), kind=KeyKind.CHOICE,
@@ -317,18 +317,18 @@ KEYS = (
     QueryKey(code="unshipped", label=_l("Units unshipped"), kind=KeyKind.NUMBER, condition=between(Order.unshipped)),
     QueryKey(
         code="number", label=_l("Order number"), kind=KeyKind.TEXT, condition=_by_number, filter=False,
-        help=_l("Ours or the channel's; ours also without prefix and zeros."),
+        help=_l("Your order number or the channel's. Your number is also found without its prefix and zeros."),
     ),
     QueryKey(
         code="sku", label=_l("SKU"), kind=KeyKind.TEXT, find=listings.by_code(Listing.sku),
-        help=_l("“*” stands for anything: AB*."),
+        help=_l("“*” matches any text: AB*."),
     ),
     QueryKey(code="title", label=_l("Title"), kind=KeyKind.TEXT, find=listings.by_title),
     QueryKey(code="assignee", label=_l("Assignee"), kind=KeyKind.CHOICE, condition=_by_assignee, choices=_people),
     QueryKey(code="tag", label=_l("Tag"), kind=KeyKind.CHOICE, condition=_by_tag, choices=_tags, by_name=True),
     QueryKey(
         code="task", label=_l("Task due"), kind=KeyKind.DEADLINE, condition=between(Order.due_at),
-        help=_l("The date that one of us set."),
+        help=_l("The due date that a user set."),
     ),
     QueryKey(
         code="has-comment", label=_l("Has comments"), kind=KeyKind.YES_NO, condition=yes_no(Order.comments > 0),
@@ -345,16 +345,16 @@ KEYS = (
     QueryKey(
         code="flag", label=_l("Flag"), kind=KeyKind.TEXT, filter=False,
         condition=lambda values, actor: or_(*(_in_json(Order.flags, f'"{value.lower()}"') for value in values)),
-        help=_l("A flag as the channel sets it: gift, label_required."),
+        help=_l("A flag of the channel: gift, label_required."),
     ),
     QueryKey(
         code="arrived-complete", label=_l("Arrived complete"), kind=KeyKind.YES_NO, filter=False,
         condition=yes_no(Order.arrived_complete.is_(True)),
-        help=_l("It had left or was canceled before the desk first saw it."),
+        help=_l("The order had shipped or was canceled before it was imported."),
     ),
     QueryKey(
         code="managed", label=_l("Managed at the channel"), kind=KeyKind.YES_NO, filter=False,
-        condition=_managed, help=_l("It came while importing was off, and has no number here."),
+        condition=_managed, help=_l("The order came while importing was off, and has no number in Waybill."),
     ),
     QueryKey(
         code="buyer", label=_l("Buyer"), kind=KeyKind.TEXT, find=_words_of(search_words.BUYER), personal=True,
@@ -367,7 +367,7 @@ KEYS = (
     ),
     QueryKey(
         code="postcode", label=_l("Postcode"), kind=KeyKind.TEXT, find=_whole(search_words.postcode_beginning),
-        personal=True, help=_l("Its first three characters or more."),
+        personal=True, help=_l("The first three characters or more."),
     ),
     QueryKey(
         code="comment", label=_l("Comment"), kind=KeyKind.TEXT, find=_words_of(search_words.COMMENT), personal=True,

@@ -139,7 +139,7 @@ def test_the_order_of_before_is_one_step_away_and_offers_no_act(at_the_list: Ste
     page.goto(f"{page.url}?q={SHIPPABLE}")
     _first_row(page).locator("a.number").click()
     page.goto(f"{page.url}?tab=timeline")
-    at_the_list.click(page.locator(".timeline > li").last.get_by_role("link", name="The order then"))
+    at_the_list.click(page.locator(".timeline > li").last.get_by_role("link", name="Order at that time"))
     expect(page).to_have_url(re.compile("[?]at="))
     expect(page.get_by_role("heading", name="The order as it was")).to_be_visible()
     expect(page.locator("#order-actions form, #order-comments form")).to_have_count(0)

@@ -193,14 +193,14 @@ def test_what_was_typed_for_a_new_store_outlives_a_consent_that_failed(
     assert answer.location == "/stores/add/amazon"
     page = unescape(browser.get(answer.location).text)
     assert all(f'value="{typed[name]}"' in page for name in ("name", "client_id", "application_id", "endpoint"))
-    assert ("Kept; leave it empty to keep it." in page, typed["client_secret"] in page) == (True, False)
+    assert ("A value is stored. Leave this empty to keep it." in page, typed["client_secret"] in page) == (True, False)
     sealed = b"".join(connection().get(key) or b"" for key in connection().keys("waybill:typed:*"))
     assert sealed
     assert typed["client_secret"].encode() not in sealed
 
     without = typed | {"client_secret": "", "name": "Berlin 2"}
     moved = browser.post("/stores/add/amazon/authorize", without | {"token_endpoint": "http://127.0.0.1:9/auth"})
-    assert (moved.status_code, "is needed." in moved.text, "Kept; leave it" in moved.text) == (422, True, False)
+    assert (moved.status_code, "is needed." in moved.text, "A value is stored" in moved.text) == (422, True, False)
     again = browser.post("/stores/add/amazon/authorize", without)
     assert "Berlin 2 is there." in said(browser, browser.get(consented(link(again.text))))
     assert connection().keys("waybill:typed:*") == []

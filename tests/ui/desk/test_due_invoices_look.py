@@ -28,7 +28,7 @@ def test_what_would_be_issued_is_shown_before_it_is(page: Any, store: Store, tak
 
     page.goto(f"/orders/{first.number}/actions/invoice")
     expect(page.get_by_role("heading", name="Preview")).to_be_visible()
-    expect(page.get_by_text("Nothing is issued yet")).to_be_visible()
+    expect(page.get_by_text("This is a preview")).to_be_visible()
     _fits(page)
     page.get_by_role("button", name="Invoice order").click()
     expect(page.get_by_text("Invoice INV-000001 issued").first).to_be_visible()

@@ -94,7 +94,7 @@ def test_a_retired_status_is_said_to_be_skipped(browser: Browser, store: Store, 
         retire_status(find_status("later"), actor=operator)
     text = browser.get(where).text
     assert "To pick (retired)" in text
-    assert "New orders get no status: the chosen one is retired." in text
+    assert "The chosen status is retired, so new orders get no status." in text
     assert "Later" not in text
 
 

@@ -101,7 +101,7 @@ def test_a_runs_page_says_what_was_wrong_by_the_forms_labels(
     browser.post("/orders/bulk/due", {"order": ids(orders), "due": "", "submission_key": "k1"})
     work()
     [run] = runs_of()
-    assert "Due: is needed: there is no due date to take off." in browser.get(f"/runs/{run.id}").text
+    assert "Due: Enter a due date. The order has no due date to remove." in browser.get(f"/runs/{run.id}").text
     assert len(browser.queries) <= 12
 
 

@@ -155,11 +155,11 @@ def printing(app: Flask) -> None:
 @pytest.mark.usefixtures("printing")
 def test_an_optional_secret_that_is_stored_can_be_forgotten(browser: Browser, store: Store) -> None:
     where = f"/settings/shops/{store.shop_id}"
-    assert "Forget it" not in browser.get(where).text
+    assert "Delete the stored value" not in browser.get(where).text
     browser.post(f"{where}/groups/printing", {"printer_key": "p-secret-1", "account": "a-secret-1"})
     page = browser.get(where).text
-    assert 'aria-label="Forget it: Key of the printer"' in page
-    assert page.count('aria-label="Forget it') == 1  # the other one is needed
+    assert 'aria-label="Delete the stored value: Key of the printer"' in page
+    assert page.count('aria-label="Delete the stored value') == 1  # the other one is needed
     assert "secret-1" not in page
 
     both = browser.post(f"{where}/groups/printing", {"printer_key": "p-secret-2", "printer_key-forget": "y"})
@@ -171,7 +171,7 @@ def test_an_optional_secret_that_is_stored_can_be_forgotten(browser: Browser, st
     assert browser.post(f"{where}/groups/printing", {"printer_key": "", "printer_key-forget": "y"}).status_code == 302
     db.session.rollback()
     assert (PRINTER_KEY.of(store.shop), ACCOUNT.of(store.shop)) == ("", "a-secret-1")
-    assert "Forget it" not in browser.get(where).text
+    assert "Delete the stored value" not in browser.get(where).text
     needed = browser.post(f"{where}/groups/printing", {"account-forget": "y"})  # the form has no such tick
     assert needed.status_code == 302
     db.session.rollback()

@@ -43,8 +43,7 @@ def test_the_first_owner_sets_up_the_desk_by_the_printed_link(make_browser: Call
     assert page.status_code == 200
     weak = browser.post(f"/welcome/{token}", {"email": "olga@desk.test", "name": "Olga", "password": "shrt1"})
     assert weak.status_code == 422
-    assert "at least 12 characters" in weak.text
-    assert "At least 12 characters" not in weak.text  # the rule is said once, where it was broken
+    assert weak.text.count("at least 12 characters") == 1  # the rule is said once, where it was broken
     assert 'value="olga@desk.test"' in weak.text  # nothing typed is lost
     assert "shrt1" not in weak.text
     done = browser.post(f"/welcome/{token}", {"email": "olga@desk.test", "name": "Olga", "password": PASSWORD})

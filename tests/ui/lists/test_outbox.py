@@ -97,7 +97,7 @@ def test_a_row_has_buttons_for_what_can_be_decided_about_it(
     assert unescape(answer.location).startswith("/outbox/?q=sending:held")
     assert update().state == "withdrawn"
     page = browser.get("/outbox/").text
-    assert "It is undone: nothing was sent of it." in page
+    assert "The update is undone. Nothing was sent." in page
     assert buttons_of(page) == set()
     assert browser.post("/outbox/decide/undo", {"update": row}).status_code == 302
     assert "This update is Withdrawn: there is nothing to undo." in browser.get("/outbox/").text
@@ -146,7 +146,7 @@ def test_many_that_were_refused_are_done_elsewhere(many: list[Order], browser: B
     ids = ids_of(browser.get("/outbox/").text)
     asked = browser.get("/outbox/decide?act=elsewhere&" + urlencode({"update": ids}, doseq=True)).text
     assert "Possible for 10 of 30" in asked
-    assert "You state that they were done at the channel itself." in asked
+    assert "You confirm that these changes were made directly on the channel." in asked
     answer = browser.post("/outbox/decide/elsewhere", {"update": ids})
     assert "Done: 10 updates" in answer.text
     assert answer.text.count("only one that was refused can have been done elsewhere.") == 20

@@ -68,7 +68,7 @@ def test_refused_updates_are_settled_by_keys_alone(
     order = left.order
     tab_to(page, f"Close without sending again: {order.number}: Shipment confirmation")
     page.keyboard.press("Enter")
-    expect(page.locator("#messages")).to_contain_text("It is closed: nothing more is sent of it.")
+    expect(page.locator("#messages")).to_contain_text("The update is closed. It is not sent again.")
     assert _flaws(page) == []
     page.goto("/dashboard/")
     expect(page.locator("main")).to_contain_text("Updates refused or uncertain")

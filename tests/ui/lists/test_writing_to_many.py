@@ -38,7 +38,7 @@ def test_each_buyer_gets_the_text_for_their_order_and_what_looks_forbidden_is_co
         store_all(MESSAGES, {"message_hold": 0}, store)
     chosen = "&".join(f"order={order.id}" for order in orders)
     form = browser.get(f"/orders/bulk?{chosen}&action=message").text
-    assert "Each buyer gets it in their language" in form
+    assert "Each buyer receives the text in their language" in form
     typed = {"kind": "mail", "text": "Your order {order_number} is late. Call 0171 2345678."}
     given = {"order": [str(order.id) for order in orders]} | typed
     shown = browser.post("/orders/bulk/message/preview", given, htmx=True).text

@@ -58,14 +58,14 @@ def test_it_says_when_it_goes_and_is_undone_from_the_page(
 ) -> None:
     order = make_order(quantity=2)
     page = cancel(boss, order, htmx=htmx)
-    goes = re.search(r"Goes to Fake channel at \d\d:\d\d:\d\d\.", page)
+    goes = re.search(r"The cancellation is sent to Fake channel at \d\d:\d\d:\d\d\.", page)
     assert goes
     assert "Not in stock" in page
     assert "Canceling" in page
     answer = boss.post(f"/updates/{latest().id}/undo", htmx=htmx)
     assert (latest().state, latest().order.canceling) == ("withdrawn", False)
     page = answer.text if htmx else boss.get(f"/orders/{order.number}").text
-    assert "nothing was sent of it" in page
+    assert "Nothing was sent." in page
     assert "Being canceled" not in page
 
 
@@ -76,18 +76,18 @@ def test_a_store_that_sends_nothing_names_no_time(
     with unit_of_work():
         change(SETTINGS, {"ship_hold": 60}, db.session.get_one(Store, store.id), actor=Actor.operator())
         ship_order(locked(shipped), [PackageInput("DHL", "JD1")], actor=Actor.operator())
-    assert "Confirmation goes to Fake channel at" in boss.get(f"/orders/{shipped.number}?tab=shipments").text
+    assert "The confirmation is sent to Fake channel at" in boss.get(f"/orders/{shipped.number}?tab=shipments").text
     with unit_of_work():
         db.session.get_one(Store, store.id).read_only = {"code": "older_database", "values": {}}
     page = cancel(boss, canceled)
     for text in (page, boss.get(f"/orders/{canceled.number}").text):
         assert "Being canceled" in text
         assert "The database is older than what was sent" in text
-        for wrong in ("Goes to Fake channel", "The cancellation is sent at"):
+        for wrong in ("sent to Fake channel at", "The cancellation is sent at"):
             assert wrong not in text
     page = boss.get(f"/orders/{shipped.number}?tab=shipments").text
-    assert "The confirmation has not gone to Fake channel. The database is older" in page
-    assert "Confirmation goes to" not in page
+    assert "The confirmation has not been sent to Fake channel. The database is older" in page
+    assert "The confirmation is sent to" not in page
 
 
 def test_the_message_offers_to_undo_it(make_order: Callable[..., Order], boss: Browser) -> None:
@@ -145,7 +145,7 @@ def test_while_it_is_on_its_way_nothing_offers_to_undo_it(
         jobs.find_due()
         work()
     page = boss.get(f"/orders/{order.number}").text
-    assert "Sent: waiting until Fake channel shows it." in page
+    assert "The cancellation was sent. Wait until Fake channel shows it." in page
     assert f"/updates/{latest().id}/undo" not in page
 
 
@@ -159,7 +159,7 @@ def test_a_buyers_request_is_answered_from_its_banner(take: Take, boss: Browser)
         assert len(boss.queries) <= 8, "\n".join(boss.queries)
         assert "Bought twice" in page.text
     banner = page.text[page.text.index('id="order-cancel-request"') :]
-    for word in ("Bought twice", "Known for", "Cancel for the buyer", "Ship anyway"):
+    for word in ("Bought twice", "Received", "Cancel for the buyer", "Ship anyway"):
         assert word in banner
     form = boss.get(f"/orders/{order.number}/actions/cancel", htmx=True).text
     assert re.search(r'value="BuyerCanceled"[^>]*selected|selected[^>]*value="BuyerCanceled"', form)
@@ -167,7 +167,7 @@ def test_a_buyers_request_is_answered_from_its_banner(take: Take, boss: Browser)
         "Ship although" in (ship := boss.get(f"/orders/{order.number}/actions/ship", htmx=True).text)
         or "ship anyway" in ship
     )
-    assert re.search(r'Known for <time [^>]*data-countdown="age">0 min</time> · <time', banner)
+    assert re.search(r'Received <time [^>]*data-countdown="age">0 min</time> ago ·  <time', banner)
     cancel(boss, order, reason="BuyerCanceled")
     assert latest().payload["reason"] == "BuyerCanceled"
     assert "order-cancel-request" not in boss.get(f"/orders/{order.number}").text
@@ -187,8 +187,8 @@ def test_a_request_that_is_answered_elsewhere_is_not_to_decide_here(
     url = f"/orders/{reference(order)}"
     page = boss.get(url).text
     banner = page[page.index('id="order-cancel-request"') :]
-    assert "It is answered at Fake channel, not here." in banner
-    for wrong in ("decide before anything leaves", "Cancel for the buyer", "Ship anyway"):
+    assert "Answer the request on Fake channel, not here." in banner
+    for wrong in ("Decide before anything ships", "Cancel for the buyer", "Ship anyway"):
         assert wrong not in page
     assert order.channel_order_number not in boss.get("/orders/", {"view": "cancel"}).text
     work = boss.get("/dashboard/cards/work").text
@@ -235,7 +235,7 @@ def test_a_request_made_again_is_as_old_as_the_last(take: Take, boss: Browser) -
             take(told := again(told, lines=line_again(told, cancel_requested=asks)))
     [order] = db.session.query(Order)
     page = boss.get(f"/orders/{order.number}").text
-    assert re.search(r'Known for <time [^>]*data-countdown="age">2 h</time>', page)
+    assert re.search(r'Received <time [^>]*data-countdown="age">2 h</time> ago', page)
     assert 'data-countdown="age">2 h</time>' in boss.get("/orders/", {"view": "cancel"}).text
 
 

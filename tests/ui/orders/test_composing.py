@@ -81,15 +81,15 @@ def test_a_draft_comes_back_until_it_is_sent_or_discarded(
 ) -> None:
     browser, other = make_browser(mia), make_browser(make_user(name="Ben"))
     typed = {"kind": "details", "text": "Which color?", "started_from": "question-en"}
-    assert "Your draft of" in browser.post(f"{url}/draft", typed, htmx=True).text
+    assert "Your draft from" in browser.post(f"{url}/draft", typed, htmx=True).text
     form = browser.get(url).text
     assert "Which color?" in form
     assert '<option selected value="details">' in form
     assert 'name="started_from" type="hidden" value="question-en"' in form
-    assert "Your draft of" in form
+    assert "Your draft from" in form
     assert "Which color?" not in other.get(url).text
-    assert "Your draft of" not in browser.post(f"{url}/draft", {"kind": "", "text": ""}, htmx=True).text
-    assert "Your draft of" not in browser.get(url).text
+    assert "Your draft from" not in browser.post(f"{url}/draft", {"kind": "", "text": ""}, htmx=True).text
+    assert "Your draft from" not in browser.get(url).text
 
     browser.post(f"{url}/draft", typed, htmx=True)
     browser.post(f"{url}/draft", typed | {"text": "x" * 10_001}, htmx=True)  # can't be kept

@@ -37,7 +37,7 @@ def test_a_template_is_put_at_the_cursor_and_a_draft_is_kept(
     assert "\n\nWhich color?\n\n" in value
     assert value.endswith("\nBye")
     expect(page.locator("#message-kind")).to_have_value("details")
-    expect(page.get_by_text("which nobody else sees")).to_be_visible()
+    expect(page.get_by_text("Only you can see it")).to_be_visible()
     assert _flaws(page) == []
 
     page.reload()

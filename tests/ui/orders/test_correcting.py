@@ -168,19 +168,19 @@ def test_while_it_is_held_the_message_and_the_page_offer_to_undo_it(
     assert numbers() == ["JD1"]
     assert f"/orders/{made.number}/actions/take_back" in answer[answer.index('id="messages"') :]
     page = clerk.get(f"/orders/{made.number}/aside", htmx=True).text
-    assert re.search(r"Confirmation goes to Fake channel at \d\d:\d\d:\d\d\.", page)
+    assert re.search(r"The confirmation is sent to Fake channel at \d\d:\d\d:\d\d\.", page)
     clerk.post(f"/orders/{made.number}/actions/take_back", back_form(page))
     assert numbers() == []
     page = clerk.get(f"/orders/{made.number}/aside", htmx=True).text
     assert "Shipment undone: DHL, JD1 (units: 1)" in page
-    assert "Confirmation goes to" not in page
+    assert "The confirmation is sent to" not in page
 
 
 def test_what_goes_at_once_offers_no_undo(make_order: Callable[..., Order], clerk: Browser, store: Store) -> None:
     made = make_order()
     answer = ship_held(clerk, made, store, 0)
     assert "take_back" not in answer[answer.index('id="messages"') :]
-    assert "Confirmation goes to" not in clerk.get(f"/orders/{made.number}/aside", htmx=True).text
+    assert "The confirmation is sent to" not in clerk.get(f"/orders/{made.number}/aside", htmx=True).text
 
 
 def test_the_outbox_undoes_it_too(

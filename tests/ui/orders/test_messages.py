@@ -38,7 +38,7 @@ def test_a_message_is_written_shown_and_undone(
 ) -> None:
     order = make_order()
     url = f"/orders/{order.number}"
-    assert "Nothing was written yet" in browser.get(f"{url}?tab=messages").text
+    assert "There are no messages yet" in browser.get(f"{url}?tab=messages").text
     assert "is being asked what it allows" in browser.get(f"{url}/actions/message").text
     work()
     form = browser.get(f"{url}/actions/message").text
@@ -54,7 +54,7 @@ def test_a_message_is_written_shown_and_undone(
     assert browser.post(f"{url}/actions/message", typed).status_code == 302
     thread = browser.get(f"{url}?tab=messages").text
     assert "Your mug is late.\nWe are sorry." in thread.replace("\r", "")
-    assert "Goes at" in thread
+    assert "Scheduled for" in thread
     undone = browser.post(f"{url}/actions/undo_message", {})
     assert (undone.status_code, undone.location) == (302, f"{url}?tab=messages")
     again = browser.post(f"{url}/actions/undo_message", {})

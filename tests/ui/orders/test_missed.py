@@ -19,7 +19,7 @@ from webapp.orders.contract import OrdersChange
 from webapp.orders.models import Order
 from webapp.testing import incoming_order
 
-NOTICE = "The plugin “deaf” failed to hear of a change to this order. It is told again: "
+NOTICE = "The plugin “deaf” could not process a change to this order. Waybill tries again: "
 
 
 class Deaf:

@@ -30,14 +30,14 @@ def test_every_figure_is_there_and_none_twice(
     [order] = take(shipped_order([shipped_line("MUG", 3, amounts=amounts, total=3900)]))
     before = money_of(order, browser)
     assert "Items €30.00 €6.00 €3.00 €33.00" in before
-    assert "Together €35.00 €7.00 €3.00 €39.00 Total at Fake channel €39.00" in before
+    assert "Total in Waybill €35.00 €7.00 €3.00 €39.00 Total at Fake channel €39.00" in before
     assert "Still to be paid" not in before
     assert "Invoiced €0.00 Refunded €0.00 Can still be refunded €39.00" in before
     refund(order, Wish({order.lines[0].id: LineWish(1)}), actor=mia)
-    assert "Refunded €0.00 About to be refunded €11.00 Can still be refunded €28.00" in money_of(order, browser)
+    assert "Refunded €0.00 Being refunded €11.00 Can still be refunded €28.00" in money_of(order, browser)
     only_recorded(monkeypatch)
     refund(order, Wish(all_shipping=True), actor=mia)
-    assert "Refunded €6.00 About to be refunded €11.00 Can still be refunded €22.00" in money_of(order, browser)
+    assert "Refunded €6.00 Being refunded €11.00 Can still be refunded €22.00" in money_of(order, browser)
 
 
 def test_what_is_not_paid_can_not_be_refunded(take: Take, browser: Browser) -> None:

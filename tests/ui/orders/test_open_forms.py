@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Callable
-from html import unescape
 from datetime import timedelta
+from html import unescape
 
 import pytest
 from sqlalchemy import update

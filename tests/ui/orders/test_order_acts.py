@@ -180,7 +180,7 @@ def test_what_is_wrong_with_a_typed_tag_is_said_where_it_was_typed(
     make_order: Callable[..., Order], browser: Browser
 ) -> None:
     url = f"/orders/{make_order().number}/actions/tag"
-    assert "Tag: choose at least one." in browser.post(url, htmx=True).text  # there are no boxes yet
+    assert "Tag: Choose at least one." in browser.post(url, htmx=True).text  # there are no boxes yet
     for _ in range(2):
         refused = browser.post(url, {"new": "x" * 41}, htmx=True)
         assert refused.status_code == 422
@@ -199,7 +199,7 @@ def test_a_due_date_is_taken_off_only_where_there_is_one(make_order: Callable[..
     url = f"/orders/{make_order().number}/actions/due"
     refused = browser.post(url, {"due": ""}, htmx=True)
     assert refused.status_code == 422
-    assert "there is no due date to take off" in refused.text.partition('id="due-due-error"')[2]
+    assert "The order has no due date to remove" in refused.text.partition('id="due-due-error"')[2]
     browser.post(url, {"due": "2031-05-05T10:00"}, htmx=True)
     assert "Due date removed" in browser.post(url, {"due": ""}, htmx=True).text
 
@@ -345,7 +345,7 @@ def test_a_refused_update_is_closed_by_its_button_and_no_longer_keeps_the_order(
     browser.post(f"{url}/actions/ship", SHIP | {"carrier": carrier})
     work()
     page = browser.get(f"{url}?tab=updates").text
-    assert "read why, then send it again or close it" in page
+    assert "then send the update again or close it" in page
     [way] = re.findall(r'action="(/updates/\d+/close)"', page)
     assert "first send it again, or close it" in browser.post(f"{url}/actions/archive").text
 
@@ -470,7 +470,7 @@ def test_a_corrected_address_is_shown_with_the_channels_own_beside_it(
     assert done.status_code == 200, done.text
     page = browser.get(url).text
     assert page.index("9 Corrected Row") < page.index("7 Zanzibar Mews")
-    assert "Corrected here on" in page
+    assert "Corrected in Waybill on" in page
     told = browser.get(f"{url}?tab=timeline&kind=addresses").text
     assert "Before: Jane Quixelworth, 7 Zanzibar Mews" in told
     assert "After: Jane Quixelworth, 9 Corrected Row" in told

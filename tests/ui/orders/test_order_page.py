@@ -197,7 +197,7 @@ def test_a_long_order_shows_its_first_hundred_lines_and_finds_any(
     for found in (browser.get(f"{url}?find=sku-14").text, browser.get(f"{url}/lines?find=sku-14", htmx=True).text):
         assert found.count('<tr id="line-') == 10
         assert "10 lines found" in found
-    assert "No line fits" in browser.get(f"{url}?find=nothing").text
+    assert "No line matches" in browser.get(f"{url}?find=nothing").text
 
 
 def test_a_tab_is_a_page_and_for_htmx_only_itself(make_order: Callable[..., Order], browser: Browser) -> None:
@@ -343,8 +343,8 @@ def test_an_erased_order_says_so_everywhere(make_order: Callable[..., Order], br
         page = browser.get(path)
         assert page.status_code == 200
         assert not re.search("Quixelworth|Vrombaut|Jane called|she is moving", page.text), path
-    assert browser.get(url).text.count("has been destroyed") == 2
-    assert "has been destroyed" in browser.post(f"{url}/raw", htmx=True).text
+    assert browser.get(url).text.count("have been erased") == 2
+    assert "have been erased" in browser.post(f"{url}/raw", htmx=True).text
 
 
 def test_an_order_without_lines_and_one_of_another_script_have_their_pages(

@@ -21,9 +21,9 @@ def test_two_people_see_each_other_and_nobody_sees_themselves(
 ) -> None:
     url = f"/orders/{make_order().number}/presence"
 
-    assert "is also on this order" not in browser.post(url, htmx=True).text
-    assert "Olga is also on this order" in ada.post(url, htmx=True).text
-    assert "Ada is also on this order" in browser.post(url, htmx=True).text
+    assert "is also viewing this order" not in browser.post(url, htmx=True).text
+    assert "Olga is also viewing this order" in ada.post(url, htmx=True).text
+    assert "Ada is also viewing this order" in browser.post(url, htmx=True).text
     assert "also on" not in browser.post("/orders/999/presence", htmx=True).text
 
 

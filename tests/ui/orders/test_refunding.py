@@ -39,7 +39,7 @@ def memos() -> list[CreditMemo]:
 
 
 TOO_MUCH = "The amount is too high. Left to refund of Items, MUG: 5000.00 EUR."
-NO_AMOUNT = "must be an amount in EUR, such as 5.00."
+NO_AMOUNT = "Enter an amount in EUR, such as 5.00."
 BAD = [
     ("5000.01", TOO_MUCH),
     ("5000,01 EUR", TOO_MUCH),

@@ -49,7 +49,7 @@ def test_the_form_says_what_the_buyer_gets_and_the_page_what_became_of_it(
 ) -> None:
     work()
     mug, url = order.lines[0].id, f"/orders/{order.number}/actions/refund"
-    assert "No refund yet" in browser.get(f"/orders/{order.number}?tab=refunds").text
+    assert "There is no refund yet" in browser.get(f"/orders/{order.number}?tab=refunds").text
     form = browser.get(url, htmx=True).text
     typed = {f"lines-{mug}-units": "1", "shipping": "2,50", "adjustment_fee": "1"}
 
@@ -70,7 +70,7 @@ def test_the_form_says_what_the_buyer_gets_and_the_page_what_became_of_it(
     tab = words(browser.get(f"/orders/{order.number}?tab=refunds").text)
     assert "Credit memo without a number Pending" in tab
     assert "A mug MUG Items 1 €10.00 €1.90 €1.00 €10.90" in tab
-    assert "About to be refunded €12.88" in words(browser.get(f"/orders/{order.number}").text)
+    assert "Being refunded €12.88" in words(browser.get(f"/orders/{order.number}").text)
 
 
 def test_an_amount_in_another_currency_is_refused_and_nothing_typed_is_lost(order: Order, browser: Browser) -> None:

@@ -47,11 +47,11 @@ def test_a_review_is_requested_and_undone(
     assert "you can undo it until then" in shown
     done = browser.post(f"{url}/actions/request_review", {}, htmx=True).text
     tab = browser.get(f"{url}?tab=messages").text
-    assert "Goes at" in tab
+    assert "Scheduled for" in tab
     assert "Stop review request" in tab
     assert browser.post(*undo_of(done), htmx=True).status_code == 200
     tab = browser.get(f"{url}?tab=messages").text
-    assert "No review is requested by itself: Somebody stopped it." in " ".join(tab.split())
+    assert "No review is requested automatically: Somebody stopped it." in " ".join(tab.split())
     sync_now(order.store)
     assert channel.told("review_request") == []
 

@@ -98,7 +98,7 @@ def test_reasons_are_for_who_may_see_buyers_and_on_the_record(
         ("kind=holds", "Hold released", "Tagged"),
         ("kind=news", "News from the channel", "Hold released"),
         ("kind=organizing&who=people", "Status: Packing", "Tagged"),
-        ("kind=shipping", "Nothing fits.", "Put on hold"),
+        ("kind=shipping", "No events match.", "Put on hold"),
     ],
 )
 def test_it_can_be_narrowed_by_who_and_kind(order: Order, browser: Browser, query: str, there: str, gone: str) -> None:
@@ -185,7 +185,7 @@ def test_a_long_timeline_has_older_pages(
     told, url = [], f"/orders/{order.number}?tab=timeline"
     while url:
         page = browser.get(url).text
-        told.append(_shown(page).count("The order then"))
+        told.append(_shown(page).count("Order at that time"))
         older = re.search(r'href="([^"]+before=\d+)"', page)
         url = older[1].replace("&amp;", "&") if older else ""
 
@@ -197,13 +197,13 @@ def test_an_order_is_shown_as_it_was(order: Order, browser: Browser, mia: Actor)
     url = f"/orders/{order.number}"
 
     then = browser.get(f"{url}?at={iso(held.seen_at)}").text
-    assert "As the desk knew it on" in then
+    assert "This is the order as it was in Waybill on" in then
     assert "Back to now" in then
     assert re.search(r"<dt>On hold</dt><dd>yes</dd>", then)
     assert "A better mug" not in then[then.index('id="order-then"') :]
     assert "Quixelworth" not in then
     before = browser.get(f"{url}?at={iso(held.seen_at - timedelta(days=1))}").text
-    assert "The desk did not know this order at that moment." in before
+    assert "This order was not in Waybill at that time." in before
     part = browser.get(f"{url}?at={iso(now())}", htmx=True).text
     assert "<html" not in part
     assert "A better mug" in part
@@ -265,7 +265,7 @@ def test_an_order_of_before_says_that_amounts_are_not_known(
 
     monkeypatch.setattr("webapp.ui.orders.order.as_of", without_amounts)
     shown = _text(browser.get(f"/orders/{moved.number}?at={iso(now())}", htmx=True).text)
-    assert "they are not known for this moment" in shown
+    assert "the amounts at that time are not known" in shown
     assert "Order totals" not in shown
     assert "Price Total" in shown
 

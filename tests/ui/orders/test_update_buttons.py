@@ -45,7 +45,7 @@ def test_what_is_held_is_undone_or_sent_at_once(
 ) -> None:
     credit(1, held=True)
     page = browser.get(f"/orders/{order.number}?tab=updates").text
-    assert "Sends at" in page
+    assert "Scheduled for" in page
     assert ways(browser, order) == {"undo", "send"}
     assert decide(browser, "undo") == 200
     assert update().state == "withdrawn"
@@ -84,7 +84,7 @@ def test_what_was_refused_is_said_to_be_done_elsewhere(
     assert ways(browser, order) == {"retry", "elsewhere", "close"}
     answer = browser.post(f"/updates/{update().id}/elsewhere", htmx=True)
     assert answer.status_code == 200
-    assert "It counts as done elsewhere" in answer.text
+    assert "The update counts as done elsewhere" in answer.text
     assert update().state == "done_elsewhere"
     page = browser.get(f"/orders/{order.number}?tab=updates").text
     assert re.findall(r'<li data-step="(\w+)">([\w ]+)<', page) == [
@@ -105,7 +105,7 @@ def test_what_waits_says_when_it_goes_and_why_it_waits(
     jobs.deliver(store.id, "payouts")
     monkeypatch.setattr(channel, "when", lambda access, lane, urgent: 1200.0 if lane == "payouts" else 0.0)
     page = browser.get(f"/orders/{order.number}?tab=updates").text
-    assert "Goes at" in page
+    assert "Scheduled for" in page
     assert "Nobody wants this credit any more." in page
 
 
@@ -151,7 +151,7 @@ def test_a_store_that_sends_nothing_shows_no_time(
             with unit_of_work():
                 db.session.query(Store).filter_by(id=store.id).update(STOPPED[how])  # type: ignore[arg-type]
         page = browser.get(f"/orders/{order.number}?tab=updates").text
-        assert ("Sends at" in page or "Goes at" in page) is not stopped
+        assert ("Scheduled for" in page) is not stopped
         [cell] = re.findall(r'<td class="text c-goes"[^>]*>(.*?)</td>', browser.get("/outbox/").text)
         assert ("<time" in cell) is not stopped
 

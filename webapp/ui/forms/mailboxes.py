@@ -14,7 +14,7 @@ _SECURITY = [(TLS, _l("TLS (993)")), (STARTTLS, _l("STARTTLS (143)")), (PLAIN, _
 
 def mailbox_form(row: Mailbox | None = None, given: Any = None) -> forms.Form:
     """A new mailbox, or a known one, whose password is never drawn."""
-    kept = _l("Empty: the stored one, as long as it goes to the same server.") if row else ""
+    kept = _l("If this is empty, the stored password is used, as long as the server stays the same.") if row else ""
     fields = {
         "host": forms.text(_l("Mail server"), required=True, help=_l("IMAP, such as imap.example.com."), maxlength=250),
         "security": forms.choice(
@@ -24,12 +24,21 @@ def mailbox_form(row: Mailbox | None = None, given: Any = None) -> forms.Form:
             help=_l("None only for a server on this machine or in its own network."),
         ),
         "port": forms.text(
-            _l("Port"), help=_l("Empty: the usual one of the encryption."), inputmode="numeric", maxlength=5
+            _l("Port"),
+            help=_l("If this is empty, the usual port of the encryption is used."),
+            inputmode="numeric",
+            maxlength=5,
         ),
         "user": forms.text(_l("User name"), required=True, autocomplete="off", maxlength=250),
         "password": forms.secret(_l("Password"), required=row is None, help=kept, autocomplete="new-password"),
-        "folder": forms.text(_l("Folder"), help=_l("Empty: INBOX."), autocomplete="off", maxlength=250),
-        "name": forms.text(_l("Name"), help=_l("What the desk calls it. Empty: the user name."), maxlength=100),
+        "folder": forms.text(
+            _l("Folder"), help=_l("If this is empty, INBOX is read."), autocomplete="off", maxlength=250
+        ),
+        "name": forms.text(
+            _l("Name"),
+            help=_l("The name of the mailbox in Waybill. If this is empty, the user name is used."),
+            maxlength=100,
+        ),
     }
     shown = ("host", "user", "folder", "name")
     data = {name: getattr(row, name) for name in shown} | {"port": str(row.port)} if row else {}
@@ -44,5 +53,5 @@ def mailbox_values(form: forms.Form) -> dict[str, Any]:
         raise Invalid(field="security", problem=_l("Enter a value."))
     port = form.text_of("port").strip() or str(PORTS[security])
     if not port.isascii() or not port.isdecimal() or not 1 <= int(port) <= 65535:
-        raise Invalid(field="port", problem=_l("is no port: 1 to 65535."))
+        raise Invalid(field="port", problem=_l("Enter a port from 1 to 65535."))
     return values | {"security": security, "port": int(port)}

@@ -13,7 +13,7 @@ from webapp.i18n import lazy_gettext as _l
 from webapp.ui import forms
 
 VERSION = "version"  # the hidden field with the version of a role that the person saw
-PASSWORD_RULE = _l("At least 12 characters, of three kinds (a, A, 1, #), without your address in it.")
+PASSWORD_RULE = _l("Use at least 12 characters of three kinds (a, A, 1, #), without your e-mail address.")
 
 
 def invitation_form(actor: Actor, shops: Sequence[Shop], given: Any = None) -> forms.Form:
@@ -56,14 +56,14 @@ def chosen_shops(form: forms.Form) -> list[int] | None:
     chosen = [int(one) for one in form["shops"].data or () if one in offered]
     every = "all_shops" in form and form["all_shops"].data
     if every and chosen:
-        raise Invalid(field="shops", problem=_l("choose all shops or some of them, not both."))
+        raise Invalid(field="shops", problem=_l("Choose all shops or some of them, not both."))
     if not every and not chosen:
-        raise Invalid(field="shops", problem=_l("choose at least one."))
+        raise Invalid(field="shops", problem=_l("Choose at least one."))
     return None if every else chosen
 
 
 def _shop_fields(actor: Actor, shops: Sequence[Shop]) -> dict[str, Any]:
-    every = {"all_shops": forms.tick(_l("All shops, those to come too"))} if actor.shops is None else {}
+    every = {"all_shops": forms.tick(_l("All shops, including future ones"))} if actor.shops is None else {}
     named = [(str(shop.id), shop.name) for shop in shops]
     return every | {"shops": forms.choices(_l("Only these shops") if every else _l("Shops"), named)}
 
@@ -73,7 +73,7 @@ def new_role_form(given: Any = None) -> forms.Form:
     known = [(code, role.label) for code, role in roles().items() if code != OWNER]
     fields = {
         "name": forms.text(_l("Name"), required=True, autocomplete="off", maxlength=100, autofocus=True),
-        "like": forms.choice(_l("Begin with the rights of"), known),
+        "like": forms.choice(_l("Copy the rights of"), known),
     }
     return forms.Form(fields, given or None)
 
@@ -85,14 +85,15 @@ def rights_form(role: RoleRow, given: Any = None) -> forms.Form:
     offered = [(code, right.label) for code, right in rights().items()]
     name = {} if role.built_in else {"name": forms.text(_l("Name"), required=True, autocomplete="off", maxlength=100)}
     fields = name | {
-        "rights": forms.choices(_l("Whoever has this role may"), offered),
+        "rights": forms.choices(_l("Users with this role may"), offered),
         FIELD: forms.text(
             _l("Refunds without approval up to"),
             autocomplete="off",
             maxlength=200,
             help=_l(
-                "For each refund, not for an order in all, such as “50 EUR, 60 USD”. Above it, and in other "
-                "currencies, somebody else approves. Empty: no limit."
+                "The limit is for each refund, not for a whole order, such as “50 EUR, 60 USD”. Another user "
+                "must approve refunds above the limit and refunds in other currencies. If this is empty, "
+                "there is no limit."
             ),
         ),
         VERSION: forms.hidden(role.version),
@@ -109,14 +110,14 @@ def name_form(name: str, given: Any = None) -> forms.Form:
 def email_form(email: str, given: Any = None) -> forms.Form:
     fields = {
         "email": forms.text(_l("E-mail"), kind="email", required=True, autocomplete="username"),
-        "present": forms.secret(_l("Present password"), required=True, autocomplete="current-password"),
+        "present": forms.secret(_l("Current password"), required=True, autocomplete="current-password"),
     }
     return forms.Form(fields, given or None, data={"email": email}, prefix="email")
 
 
 def password_form(given: Any = None) -> forms.Form:
     fields = {
-        "present": forms.secret(_l("Present password"), required=True, autocomplete="current-password"),
+        "present": forms.secret(_l("Current password"), required=True, autocomplete="current-password"),
         "password": forms.secret(_l("New password"), required=True, help=PASSWORD_RULE, autocomplete="new-password"),
     }
     return forms.Form(fields, given or None, prefix="password")

@@ -69,7 +69,7 @@ def retyped_form(channel: Channel, typed: Begun, given: Any = None) -> SettingsF
 def _connection_form(
     declared: list[Setting[Any]], name: str, had: Mapping[str, Any], kept: Collection[str], given: Any
 ) -> SettingsForm:
-    fields = {"name": forms.text(_l("Name"), required=True, help=_l("How you call this store."))}
+    fields = {"name": forms.text(_l("Name"), required=True, help=_l("Your name for this store."))}
     fields |= _fields(declared, kept)
     data = {"name": name} | {one.name: had.get(one.name, one.default) for one in declared if not one.secret}
     form = SettingsForm(fields, given, data)
@@ -110,14 +110,14 @@ def _fields(declared: Sequence[Setting[Any]], stored: Collection[str]) -> dict[s
         kept = setting.name in stored
         fields[setting.name] = _field(setting, kept=kept)
         if setting.secret and kept and not setting.required:
-            which = _l("Forget it: %(name)s", name=setting.label)
-            fields[setting.name + _FORGET] = forms.tick(_l("Forget it"), **{"aria-label": which})
+            which = _l("Delete the stored value: %(name)s", name=setting.label)
+            fields[setting.name + _FORGET] = forms.tick(_l("Delete the stored value"), **{"aria-label": which})
     return fields
 
 
 def _field(setting: Setting[Any], *, kept: bool) -> Field:
     if setting.secret:
-        help = _l("Kept; leave it empty to keep it.") if kept else setting.help
+        help = _l("A value is stored. Leave this empty to keep it.") if kept else setting.help
         return forms.secret(setting.label, required=setting.required and not kept, help=help, autocomplete="off")
     if setting.type is bool:
         return forms.tick(setting.label, help=setting.help)

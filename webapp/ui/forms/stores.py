@@ -84,7 +84,7 @@ def orders_form(
     shop, their status.
     """
     names = [(str(shop.id), shop.name) for shop in shops]
-    own = _l("Our own, next %(number)s", number=examples.get(store.shop_id, "—"))
+    own = _l("Your own numbers, next: %(number)s", number=examples.get(store.shop_id, "—"))
     status, own_fields = NEW_ORDER_STATUS.of(store), group_fields(NEW_ORDERS, store)
     fields: dict[str, Any] = {
         IMPORT_ORDERS.name: own_fields[IMPORT_ORDERS.name],
@@ -94,7 +94,7 @@ def orders_form(
             _l("Shop"),
             names,
             default=str(store.shop_id),
-            help=_l("Whose face and numbers the store's new orders carry."),
+            help=_l("New orders of this store get the name, logo and numbers of this shop."),
         ),
     }
     current = NEW_ORDERS.read(store) | {
@@ -113,7 +113,7 @@ def orders_form(
     fields |= {
         OWN_NUMBERS.name: forms.choice(
             OWN_NUMBERS.label,
-            [("own", own), ("channel", _l("The number that %(channel)s gave", channel=channel_name))],
+            [("own", own), ("channel", _l("The number from %(channel)s", channel=channel_name))],
             default="own",
             help=OWN_NUMBERS.help,
         ),
@@ -141,7 +141,7 @@ def _id(text: Any) -> int:
 def _status_help(status: str) -> LazyString | str:
     """What happens with the status; for one that is stored and can't be given, that no order gets it."""
     if status and not may_be_given(status):
-        return _l("New orders get no status: the chosen one is retired. Choose another.")
+        return _l("The chosen status is retired, so new orders get no status. Choose another status.")
     return NEW_ORDER_STATUS.help
 
 
@@ -164,19 +164,32 @@ def shop_form(shop: Shop | None = None, sequence: NumberSequence | None = None, 
     zones = [(name, name.replace("_", " ")) for name in _zones(shop.zone if shop else "UTC")]
     fields = {
         "name": forms.text(
-            _l("Name"), required=True, help=_l("As your buyers know it, on slips, invoices and credit memos.")
+            _l("Name"),
+            required=True,
+            help=_l("The shop's name for buyers, printed on slips, invoices and credit memos."),
         ),
         "zone": forms.choice(
-            _l("Time zone"), zones, default="UTC", help=_l("In which its days are counted and times are shown.")
+            _l("Time zone"),
+            zones,
+            default="UTC",
+            help=_l("The days and times of the shop's orders use this time zone."),
         ),
         "prefix": forms.text(
             _l("Number prefix"),
-            help=_l("Before each order number, so that shops never give the same. Orders keep the numbers they have."),
+            help=_l(
+                "The prefix comes before each order number, so that no two shops use the same number. Existing "
+                "orders keep their numbers."
+            ),
             maxlength=12,
             autocomplete="off",
         ),
         "padding": forms.text(
-            _l("Digits"), required=True, kind="number", help=_l("Numbers are filled with zeros to this."), min=1, max=12
+            _l("Digits"),
+            required=True,
+            kind="number",
+            help=_l("Order numbers are filled with zeros to this length."),
+            min=1,
+            max=12,
         ),
     }
     current: dict[str, Any] = {"padding": 6, "zone": "UTC"}
@@ -187,7 +200,9 @@ def shop_form(shop: Shop | None = None, sequence: NumberSequence | None = None, 
 
 def logo_form() -> forms.Form:
     """The logo of a shop."""
-    help = _l("PNG or JPEG, up to 500 KB. It stands on slips, invoices and credit memos, above the shop's name.")
+    help = _l(
+        "PNG or JPEG, up to 500 KB. The logo is printed on slips, invoices and credit memos, above the shop's name."
+    )
     return forms.Form({"logo": forms.upload(_l("Picture"), accept=",".join(TYPES.values()), help=help)})
 
 

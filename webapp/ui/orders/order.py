@@ -275,7 +275,10 @@ def perform(number: str, code: str) -> AnyResponse:
     tell(_done_sentence(order, action, done.since), "good", undone_by)
     if not answered:
         channel = channel_name(order.store.channel)
-        tell(_("%(channel)s did not answer in time: this went by what was read last.", channel=channel), "warn")
+        tell(
+            _("%(channel)s did not answer in time. The last imported data of the order were used.", channel=channel),
+            "warn",
+        )
     if not htmx.is_htmx():
         return redirect(url_of(order, tab_of(action.place)))
     return _changed(order, actor, action.place)

@@ -25,10 +25,10 @@ from webapp.vault.models import VaultFile
 
 bp = Blueprint("received_messages", __name__)
 SORTS: dict[str, LazyString] = {
-    MailSort.ANSWER: _l("Answer of the buyer"),
+    MailSort.ANSWER: _l("Buyer's answer"),
     MailSort.AUTOMATIC: _l("Automatic answer"),
-    MailSort.BOUNCE: _l("Mail that came back"),
-    "unreadable": _l("Mail that can't be read"),
+    MailSort.BOUNCE: _l("Undelivered mail"),
+    "unreadable": _l("Unreadable mail"),
 }
 _SAVED_AS = {"image/png", "image/jpeg", "image/gif", "image/webp", "application/pdf", "text/plain"}  # else as bytes
 

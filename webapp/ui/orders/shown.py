@@ -374,21 +374,28 @@ def next_step(order: Order, refusal: Refusal | None) -> tuple[str, str]:
     name = channel_name(order.store.channel)
     troubles = {trouble["kind"] for trouble in order.attention}
     if order.canceling:
-        return _("Wait: %(channel)s is asked to cancel it.", channel=name), ""
+        return _("Wait until %(channel)s has answered the cancellation.", channel=name), ""
     if "cancel_refused" in troubles:
-        return _("%(channel)s did not cancel it: read why, then ship it or cancel it again.", channel=name), "bad"
+        return _(
+            "%(channel)s did not cancel the order. Read the reason, then ship the order or cancel it again.",
+            channel=name,
+        ), "bad"
     if "update_refused" in troubles:
-        return _("%(channel)s refused an update: read why, then send it again or close it.", channel=name), "bad"
+        return _(
+            "%(channel)s refused an update. Read the reason, then send the update again or close it.", channel=name
+        ), "bad"
     if "update_impossible" in troubles:
-        return _("An update can't be sent: read why, then send it again or close it."), "bad"
+        return _("An update can't be sent. Read the reason, then send the update again or close it."), "bad"
     if "update_undecided" in troubles:
-        return _("An answer was lost: find out whether it happened, and say so under Channel updates."), "bad"
+        return _(
+            "The result of an update is unknown. Check it on the channel, then record the result under Channel updates."
+        ), "bad"
     if order.buyer_wants_cancel and order.unshipped and not is_answered_elsewhere(order):
-        return _("The buyer asked to cancel: decide before anything leaves."), "warn"
+        return _("The buyer asked to cancel. Decide before anything ships."), "warn"
     if order.unshipped and order.state == "processing":
         if refusal is not None:
             return str(refusal), "warn" if order.on_hold else ""
-        return _("Pack it, then enter carrier and tracking number under Ship."), ""
+        return _("Pack the order, then enter the carrier and tracking number under Ship."), ""
     if order.state == "pending":
-        return _("Wait: it can ship once %(channel)s has verified the payment.", channel=name), ""
+        return _("Wait until %(channel)s has verified the payment. The order can ship after that.", channel=name), ""
     return "", ""

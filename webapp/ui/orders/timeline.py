@@ -46,7 +46,7 @@ _FURTHEST = 5000  # earlier events that are read to find the old values
 WHO: dict[str, tuple[LazyString, tuple[str, ...]]] = {
     "people": (_l("People"), (ActorKind.PERSON,)),
     "channel": (_l("The channel"), (ActorKind.CHANNEL,)),
-    "desk": (_l("The desk itself"), (ActorKind.JOB, ActorKind.OPERATOR)),
+    "desk": (_l("Waybill"), (ActorKind.JOB, ActorKind.OPERATOR)),
     "plugin": (_l("Plugins"), (ActorKind.PLUGIN,)),
 }
 _COLUMNS: dict[str, LazyString] = {
@@ -76,7 +76,7 @@ _COLUMNS: dict[str, LazyString] = {
     "total_minor": _l("Total"),
     "residual_minor": _l("Difference"),
     "items": _l("Units"),
-    "unshipped": _l("Units open"),
+    "unshipped": _l("Units to ship"),
     "attention": _l("Attention"),
     "ordered": _l("Units ordered"),
     "canceled": _l("Units canceled"),
@@ -84,9 +84,9 @@ _COLUMNS: dict[str, LazyString] = {
     "shipped": _l("Units shipped"),
     "invoiced": _l("Units invoiced"),
     "refunded": _l("Units refunded"),
-    "refunding": _l("Units about to be refunded"),
+    "refunding": _l("Units being refunded"),
     "refunded_minor": _l("Refunded"),
-    "refunding_minor": _l("About to be refunded"),
+    "refunding_minor": _l("Being refunded"),
     "returned": _l("Units returned"),
     "to_return": _l("Units on their way back"),
     "unit_price_minor": _l("Price"),

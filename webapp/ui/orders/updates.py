@@ -46,23 +46,26 @@ DECISIONS = {
             "undo",
             _l("Undo"),
             "history",
-            _l("Nothing is sent of them, and packages are taken back. Only updates that have not left can be undone."),
-            _l("It is undone: nothing was sent of it."),
+            _l(
+                "These updates are not sent, and their shipments are undone. Only updates that have not been "
+                "sent can be undone."
+            ),
+            _l("The update is undone. Nothing was sent."),
             deciding.undo,
         ),
         Decision(
             "send",
             _l("Send now"),
             "rocket",
-            _l("They go before their time, as soon as the channel takes them."),
-            _l("It is being sent."),
+            _l("These updates are sent before their time, as soon as the channel accepts them."),
+            _l("The update is being sent."),
             deciding.send_now,
         ),
         Decision(
             "retry",
             _l("Try again"),
             "refresh",
-            _l("Refused updates are sent again. Those whose result is unknown are looked up first."),
+            _l("Refused updates are sent again. Updates with an unknown result are checked first."),
             _l("It is being sent again."),
             jobs.send_again,
         ),
@@ -70,24 +73,27 @@ DECISIONS = {
             "confirm",
             _l("It happened"),
             "check",
-            _l("You state that they happened, though the channel does not show it. Nothing more is sent of them."),
-            _l("It counts as done: nothing more is sent of it."),
+            _l(
+                "You confirm that these updates took effect, although the channel does not show it. They are not "
+                "sent again."
+            ),
+            _l("The update counts as done. It is not sent again."),
             deciding.confirm,
         ),
         Decision(
             "elsewhere",
             _l("Done elsewhere"),
             "external-link",
-            _l("You state that they were done at the channel itself. Nothing more is sent of them."),
-            _l("It counts as done elsewhere: nothing more is sent of it."),
+            _l("You confirm that these changes were made directly on the channel. The updates are not sent again."),
+            _l("The update counts as done elsewhere. It is not sent again."),
             deciding.elsewhere,
         ),
         Decision(
             "close",
             _l("Close without sending again"),
             "x",
-            _l("You state that they did not happen. They are never sent again."),
-            _l("It is closed: nothing more is sent of it."),
+            _l("You confirm that these updates did not take effect. They are never sent again."),
+            _l("The update is closed. It is not sent again."),
             deciding.close,
         ),
     )
