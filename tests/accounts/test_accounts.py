@@ -205,7 +205,7 @@ def test_a_weak_password_is_refused(app: Flask) -> None:
         "x" * 30,
         "Aa1-" * 300,
     ):
-        with pytest.raises(Invalid, match="at least 12 characters of three kinds"):
+        with pytest.raises(Invalid, match="Use at least 12 characters of three kinds"):
             hashed(password, MIA)
     assert hashed(PASSWORD, MIA).startswith("$argon2id$")
 
