@@ -93,7 +93,7 @@ OTHER_ORDERS = Setting(
 )
 NEW_ORDERS = SettingsGroup(
     "orders",
-    _l("Its orders"),
+    _l("Orders of the store"),
     (IMPORT_ORDERS, OWN_NUMBERS, NEW_ORDER_STATUS, OTHER_ORDERS),
     scope=STORE,
     check=_check_status,
