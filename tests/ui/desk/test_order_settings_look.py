@@ -18,7 +18,7 @@ def test_rules_are_previewed_then_saved_and_disabled_with_importing(page: Any, s
     page.goto(f"/stores/{store.id}/settings")
     preview = page.locator("#order-preview")
     expect(preview.get_by_text("000003")).to_be_visible()
-    rules = page.get_by_role("region", name="Its orders")
+    rules = page.get_by_role("region", name="Orders of the store")
     rules.get_by_label("Order numbers").select_option("channel")
     rules.get_by_role("button", name="Preview").click()
     expect(preview.locator("dd strong")).to_have_text(order.channel_order_number)

@@ -35,7 +35,7 @@ def test_from_the_list_in_three_steps_and_undone_from_the_message(
     page.select_option("#cancel-reason", "NoInventory")
     page.click("#order-actions form.chosen button.main")
     banner = page.locator("#order-canceling")
-    expect(banner).to_contain_text("Goes to Fake channel at")
+    expect(banner).to_contain_text("The cancellation is sent to Fake channel at")
     page.click("#messages .toast button:has-text('Undo')")
     expect(banner).to_have_count(0)
     db.session.expire_all()
