@@ -109,6 +109,7 @@ class Sales:
     since: date
     until: date
     by: Interval
+    first: date | None = None  # the day of the first order of the stores, if there is one in any of the periods asked
     orders: int = 0
     units: int = 0
     canceled: int = 0
@@ -122,6 +123,9 @@ class Sales:
         return [figure.currency for figure in sorted(known, key=lambda figure: (-figure.orders, figure.currency))]
 
     def _count(self, row: Any) -> None:
+        self.first = min(day for day in (row.first, row.first_change) if day is not None)
+        if not self.since <= row.day <= self.until:
+            return
         step = self.steps[max(self.by.start(row.day), self.since)]
         if row.canceled:
             self.canceled += row.orders
@@ -162,12 +166,12 @@ def sales_of(
     actor: Actor, times: Sequence[tuple[date, date]], *, by: Interval = Interval.DAY, scope: Scope | None = None
 ) -> list[Sales]:
     """The sales of several periods, in one query: a period, and the one before."""
-    figures = _figures(actor, _within(times), scope or Scope())
+    scope = scope or Scope()
+    figures = _figures(actor, _within(times), scope)
     found = [_empty(since, until, by) for since, until in times]
-    for row in db.session.execute(_grouped(figures)):
+    for row in db.session.execute(_grouped(figures, _first_days(actor, scope))):
         for one in found:
-            if one.since <= row.day <= one.until:
-                one._count(row)
+            one._count(row)
     return found
 
 
@@ -175,12 +179,12 @@ def sales_by_store(actor: Actor, times: Sequence[tuple[date, date]]) -> dict[int
     """The sales of several periods by day, for every store with sales, in one query."""
     figures = _figures(actor, _within(times), Scope())
     found: dict[int, list[Sales]] = {}
-    for row in db.session.execute(_grouped(figures, "store_id")):
+    store_id = figures.c.store_id
+    for row in db.session.execute(_grouped(figures, _first_days(actor, Scope(), store_id), store_id)):
         if row.store_id not in found:
             found[row.store_id] = [_empty(since, until, Interval.DAY) for since, until in times]
         for one in found[row.store_id]:
-            if one.since <= row.day <= one.until:
-                one._count(row)
+            one._count(row)
     return found
 
 
@@ -188,7 +192,7 @@ def orders_by_state(actor: Actor, store_id: int) -> dict[str, int]:
     """The number of a store's orders shown in each state, of all time; a held order counts as held, not in its
     state.
     """
-    figures = _figures(actor, None, Scope(store_id=store_id)).subquery()
+    figures = _figures(actor, None, Scope(store_id=store_id))
     counted = select(figures.c.state, func.sum(figures.c.orders), literal(0)).group_by(figures.c.state)
     of_store = Order.store_id + 0 == store_id  # reads the few held orders, not all that the store ever sold
     held = visible(actor).where(literal_column("orders.on_hold"), of_store).subquery()
@@ -228,7 +232,21 @@ def _figures(actor: Actor, times: Sequence[tuple[date, date]] | None, scope: Sco
     for table in (table_of(DailyFigure), table_of(FigureChange)):
         columns = [table.c[name] for name in ("day", "store_id", "state", "currency", "orders", "units", "total_minor")]
         parts.append(select(*columns).where(*_conditions(table, actor, times, scope)))
-    return union_all(*parts)
+    return union_all(*parts).subquery()
+
+
+def _first_days(actor: Actor, scope: Scope, store_id: ColumnElement[int] | None = None) -> list[ColumnElement[date]]:
+    """The first day of the figures, and of the changes to them, of a scope's stores or of one store. The desk has no
+    data before. Orders are read store by store, so that the first order of a shop or a marketplace says nothing.
+    """
+    of_stores = Scope(channel=scope.channel, store_id=scope.store_id)
+    found: list[ColumnElement[date]] = []
+    for table, name in ((table_of(DailyFigure), "first"), (table_of(FigureChange), "first_change")):
+        conditions = [*_conditions(table, actor, None, of_stores), table.c.orders > 0]
+        if store_id is not None:
+            conditions.append(table.c.store_id == store_id)
+        found.append(select(func.min(table.c.day)).where(*conditions).scalar_subquery().label(name))
+    return found
 
 
 def _conditions(
@@ -247,12 +265,11 @@ def _conditions(
     return found
 
 
-def _grouped(figures: Any, *more: str) -> Select[Any]:
-    rows = figures.subquery()
+def _grouped(rows: Any, first: Sequence[ColumnElement[date]], *more: ColumnElement[Any]) -> Select[Any]:
     canceled = (rows.c.state == OrderState.CANCELED.value).label("canceled")
-    keys = [rows.c.day, rows.c.currency, canceled, *(rows.c[name] for name in more)]
+    keys = [rows.c.day, rows.c.currency, canceled, *more]
     sums = [_whole(rows.c[name]) for name in ("orders", "units", "total_minor")]
-    return select(*keys, *sums).group_by(*keys)
+    return select(*keys, *sums, *first).group_by(*keys)
 
 
 def _whole(column: ColumnElement[int]) -> Any:

@@ -317,18 +317,44 @@ def test_sales_compare_with_the_time_before(browser: Browser, take: Callable[...
         incoming_order([incoming_line(price=500)], created_at=at, marketplace="JP", currency="JPY"),
         incoming_order([incoming_line(price=2000)], created_at=at - timedelta(days=8)),
         incoming_order(created_at=at, stage=ChannelStage.CANCELED, status="CANCELLED"),
+        incoming_order(created_at=at - timedelta(days=40)),
     )
     page = browser.get("/dashboard/cards/sales?range=7d").text
     assert len(selects(browser)) <= 5
     assert "€36.00" in page
     assert "¥600" in page
     assert "+50%" in page
-    assert "none before" in page
+    assert "none in the period before" in page
+    assert "no data before" not in page
     assert "1 canceled order does not count" in page
     assert "33.3% of all" in page
     assert page.count("<svg") - page.count('class="icon"') == 2
     assert "<table" in page
     assert 'style="' not in page
+
+
+def test_sales_are_not_compared_with_days_before_the_first_order(
+    browser: Browser, take: Callable[..., list[Order]]
+) -> None:
+    at = datetime(2026, 3, 20, 12, tzinfo=UTC)
+    take(
+        incoming_order([incoming_line(price=2000)], created_at=at - timedelta(days=5)),
+        *(incoming_order([incoming_line(price=3000)], created_at=at) for _ in range(12)),
+    )
+    page = browser.get("/dashboard/report?from=2026-03-18&to=2026-03-21").text  # compared with Mar 14 to 17
+    assert page.count("no data before Mar 15") == 4  # orders, units, sales, and their average
+    assert "times as much" not in page
+    assert len(re.findall(r'<polyline[^>]* points="([^"]*)"', page)[0].split()) == 3  # the line begins on Mar 15
+
+    page = browser.get("/dashboard/report?from=2026-03-18&to=2026-03-20").text  # compared with Mar 15 to 17
+    assert "no data before" not in page
+    assert "12 times as much" in page
+
+
+def test_a_store_is_compared_with_its_own_days(browser: Browser, take: Callable[..., list[Order]]) -> None:
+    first = now() - timedelta(days=40)
+    take(incoming_order(created_at=first), *(incoming_order(created_at=now()) for _ in range(12)))
+    assert f"no data before {first:%b} {first.day}" in browser.get("/stores/").text
 
 
 def test_a_time_that_cannot_be_read_is_told(browser: Browser, store: Store) -> None:

@@ -44,24 +44,29 @@ def bars(
     titles: Sequence[str],
     labels: Sequence[str],
     words: Callable[[int], str],
-    before: Sequence[int] = (),
+    before: Sequence[int | None] = (),
 ) -> Chart:
-    """A chart of these values; `words` formats a value of the scale, `before` is compared position by position."""
-    top = round_top(max([*values, *before, 0]))
+    """A chart of these values; `words` formats a value of the scale, `before` is compared position by position; None in it is
+    not known, and not drawn.
+    """
+    known = [(at, value) for at, value in enumerate(before) if value is not None]
+    top = round_top(max([*values, *(value for _at, value in known), 0]))
     width = STEP * max(len(values), 1)
     drawn = [
         Bar(round(STEP * at + _GAP / 2, 2), round(HEIGHT - tall, 2), STEP - _GAP, round(tall, 2), said)
         for at, (value, said) in enumerate(zip(values, titles, strict=True))
         for tall in [HEIGHT * max(value, 0) / top]
     ]
-    points = [f"{STEP * (at + 0.5):g},{HEIGHT - HEIGHT * max(value, 0) / top:.2f}" for at, value in enumerate(before)]
+    points = [
+        f"{STEP * (at + 0.5):g},{HEIGHT - HEIGHT * max(value, 0) / top:.2f}" for at, value in known if at < len(values)
+    ]
     marks = [words(top), words(top // 2) if top % 2 == 0 else "", words(0)]
     return Chart(
         title=title,
         description=description,
         width=width,
         bars=drawn,
-        line=" ".join(points[: len(values)]) if any(before) else "",
+        line=" ".join(points) if any(before) else "",
         marks=marks,
         labels=thinned(labels),
     )

@@ -141,11 +141,14 @@ class Change:
     words: str
 
 
-def change(now: int, before: int) -> Change:
+def change(now: int, before: int, no_data: str = "") -> Change:
+    """`no_data`: that the period before is not known as a whole (see `no_data_before`); then nothing is compared."""
+    if no_data:
+        return Change("new", no_data)
     if now == before:
-        return Change("same", _("as before"))
+        return Change("same", _("no change"))
     if before <= 0:
-        return Change("new", _("none before"))
+        return Change("new", _("none in the period before"))
     if now >= 10 * before:
         return Change("up", _("%(times)s times as much", times=number(now // before)))
     percent = format_percent(abs(now - before) / before, format=_percents(now, before), locale=language())
@@ -157,6 +160,14 @@ def change(now: int, before: int) -> Change:
 def _percents(now: int, before: int) -> str | None:
     """One decimal if a whole percent would be zero."""
     return "#,##0.0%" if abs(now - before) / before < 0.1 else None
+
+
+def no_data_before(now: Sales, before: Sales) -> str:
+    """Words for a period before that begins earlier than the first order; empty if all of it is known."""
+    if before.first is None or before.first <= before.since:
+        return ""
+    skeleton = "MMMd" if before.first.year == now.until.year else "yMMMd"
+    return str(_("no data before %(day)s", day=format_skeleton(skeleton, before.first, locale=language())))
 
 
 def days(since: date, until: date) -> str:
@@ -192,13 +203,14 @@ def shown(actor: Actor, wanted: Asked, *, charted: bool = True) -> dict[str, Any
     """All that the sales card and the report draw."""
     times = [(wanted.since, wanted.until), wanted.before]
     now, before = sales_of(actor, times, by=wanted.by, scope=wanted.scope)
+    no_data = no_data_before(now, before)
     return {
         "asked": wanted,
         "sales": now,
         "time": days(now.since, now.until),
         "time_before": days(before.since, before.until),
-        "orders_change": change(now.orders, before.orders),
-        "units_change": change(now.units, before.units),
+        "orders_change": change(now.orders, before.orders, no_data),
+        "units_change": change(now.units, before.units, no_data),
         "canceled_share": _share(now.canceled, now.orders + now.canceled),
         "withheld": now.totals[""].orders if "" in now.totals else 0,
         "currencies": [_currency(currency, now, before, charted) for currency in now.currencies],
@@ -213,11 +225,12 @@ def _share(part: int, whole: int) -> str:
 
 def _currency(currency: str, now: Sales, before: Sales, charted: bool) -> dict[str, Any]:
     figure, had = now.totals[currency], before.totals.get(currency, Figure(currency))
+    no_data = no_data_before(now, before)
     return {
         "code": currency,
         "figure": figure,
-        "change": change(figure.minor, had.minor),
-        "average_change": change(_average(figure), _average(had)),
+        "change": change(figure.minor, had.minor, no_data),
+        "average_change": change(_average(figure), _average(had), no_data),
         "chart": _chart(currency, now, before) if charted else None,
     }
 
@@ -230,7 +243,10 @@ def _chart(currency: str, now: Sales, before: Sales) -> charts.Chart:
     steps = list(now.steps.values())
     return charts.bars(
         [step.total(currency).minor for step in steps],
-        before=[step.total(currency).minor for step in before.steps.values()],
+        before=[
+            None if before.first and step.end < before.first else step.total(currency).minor
+            for step in before.steps.values()
+        ],
         title=_("Sales in %(currency)s per %(interval)s", currency=currency, interval=str(INTERVALS[now.by]).lower()),
         description=_(
             "Bars: %(time)s. Line: %(before)s.",

@@ -117,33 +117,30 @@ def cards(found: Sequence[Store], actor: Actor) -> list[dict[str, Any]]:
     show_times_of(list(found))
     states = health.of_stores([store.id for store in found])
     sold = _sold(actor)
-    return [head(store, states[store.id]) | {"sales": _sales(sold.get(store.id))} for store in found]
+    return [head(store, states[store.id]) | {"sales": sold.get(store.id)} for store in found]
 
 
-def _sold(actor: Actor) -> dict[int, list[Sales]]:
+def _sold(actor: Actor) -> dict[int, dict[str, Any]]:
+    """Of every store with sales, thirty days compared with the thirty before them."""
     if not actor.may("orders.view"):
         return {}
     today = now().astimezone(zone()).date()
-    return sales_by_store(
-        actor,
-        [(today - timedelta(days=29), today), (today - timedelta(days=59), today - timedelta(days=30))],
-    )
+    times = [(today - timedelta(days=29), today), (today - timedelta(days=59), today - timedelta(days=30))]
+    return {store_id: _sales(month, before) for store_id, (month, before) in sales_by_store(actor, times).items()}
 
 
-def _sales(sold: list[Sales] | None) -> dict[str, Any] | None:
-    """Thirty days compared with the thirty before them, each currency by itself."""
-    if sold is None:
-        return None
-    month, before = sold
+def _sales(month: Sales, before: Sales) -> dict[str, Any]:
+    """A month compared with the one before, each currency by itself."""
+    no_data = sales.no_data_before(month, before)
     return {
         "orders": month.orders,
-        "orders_change": sales.change(month.orders, before.orders),
+        "orders_change": sales.change(month.orders, before.orders, no_data),
         "currencies": [
             {
                 "code": currency,
                 "total": month.totals[currency].total,
                 "change": sales.change(
-                    month.totals[currency].minor, before.totals.get(currency, Figure(currency)).minor
+                    month.totals[currency].minor, before.totals.get(currency, Figure(currency)).minor, no_data
                 ),
                 "spark": _spark(month, currency),
             }
@@ -174,7 +171,7 @@ def overview(store: Store, actor: Actor) -> dict[str, Any]:
     if actor.may("orders.view"):
         of_store = Compiled((Order.store_id == store.id,))
         facts |= {
-            "sales": _sales(_sold(actor).get(store.id)),
+            "sales": _sold(actor).get(store.id),
             "counts": _counts(store, actor),
             "orders": [shown.ShownOrder(order) for order in list_page(ORDER_LIST, actor, of_store, limit=RECENT).rows],
             "all_url": facts["store"]["orders_url"],
