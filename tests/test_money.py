@@ -184,5 +184,5 @@ def test_what_cant_be_meant_is_not_guessed(text: str, currency: str) -> None:
 def test_an_amount_in_another_currency_is_named_as_such() -> None:
     with pytest.raises(NotAnAmount) as refused:
         Money.read("5.00 JPY", "EUR")
-    assert str(refused.value.problem) == "has “5.00 JPY”, which is not in EUR."
+    assert str(refused.value.problem) == "“5.00 JPY” is not in EUR."
     assert Money.read("5.00 JPY", "JPY") == Money.read("5", "JPY")

@@ -110,21 +110,21 @@ class NotFound(DeskError):
     """Nothing has this name, or nothing that this person may see."""
 
     code, status = "not_found", 404
-    sentence = _l("Nothing here goes by “%(name)s”.")
+    sentence = _l("“%(name)s” was not found.")
 
 
 class SeveralFit(DeskError):
     """A number that several orders have; `values["choices"]` names them."""
 
     code, status = "several_fit", 409
-    sentence = _l("“%(name)s” fits several orders: %(choices)s.")
+    sentence = _l("“%(name)s” matches several orders: %(choices)s.")
 
 
 class TooSlow(DeskError):
     """A query that would take too long for its page."""
 
     code, status = "too_slow", 422
-    sentence = _l("That would take too long over so many orders. Narrow it by date, store or state.")
+    sentence = _l("That would take too long over so many orders. Narrow the search by date, store or state.")
 
 
 class Forbidden(DeskError):
@@ -145,12 +145,15 @@ class Unavailable(DeskError):
     """The database or the queue can't be reached, or is busy for too long."""
 
     code, status = "unavailable", 503
-    sentence = _l("The desk can't reach its %(what)s just now. Nothing was changed: try again in a moment.")
-    parts: ClassVar[dict[str, LazyString]] = {"database": _l("database"), "queue": _l("queue")}
+    sentence = _l("The desk can't reach %(what)s at the moment. Nothing was changed. Try again in a moment.")
+    of_part: ClassVar[dict[str, LazyString]] = {
+        "database": _l("The desk can't reach its database at the moment. Nothing was changed. Try again in a moment."),
+        "queue": _l("The desk can't reach its queue at the moment. Nothing was changed. Try again in a moment."),
+    }
 
     def __str__(self) -> str:
-        what = str(self.values["what"])
-        return str(self.sentence) % {"what": self.parts.get(what, what)}
+        sentence = self.of_part.get(str(self.values["what"]))
+        return str(sentence) if sentence else super().__str__()
 
 
 class DatabaseBusy(DeskError):
@@ -165,6 +168,6 @@ class DiskFull(DeskError):
 
     code, status = "disk_full", 503
     sentence = _l(
-        "The desk's disk is full, so nothing was changed. Whoever runs the desk must make room. Then try again: what "
-        "you typed is kept."
+        "The desk's disk is full, so nothing was changed. Ask the operator of the desk to free disk space, "
+        "then try again. What you typed is kept."
     )

@@ -65,7 +65,7 @@ class Money:
             raise NotAnAmount("not an amount", text)
         scaled = Decimal(text).scaleb(decimals(currency), _EXACT)
         if scaled != int(scaled):
-            problem = _l("has “%(text)s”, with more decimals than %(currency)s has.", text=text, currency=currency)
+            problem = _l("“%(text)s” has more decimals than %(currency)s allows.", text=text, currency=currency)
             raise NotAnAmount(f"not an amount of {currency}", text, problem)
         return cls(int(scaled), currency)
 
@@ -80,7 +80,7 @@ class Money:
         plain = "".join(text.split())
         code = plain.strip("+-.,0123456789")
         if code and code.upper() not in _names(currency):
-            problem = _l("has “%(text)s”, which is not in %(currency)s.", text=text, currency=currency)
+            problem = _l("“%(text)s” is not in %(currency)s.", text=text, currency=currency)
             raise NotAnAmount(f"not in {currency}", text, problem if is_currency(code.upper()) else None)
         sign = plain[: len(plain) - len(plain.lstrip("+-"))]
         plain = sign + plain.removeprefix(sign).removeprefix(code).removesuffix(code)
@@ -91,8 +91,7 @@ class Money:
         if grouped and plain.count(plain[last]) == 1 and decimals(currency):
             if decimals(currency) != 3:
                 problem = _l(
-                    "has “%(text)s”, which can be read in two ways: leave the separator of thousands out, or write all "
-                    "decimals.",
+                    "“%(text)s” can be read in two ways. Leave out the thousands separator, or write all decimals.",
                     text=text,
                 )
                 raise NotAnAmount("not an amount that is clear", text, problem)

@@ -66,7 +66,7 @@ def test_wrong_password_unknown_address_and_disabled_person_read_the_same(mia: A
         get_user(MIA).disabled_at = now()
     with pytest.raises(SignInRefused) as refusal, unit_of_work():
         authenticated(MIA, PASSWORD)
-    assert {*refused, str(refusal.value)} == {"This e-mail address and password don't belong together."}
+    assert {*refused, str(refusal.value)} == {"The e-mail address or the password is wrong."}
     assert db.session.query(UserSession).count() == 0
 
 
@@ -76,7 +76,7 @@ def test_someone_without_a_password_comes_in_by_link_only(app: Flask, operator: 
         token = make_link(user, actor=operator)
     with pytest.raises(SignInRefused):
         authenticated("ada@desk.test", "")
-    with pytest.raises(Invalid, match="you need it the next time"), unit_of_work():
+    with pytest.raises(Invalid, match="You need it the next time"), unit_of_work():
         use_link(token)  # which leaves the link good
     with unit_of_work():
         session = session_of(use_link(token, password_hash=hashed(PASSWORD, "ada@desk.test")))
@@ -213,10 +213,10 @@ def test_a_weak_password_is_refused(app: Flask) -> None:
 @pytest.mark.parametrize(
     ("email", "role", "sentence"),
     [
-        ("mia", "clerk", "E-mail: this is no e-mail address."),
-        ("", "clerk", "E-mail: this is no e-mail address."),
-        (" MIA@desk.TEST", "clerk", "E-mail: somebody with this address is here already."),
-        ("new@desk.test", "king", "Role: must be one of: owner, manager, clerk, packer, read_only."),
+        ("mia", "clerk", "E-mail: This is not an e-mail address. Correct it."),
+        ("", "clerk", "E-mail: This is not an e-mail address. Correct it."),
+        (" MIA@desk.TEST", "clerk", "E-mail: Another person already has this e-mail address."),
+        ("new@desk.test", "king", "Role: Choose one of these values: owner, manager, clerk, packer, read_only."),
     ],
 )
 def test_a_person_who_cannot_be_is_refused(mia: Actor, operator: Actor, email: str, role: str, sentence: str) -> None:

@@ -277,7 +277,7 @@ def test_a_new_password_ends_links_and_other_sessions(olga: Actor, mia: Actor) -
 
 def test_an_address_is_changed_by_who_knows_the_password(olga: Actor, mia: Actor) -> None:
     proof = authenticated("mia@desk.test", PASSWORD)
-    for wrong, sentence in (("OLGA@desk.test", "here already"), ("mia", "no e-mail address")):
+    for wrong, sentence in (("OLGA@desk.test", "already has this e-mail address"), ("mia", "not an e-mail address")):
         with pytest.raises(Invalid, match=sentence), unit_of_work():
             people.change_email(proof, wrong)
     with pytest.raises(SignInRefused), unit_of_work():
@@ -353,7 +353,7 @@ def test_two_who_are_invited_under_one_address_at_once_are_one(app: Flask, opera
         together = Barrier(1)  # whose writers come one after the other
     with ThreadPoolExecutor(2) as pool:
         answers = {task.result(60) for task in [pool.submit(invite) for _ in range(2)]}
-    assert answers == {"done", "E-mail: somebody with this address is here already."}
+    assert answers == {"done", "E-mail: Another person already has this e-mail address."}
 
 
 def test_who_is_disabled_meanwhile_invites_nobody(olga: Actor, max_: Actor) -> None:

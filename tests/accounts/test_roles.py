@@ -350,7 +350,7 @@ def test_an_owner_works_for_all(olga: Actor, mia: Actor) -> None:
         lambda: people.change_role(mia.id or 0, "owner", actor=olga),
         lambda: create_user(email="eve@desk.test", role="owner", actor=olga, shops=[1]),
     ):
-        with pytest.raises(Invalid, match="an owner works for all"), unit_of_work():
+        with pytest.raises(Invalid, match="An owner always works for all"), unit_of_work():
             act()
 
 

@@ -121,7 +121,7 @@ def test_an_older_copy_of_the_key_file_is_named(take: Take, operator: Actor) -> 
     invoice = issue(order, operator)
     erase_buyers(order)
     path.write_bytes(older)
-    for problem in ("it lacks the key of", "it has another key of"):  # the second once this month made one
+    for problem in ("the key for", "it has another key for"):  # the second once this month made one
         with pytest.raises(KeyProblem, match=problem), unit_of_work():
             open_kept(invoice, operator, "Tax audit")
         key_file().current_month()

@@ -1,4 +1,4 @@
-"""Logos of shops: whole pictures of two kinds and nothing else, for those who may, one a shop."""
+"""Logos of shops: complete PNG or JPEG images of two kinds and nothing else, for those who may, one a shop."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -70,23 +70,23 @@ REFUSED = [
     (SVG, "PNG or JPEG"),
     (HTML, "PNG or JPEG"),
     (GIF, "PNG or JPEG"),
-    (WHOLE[:-1], "whole picture"),
-    (WHOLE + HTML, "whole picture"),
-    (WHOLE[:8] + HTML + WHOLE[8:], "whole picture"),
-    (WHOLE[:40] + b"\0" + WHOLE[41:], "whole picture"),
-    (WHOLE[:8], "whole picture"),
-    (WHOLE[:8] + part(b"IHDR", b"\0" * 13) + part(b"IEND", b""), "whole picture"),
-    (png(kind=b"iCCP"), "whole picture"),
-    (jpeg()[:-1], "whole picture"),
-    (jpeg() + HTML, "whole picture"),
-    (b"\xff\xd8\xff\xd9", "whole picture"),
-    (b"\xff\xd8" + b"\xff" * 1000 + b"\xff\xd9", "whole picture"),
-    (b"\xff\xd8\xff\xe0\x00\x00\xff\xd9", "whole picture"),
+    (WHOLE[:-1], "complete PNG or JPEG image"),
+    (WHOLE + HTML, "complete PNG or JPEG image"),
+    (WHOLE[:8] + HTML + WHOLE[8:], "complete PNG or JPEG image"),
+    (WHOLE[:40] + b"\0" + WHOLE[41:], "complete PNG or JPEG image"),
+    (WHOLE[:8], "complete PNG or JPEG image"),
+    (WHOLE[:8] + part(b"IHDR", b"\0" * 13) + part(b"IEND", b""), "complete PNG or JPEG image"),
+    (png(kind=b"iCCP"), "complete PNG or JPEG image"),
+    (jpeg()[:-1], "complete PNG or JPEG image"),
+    (jpeg() + HTML, "complete PNG or JPEG image"),
+    (b"\xff\xd8\xff\xd9", "complete PNG or JPEG image"),
+    (b"\xff\xd8" + b"\xff" * 1000 + b"\xff\xd9", "complete PNG or JPEG image"),
+    (b"\xff\xd8\xff\xe0\x00\x00\xff\xd9", "complete PNG or JPEG image"),
     (png(15, 20), "16 to 4000 pixels"),
     (png(4001, 20), "16 to 4000 pixels"),
     (png(2**31 - 1, 2**31 - 1), "16 to 4000 pixels"),
     (jpeg(20, 0), "16 to 4000 pixels"),
-    (WHOLE + b"\0" * LARGEST, "up to 500 KB"),
+    (WHOLE + b"\0" * LARGEST, "larger than 500 KB"),
 ]
 
 

@@ -46,14 +46,14 @@ def test_a_shop_is_described(shop_id: int, operator: Actor) -> None:
 @pytest.mark.parametrize(
     ("told", "why"),
     [
-        ({"name": " "}, "is needed"),
+        ({"name": " "}, "Enter a value"),
         ({"name": "x" * 101}, "too long"),
-        ({"name": "PARIS"}, "another shop has this name"),
-        ({"zone": "Moon/Base"}, "no time zone"),
+        ({"name": "PARIS"}, "Another shop has this name"),
+        ({"zone": "Moon/Base"}, "time zone is not known"),
         ({"prefix": "B/"}, "letters, digits"),
         ({"prefix": "P-"}, "could give the same numbers"),
         ({"prefix": "P-1"}, "could give the same numbers"),
-        ({"padding": 0}, "between 1 and 12"),
+        ({"padding": 0}, "from 1 to 12"),
     ],
 )
 def test_what_cannot_be_is_refused(shop_id: int, operator: Actor, told: dict[str, Any], why: str) -> None:

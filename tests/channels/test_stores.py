@@ -81,15 +81,18 @@ def test_numbers_drawn_in_parallel_never_repeat(app: Flask) -> None:
     assert draw_numbers(shop, 0) == []
 
 
+TAKEN = "Name: Another store has this name, or the name has only digits. Choose another name."
+
+
 @pytest.mark.parametrize(
     ("name", "values", "sentence"),
     [
-        ("", {"key": "k"}, "Name: is needed."),
-        ("  ", {"key": "k"}, "Name: is needed."),
-        ("fake STORE", {"key": "k"}, "Name: is taken, or only digits. Choose another."),
-        ("42", {"key": "k"}, "Name: is taken, or only digits. Choose another."),
-        ("New", {}, "Key: is needed."),
-        ("New", {"key": "k", "colour": "red"}, "colour: is no setting here; there are: key."),
+        ("", {"key": "k"}, "Name: Enter a value."),
+        ("  ", {"key": "k"}, "Name: Enter a value."),
+        ("fake STORE", {"key": "k"}, TAKEN),
+        ("42", {"key": "k"}, TAKEN),
+        ("New", {}, "Key: Enter a value."),
+        ("New", {"key": "k", "colour": "red"}, "colour: There is no setting with this name. The settings are: key."),
     ],
 )
 def test_a_store_that_cannot_be_is_refused_and_nothing_is_left_of_it(
@@ -111,7 +114,7 @@ def test_a_store_is_found_by_id_and_by_name_in_any_case(store: Store, operator: 
         other = add_store("fake", "Été", {"key": "k"}, actor=operator)
     assert get_store(store.id) is get_store(str(store.id)) is get_store(" FAKE store ") is store
     assert get_store("ÉTÉ") is get_store("été") is other
-    with pytest.raises(Invalid, match="taken"), unit_of_work():
+    with pytest.raises(Invalid, match="Another store"), unit_of_work():
         add_store("fake", "ÉTÉ", {"key": "k"}, actor=operator)
     for wrong in ("kiosk", "999", "9" * 40, "²", "", "-1", "a\0b"):
         with pytest.raises(NotFound):
@@ -160,7 +163,7 @@ def test_a_practice_store_stays_where_it_practices(kiosk: Channel, operator: Act
         real = add_store("kiosk", "Real", at, actor=operator).id
     for name in ("endpoint", "token_endpoint"):
         for elsewhere in ("https://real.test", ""):
-            with pytest.raises(Invalid, match="a practice store's endpoint can't be changed"), unit_of_work():
+            with pytest.raises(Invalid, match="The endpoint of a practice store can't be changed"), unit_of_work():
                 change_store(db.session.get_one(Store, practice), {name: elsewhere}, actor=operator)
     with unit_of_work():
         change_store(db.session.get_one(Store, practice), at | {"key": "k2"}, actor=operator)

@@ -335,7 +335,7 @@ def test_a_secret_of_the_environment_is_in_no_copy(
     refused = restore("keys", apart / "keys")
     assert "set it as it was" in one_sentence(refused)
     wrong = restore("keys", apart / "keys", WAYBILL_SECRET="another")
-    assert "it was sealed with another WAYBILL_SECRET" in one_sentence(wrong)
+    assert "it was encrypted with another WAYBILL_SECRET" in one_sentence(wrong)
     assert not (Path(elsewhere["WAYBILL_DATA_DIR"]) / "keys.json").exists()
     assert restore("keys", apart / "keys", WAYBILL_SECRET="a-secret-of-the-environment").code == 0
     assert not (Path(elsewhere["WAYBILL_DATA_DIR"]) / "secret").exists()

@@ -162,8 +162,8 @@ def test_an_amount_that_is_none_is_named_with_its_place(cli: Command, take: Call
 
     place = f"lines › {order.lines[0].id} › item"
     assert refused("much") == f"{place}: Enter an amount in JPY, such as 5."
-    assert refused("14.84 JPY") == f"{place}: has “14.84”, with more decimals than JPY has."
-    assert refused("14.84 EUR") == f"{place}: has “14.84 EUR”, which is not in JPY."
+    assert refused("14.84 JPY") == f"{place}: “14.84” has more decimals than JPY allows."
+    assert refused("14.84 EUR") == f"{place}: “14.84 EUR” is not in JPY."
     assert refused("1484 JPY", "1484") == refused("1484", "9999 JPY")
     assert refused("1484", "1484").startswith("The adjustment fee is as high as the refund")
     assert refused("1,484 JPY", "484.00 JPY") == ""
@@ -243,5 +243,5 @@ def test_an_erased_buyer_is_written_for_a_purpose_and_a_lost_month_is_warned_of(
     content["periods"] = {name: key for name, key in content["periods"].items() if not is_month(name)}
     path.write_text(json.dumps(content))
     lost = cli("invoices", "pdf", "INV-000001", str(file), "--purpose", "Tax audit")
-    assert (lost.code, "Put the newer copy back" in lost.err) == (1, True)
+    assert (lost.code, "Restore the newer copy" in lost.err) == (1, True)
     assert any("documents of these months" in one for one in cli("check", "--json").document["warnings"])

@@ -146,7 +146,7 @@ def test_check_names_what_is_wrong_and_no_password(migrated: dict[str, str]) -> 
     failed = [one["name"] for one in ended.document["checks"] if not one["ok"]]
     assert (ended.code, "database" in failed, "queue" in failed) == (6, True, False)
     [told] = [one["message"] for one in ended.document["checks"] if one["name"] == "database"]
-    assert re.search(r"try again in a moment\. \(.*(refused|failed).*\)$", told)
+    assert re.search(r"Try again in a moment\. \(.*(refused|failed).*\)$", told)
     assert "hush" not in ended.out + ended.err
 
 

@@ -159,8 +159,8 @@ def test_check_and_the_plugins_page_say_it_at_once(
     why = "register_badges: gave “object” where “Badge” is needed"
     assert f"NO  plugins: left out: of odd: {why}" in capsys.readouterr().out
     shown = Browser(app).enter(make_user("manager", "Max")).get("/plugins/").text
-    assert f"Left out: {why}" in shown
-    assert "Loaded in part" in shown
+    assert f"Not loaded: {why}" in shown
+    assert "Partly loaded" in shown
 
 
 def test_an_action_with_a_field_that_fills_others_says_how(app: Flask, plugin_failures: list[Failure]) -> None:

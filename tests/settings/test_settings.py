@@ -101,18 +101,21 @@ def test_a_secret_that_does_not_open_says_so(app: Flask) -> None:
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({}, "Key: is needed."),
-    ({"key": "  "}, "Key: is needed."),
-    ({"key": None}, "Key: is needed."),
-    ({"key": "k", "region": "mars"}, "Region: must be one of: eu, na."),
-    ({"key": "k", "days": "soon"}, "Days: must be a whole number."),
-    ({"key": "k", "days": "4.5"}, "Days: must be a whole number."),
-    ({"key": "k", "days": ""}, "Days: must be a whole number."),
-    ({"key": "k", "days": 1}, "Days: must be at least 2."),
-    ({"key": "k", "days": 91}, "Days: must be at most 90."),
+    ({}, "Key: Enter a value."),
+    ({"key": "  "}, "Key: Enter a value."),
+    ({"key": None}, "Key: Enter a value."),
+    ({"key": "k", "region": "mars"}, "Region: Choose one of these values: eu, na."),
+    ({"key": "k", "days": "soon"}, "Days: Enter a whole number."),
+    ({"key": "k", "days": "4.5"}, "Days: Enter a whole number."),
+    ({"key": "k", "days": ""}, "Days: Enter a whole number."),
+    ({"key": "k", "days": 1}, "Days: Enter 2 or more."),
+    ({"key": "k", "days": 91}, "Days: Enter 90 or less."),
     ({"key": "k", "days": 5}, "Days: must be even."),
-    ({"key": "k", "reserve": "perhaps"}, "Reserve: must be yes or no."),
-    ({"key": "k", "color": "red"}, "color: is no setting here; there are: key, note, region, days, reserve."),
+    ({"key": "k", "reserve": "perhaps"}, "Reserve: Enter yes or no."),
+    (
+        {"key": "k", "color": "red"},
+        "color: There is no setting with this name. The settings are: key, note, region, days, reserve.",
+    ),
 ]
 
 

@@ -181,7 +181,7 @@ def test_with_an_older_copy_of_the_key_file_nothing_is_sealed_anew(
     path.write_text(older)
     assert reveal(mia, [order.id], purpose="order_page") == {}
     with (
-        pytest.raises(KeyProblem, match=r"it lacks the key of \d{4}-W\d\d\. Put the newer copy back\."),
+        pytest.raises(KeyProblem, match=r"the key for \d{4}-W\d\d is missing\. Restore the newer copy\."),
         unit_of_work(),
     ):
         seal(order.id, "comment", "would replace its key")
@@ -247,7 +247,7 @@ def test_making_it_again_keeps_what_is_there(file: KeyFile) -> None:
 def test_a_missing_key_file_says_so(file: KeyFile) -> None:
     file.path.unlink()
     for ask in (file.current, file.check, again(file).blind, again(file).current):
-        with pytest.raises(KeyProblem, match=r"keys\.json can't be used: it is not there\. Put the copy of it back\."):
+        with pytest.raises(KeyProblem, match=r"keys\.json can't be used: the file is missing\. Restore its copy\."):
             ask()
     assert not file.path.exists()
 
@@ -339,7 +339,7 @@ def test_two_processes_that_begin_a_week_agree_on_its_key(tmp_path: Path) -> Non
 def test_a_missing_key_file_stops_reading_with_its_sentence(make_order: MakeOrder, mia: Actor, app: Flask) -> None:
     order = make_order()
     key_file().path.rename(key_file().path.with_suffix(".away"))
-    with pytest.raises(KeyProblem, match="Put the copy of it back"):
+    with pytest.raises(KeyProblem, match="Restore its copy"):
         reveal(mia, [order.id], purpose="order_page")
 
 

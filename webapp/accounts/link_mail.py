@@ -27,12 +27,12 @@ def _letter(user: User, url: str) -> Letter:
     invited = user.password_hash is None
     subject = _("Your account at Waybill") if invited else _("Your sign-in link for Waybill")
     why = (
-        _("You are invited to an order desk with Waybill. This link lets you in, and lets you choose a password:")
+        _("You are invited to an order desk with Waybill. Open this link to sign in and choose a password:")
         if invited
-        else _("This link lets you in at Waybill, and lets you choose a new password:")
+        else _("Open this link to sign in to Waybill and choose a new password:")
     )
     life = _(
-        "It works once, within %(hours)s hours. If you did not expect this mail, delete it: nothing happens then.",
+        "The link works once, within %(hours)s hours. If you did not expect this e-mail, you can ignore it.",
         hours=int(LINK_LIFE.total_seconds() // 3600),
     )
     greeting = _("Hello %(name)s,", name=name)

@@ -23,27 +23,31 @@ def read_limits(text: str) -> dict[str, int]:
     """The limits of a text; empty for none. Raises `Invalid` for what can't be read."""
     text, found, place = text.strip(), dict[str, int](), 0
     if len(text) > _LONGEST:
-        raise Invalid(field=FIELD, problem=_l("is too long."))
+        raise Invalid(field=FIELD, problem=_l("This text is too long. Shorten it."))
     while place < len(text):
         part = _ONE.match(text, place)
         rest = text[place:].strip()
         if part is None:
             raise Invalid(
-                field=FIELD, problem=_l("has “%(text)s”, which is no amount with a currency as 50 EUR is.", text=rest)
+                field=FIELD,
+                problem=_l("“%(text)s” is not an amount with a currency. Write it like this: 50 EUR.", text=rest),
             )
         currency, place = part[2].upper(), part.end()
         if currency not in Locale("en").currencies:
-            raise Invalid(field=FIELD, problem=_l("has “%(text)s”, which is no currency.", text=part[2]))
+            raise Invalid(field=FIELD, problem=_l("“%(text)s” is not a currency.", text=part[2]))
         if currency in found:
-            raise Invalid(field=FIELD, problem=_l("has %(currency)s twice.", currency=currency))
+            raise Invalid(
+                field=FIELD,
+                problem=_l("%(currency)s is given twice. Remove one of the two amounts.", currency=currency),
+            )
         try:
             minor = Money.read(part[1].strip(), currency).minor
         except NotAnAmount as why:
-            no_amount = _l("has “%(text)s”, which is no amount in %(currency)s.", text=part[1], currency=currency)
+            no_amount = _l("“%(text)s” is not an amount in %(currency)s.", text=part[1], currency=currency)
             raise Invalid(field=FIELD, problem=why.problem or no_amount) from None
         if not 0 <= minor <= _MOST:
             raise Invalid(
-                field=FIELD, problem=_l("has an amount below zero, or too large, in %(currency)s.", currency=currency)
+                field=FIELD, problem=_l("The amount in %(currency)s is below zero or too large.", currency=currency)
             )
         found[currency] = minor
     return found

@@ -41,7 +41,7 @@ class RoleInUse(DeskError):
     """People have the role."""
 
     code = "role_in_use"
-    sentence = _l("The role “%(role)s” is in use (%(count)s). Give whoever has it another one first.")
+    sentence = _l("The role “%(role)s” is in use (people: %(count)s). Give these people another role first.")
 
 
 class RoleChanged(Stale):
@@ -92,7 +92,7 @@ class UnknownRole(NotFound):
     """No role has this code."""
 
     code = "unknown_role"
-    sentence = _l("No role here goes by “%(name)s”.")
+    sentence = _l("There is no role “%(name)s”.")
 
 
 def get_role(code: str) -> RoleRow:
@@ -120,12 +120,15 @@ def add_role(name: str, like: str, *, actor: Actor) -> str:
     """Add a role with the rights and limits of another; returns its code. Raises `Invalid` or `Forbidden`."""
     acting = _acting(actor)
     if like == OWNER or (like not in BUILT_IN and stored_role(like) is None):
-        raise Invalid(field="like", problem=_l("is no role that another can be like."))
+        raise Invalid(field="like", problem=_l("A new role can't be based on this role. Choose another one."))
     clean, model = _free_name(name), get_role(like)
     check_rights(model.rights, acting)
     check_limits(model.rights, model.limits, acting)
     if (db.session.scalar(select(func.count()).select_from(Role)) or 0) >= MOST + len(BUILT_IN):
-        raise Invalid(field="name", problem=_l("there are %(count)s roles already.", count=MOST))
+        raise Invalid(
+            field="name",
+            problem=_l("There are %(count)s roles already, and no more can be added. Delete one first.", count=MOST),
+        )
     row = Role(
         code=_free_code(clean),
         name=clean,
@@ -224,7 +227,7 @@ def delete_role(code: str, *, actor: Actor) -> None:
 
 def _check_known(codes: Collection[str]) -> None:
     if unknown := sorted(set(codes) - rights().keys()):
-        raise Invalid(field="rights", problem=_l("there is no right “%(right)s”.", right=unknown[0]))
+        raise Invalid(field="rights", problem=_l("There is no right “%(right)s”.", right=unknown[0]))
 
 
 def may_change(actor: Actor) -> bool:
@@ -251,9 +254,9 @@ def _store(row: Role, chosen: Collection[str]) -> None:
 def _free_name(name: str, code: str = "") -> str:
     clean = checked_name(name)
     if not clean:
-        raise Invalid(field="name", problem=_l("is needed."))
+        raise Invalid(field="name", problem=_l("Enter a value."))
     if any(str(role.label).casefold() == clean.casefold() for role in roles().values() if role.code != code):
-        raise Invalid(field="name", problem=_l("another role has this name."))
+        raise Invalid(field="name", problem=_l("Another role has this name. Choose another name."))
     return clean
 
 

@@ -60,14 +60,14 @@ class SignInRefused(DeskError):
     """Wrong address or password; the message does not say which."""
 
     code, status = "sign_in_refused", 422
-    sentence = _l("This e-mail address and password don't belong together.")
+    sentence = _l("The e-mail address or the password is wrong.")
 
 
 class OwnerIsThere(DeskError):
     """The set-up link is for a desk without an owner."""
 
     code = "owner_is_there"
-    sentence = _l("This desk has an owner already. Name the person whom the link shall let in.")
+    sentence = _l("This desk already has an owner. Give the e-mail address of the person who needs the link.")
 
 
 class AccountDisabled(DeskError):
@@ -82,8 +82,8 @@ class OwnLink(DeskError):
 
     code = "own_link"
     sentence = _l(
-        "Nobody can make a link for their own account. Change your password there, or ask somebody else who manages "
-        "people for a link."
+        "Nobody can create a link for their own account. Change your password under “Your account”, or ask "
+        "somebody else who manages people for a link."
     )
 
 
@@ -112,7 +112,7 @@ class UnknownPerson(NotFound):
     """Nobody has this address, or who has it is disabled."""
 
     code = "unknown_person"
-    sentence = _l("Nobody here goes by “%(name)s”.")
+    sentence = _l("There is no person “%(name)s”.")
 
 
 def get_user(email: str) -> User:
@@ -194,7 +194,9 @@ def check_role(role: str, actor: Actor) -> frozenset[str]:
     if stored is None and role not in BUILT_IN:
         added = select(Role.code).where(Role.code.not_in(BUILT_IN)).order_by(Role.code)
         known = (*BUILT_IN, *db.session.scalars(added))
-        raise Invalid(field=_l("Role"), problem=_l("must be one of: %(choices)s.", choices=", ".join(known)))
+        raise Invalid(
+            field=_l("Role"), problem=_l("Choose one of these values: %(choices)s.", choices=", ".join(known))
+        )
     found = rights_of(role, stored)
     check_rights(found, actor)
     check_limits(found, dict(stored.refund_limits or {}) if stored else {}, actor)
@@ -205,7 +207,7 @@ class OwnersServeAll(Invalid):
     """An owner must work for all shops."""
 
     def __init__(self) -> None:
-        super().__init__(field=_l("Shops"), problem=_l("an owner works for all of them."))
+        super().__init__(field=_l("Shops"), problem=_l("An owner always works for all shops."))
 
 
 def checked_shops(shops: Collection[int] | None, role: str, actor: Actor) -> list[int] | None:
@@ -252,14 +254,14 @@ def flush_address() -> None:
 
 
 def _taken() -> Invalid:
-    return Invalid(field=_l("E-mail"), problem=_l("somebody with this address is here already."))
+    return Invalid(field=_l("E-mail"), problem=_l("Another person already has this e-mail address."))
 
 
 def checked_name(name: str) -> str:
     """The name with single spaces and without invisible characters; raises `Invalid` for one too long for a page."""
     clean = "".join(letter for letter in " ".join(name.split()) if letter.isprintable())
     if len(clean) > LONGEST_NAME:
-        raise Invalid(field=_l("Name"), problem=_l("at most %(count)s characters.", count=LONGEST_NAME))
+        raise Invalid(field=_l("Name"), problem=_l("Enter at most %(count)s characters.", count=LONGEST_NAME))
     return clean
 
 
@@ -426,7 +428,7 @@ def use_link(
     if user is None or user.disabled_at is not None:
         raise LinkRefused
     if user.password_hash is None and password_hash is None:
-        raise Invalid(field=_l("Password"), problem=_l("choose one: you need it the next time you sign in."))
+        raise Invalid(field=_l("Password"), problem=_l("Choose a password. You need it the next time you sign in."))
     if name.strip():
         set_name(user, name)
     if password_hash is not None:
@@ -501,7 +503,7 @@ def checked_email(email: str) -> str:
     try:
         return validate_email(email.strip(), check_deliverability=False, test_environment=True).normalized
     except EmailNotValidError:
-        raise Invalid(field=_l("E-mail"), problem=_l("this is no e-mail address.")) from None
+        raise Invalid(field=_l("E-mail"), problem=_l("This is not an e-mail address. Correct it.")) from None
 
 
 def _digest(token: str) -> str:

@@ -29,7 +29,10 @@ def _settings(store: Store) -> Sequence[Setting[Any]]:
         Setting(
             name=one.name,
             label=_l("%(name)s: day of issue", name=one.label),
-            help=_l("It lasts %(days)s days from then on. Empty: not known.", days=one.lasts_days),
+            help=_l(
+                "The credential expires %(days)s days after this day. If the field is empty, the day is not known.",
+                days=one.lasts_days,
+            ),
             day=True,
             check=_not_ahead,
         )
@@ -39,7 +42,7 @@ def _settings(store: Store) -> Sequence[Setting[Any]]:
 
 def _not_ahead(day: str) -> None:
     if day and date.fromisoformat(day) > now().date() + timedelta(days=1):  # in some zones it is tomorrow already
-        raise ValueError(_("can't be in the future."))
+        raise ValueError(_("The day can't be in the future."))
 
 
 AGES = SettingsGroup("ages", _l("Age of the credentials"), _settings, scope=STORE)
@@ -76,19 +79,19 @@ class Age:
         if not self.tone:
             return ""
         if left is None:
-            words = _("%(name)s: the desk does not know when it was issued. Enter the day.", name=self.label)
+            words = _("%(name)s: the day of issue is not known. Enter the day.", name=self.label)
         elif left > 0:
             words = ngettext(
-                "%(name)s: expires in %(num)s day. Get a new one and enter it.",
-                "%(name)s: expires in %(num)s days. Get a new one and enter it.",
+                "%(name)s expires in %(num)s day. Get a new one and enter it.",
+                "%(name)s expires in %(num)s days. Get a new one and enter it.",
                 left,
                 name=self.label,
             )
         elif left == 0:
-            words = _("%(name)s: expires today. Get a new one and enter it.", name=self.label)
+            words = _("%(name)s expires today. Get a new one and enter it.", name=self.label)
         else:
             words = _(
-                "%(name)s: has expired and may be refused at any time. Get a new one and enter it.", name=self.label
+                "%(name)s has expired and may be refused at any time. Get a new one and enter it.", name=self.label
             )
         return str(words)
 

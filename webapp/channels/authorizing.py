@@ -34,14 +34,17 @@ class AuthorizationUnknown(Refusal):
     """The state is none that this session was given, or its time is over, or it was used."""
 
     code = "authorization_unknown"
-    sentence = _l("This authorization was not begun in this session, took too long, or was used already. Begin again.")
+    sentence = _l("This authorization was not started in this session, has expired, or was already used. Start again.")
 
 
 class NotReady(Refusal):
     """A setting is missing without which nobody can be sent to the channel."""
 
     code = "authorization_not_ready"
-    sentence = _l("%(channel)s can't be asked yet: fill in what its authorization needs, such as the application's id.")
+    sentence = _l(
+        "The authorization at %(channel)s can't start yet. Fill in the fields that it needs, such as the "
+        "application's ID."
+    )
 
 
 @dataclass(frozen=True, slots=True)

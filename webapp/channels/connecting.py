@@ -139,7 +139,7 @@ class ChannelError(DeskError):
 
     code = "channel_failed"
     status = 502
-    sentence = _l("%(channel)s answered in a way the desk can't use: %(problem)s")
+    sentence = _l("%(channel)s sent an answer that the desk can't process: %(problem)s")
     retry_after: float | None = 60.0
     outcome: ClassVar[CallOutcome] = CallOutcome.FAILED  # of a call that ends with this error
 
@@ -149,7 +149,7 @@ class Throttled(ChannelError):
 
     code = "channel_throttled"
     outcome = CallOutcome.THROTTLED
-    sentence = _l("%(channel)s allows no more calls just now; the desk goes on in %(seconds)s seconds.")
+    sentence = _l("%(channel)s accepts no more calls at the moment. The desk continues in %(seconds)s seconds.")
 
     def __init__(self, *, seconds: float, **values: Any) -> None:
         super().__init__(seconds=round(seconds), **values)
@@ -174,7 +174,7 @@ class Denied(ChannelError):
 
     code = "channel_denied"
     outcome = CallOutcome.REFUSED
-    sentence = _l("%(channel)s denies the desk this: %(problem)s")
+    sentence = _l("%(channel)s denies the desk access: %(problem)s")
     retry_after = DENIED_FOR
     thing: ClassVar[DeniedThing] = DeniedThing.OPERATION
 

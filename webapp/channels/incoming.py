@@ -194,27 +194,27 @@ ADDRESS_FIELDS = (
 
 
 ORDER_PROBLEMS = {  # why an order could not be imported: codes are stored, the texts are for readers
-    "missing": _l("is missing"),
-    "odd_shape": _l("has a shape that the desk does not know"),
-    "not_a_list": _l("is not a list"),
-    "not_text": _l("is not text"),
-    "not_whole": _l("is not a whole number"),
-    "not_a_number": _l("is not a number"),
-    "not_a_time": _l("is not a point in time"),
-    "odd_time": _l("lies outside the years 1970 to 2199"),
-    "not_money": _l("is not an amount with a currency"),
-    "not_a_currency": _l("is not a currency"),
-    "no_currency": _l("has amounts without a currency"),
-    "second_currency": _l("is in a second currency"),
-    "negative": _l("is below zero"),
-    "too_many": _l("is more than the desk can count"),
-    "too_large": _l("is a larger amount than the desk can keep"),
-    "line_twice": _l("holds the same line twice"),
-    "unkept_text": _l("is empty, or holds a character that can't be kept"),
-    "too_long": _l("is longer than the desk can keep"),
-    "refused_by_database": _l("was refused by the database"),
-    "plugin_failed": _l("could not be read: the plugin of its channel failed. The Plugins page says how."),
-    "not_written": _l("could not be taken in: the log of the worker says why"),
+    "missing": _l("The value is missing."),
+    "odd_shape": _l("The value has a structure that the desk does not know."),
+    "not_a_list": _l("The value is not a list."),
+    "not_text": _l("The value is not text."),
+    "not_whole": _l("The value is not a whole number."),
+    "not_a_number": _l("The value is not a number."),
+    "not_a_time": _l("The value is not a date with a time."),
+    "odd_time": _l("The date is not between 1970 and 2199."),
+    "not_money": _l("The value is not an amount with a currency."),
+    "not_a_currency": _l("The value is not a currency."),
+    "no_currency": _l("There are amounts without a currency."),
+    "second_currency": _l("The order has amounts in a second currency."),
+    "negative": _l("The number is below zero."),
+    "too_many": _l("The number is too large."),
+    "too_large": _l("The amount is too large."),
+    "line_twice": _l("The same order line appears twice."),
+    "unkept_text": _l("The text is empty or has a character that can't be stored."),
+    "too_long": _l("The text is too long."),
+    "refused_by_database": _l("The database refused the order."),
+    "plugin_failed": _l("The channel's plugin failed to read the order. The Plugins page shows the reason."),
+    "not_written": _l("The order could not be saved. The log of the worker has the details."),
 }
 
 
@@ -263,4 +263,6 @@ class PageRefused(ChannelError):
 
     code = "channel_page_refused"
     outcome = CallOutcome.REFUSED
-    sentence = _l("%(channel)s no longer knows the page; the desk reads from the start again.")
+    sentence = _l(
+        "%(channel)s no longer accepts the page that was asked for. The desk reads the orders from the start again."
+    )

@@ -14,16 +14,18 @@ def setting_of(store: Store) -> Setting[int]:
     channel = channels().get(store.channel)
     longest = channel.buyers_kept_at_most if channel is not None else None
     if longest is None:
-        bound = _l("0: once it is delivered. An order without a day of delivery counts from the latest day promised.")
+        bound = _l(
+            "0: the data is erased on delivery. For an order without a delivery date, the latest promised date counts."
+        )
     else:
         bound = _l(
-            "0 to %(days)s, which is as long as the channel allows. An order without a day of delivery counts from the "
-            "latest day promised.",
+            "0 to %(days)s: the channel allows no more. For an order without a delivery date, the latest promised "
+            "date counts.",
             days=longest,
         )
     return Setting(
         name=NAME,
-        label=_l("Erase buyer data so many days after delivery"),
+        label=_l("Days from delivery until buyer data is erased"),
         default=min(_USUAL, _LONGEST if longest is None else longest),
         minimum=0,
         maximum=_LONGEST if longest is None else longest,

@@ -87,15 +87,15 @@ class Sender:
 
 def _check_line(text: str) -> None:
     if len(text) > _LONGEST:
-        raise ValueError(_l("is too long."))
+        raise ValueError(_l("This text is too long. Shorten it."))
     if not text.isprintable():  # a line break would begin another header of a message
-        raise ValueError(_l("takes one line of letters and signs."))
+        raise ValueError(_l("Enter one line of text without special characters."))
 
 
 def _check_address(text: str) -> None:
     lines = text.splitlines()
     if len(lines) > _ADDRESS_LINES or any(len(line) > _LONGEST for line in lines):
-        raise ValueError(_l("takes up to 8 lines of 100 letters."))
+        raise ValueError(_l("Enter up to 8 lines of 100 characters."))
 
 
 def _check_address_of_mail(text: str) -> None:
@@ -106,12 +106,12 @@ def _check_address_of_mail(text: str) -> None:
     except Invalid as error:
         raise ValueError(error.values["problem"]) from None
     except NoSuchAddress:
-        raise ValueError(_l("is no e-mail address that every server takes.")) from None
+        raise ValueError(_l("Some mail servers don't accept this e-mail address. Enter another one.")) from None
 
 
 def _check_copies(text: str) -> None:
     if len(addresses := _listed(text)) > _COPIES:
-        raise ValueError(_l("takes %(most)s addresses at most.", most=_COPIES))
+        raise ValueError(_l("Enter at most %(most)s addresses.", most=_COPIES))
     for address in addresses:
         _check_address_of_mail(address)
 
@@ -129,16 +129,18 @@ def _read_vat_numbers(text: str) -> dict[str, str]:
         prefix, rest = found.groups() if found else ("", "")
         if prefix not in _prefixes():
             raise ValueError(
-                _l("“%(number)s” does not begin with a country's two letters, as DE123456789 does.", number=part)
+                _l("“%(number)s” does not begin with the two letters of a country. Example: DE123456789.", number=part)
             )
         shape = _SHAPES.get(prefix)
         if (shape is None and not re.search(r"\d", rest)) or (shape and not re.fullmatch(shape, rest, re.ASCII)):
             raise ValueError(
-                _l("“%(number)s” is not how a VAT number of %(country)s is written.", number=part, country=prefix)
+                _l("“%(number)s” is not a VAT number of %(country)s. Check its digits.", number=part, country=prefix)
             )
         country = _COUNTRY_OF.get(prefix, prefix)
         if country in numbers:
-            raise ValueError(_l("there are two numbers of %(country)s: each country has one.", country=country))
+            raise ValueError(
+                _l("There are two VAT numbers of %(country)s. Enter one number per country.", country=country)
+            )
         numbers[country] = number
     return numbers
 
@@ -152,13 +154,13 @@ def _prefixes() -> frozenset[str]:
 LEGAL_NAME = Setting(
     name="legal_name",
     label=_l("Legal name"),
-    help=_l("As your company is registered. Empty: the shop's name."),
+    help=_l("The registered name of your company. If empty, the shop's name is used."),
     check=_check_line,
 )
 ADDRESS = Setting(
     name="address",
     label=_l("Address"),
-    help=_l("The lines of the sender on slips, invoices and credit memos."),
+    help=_l("The sender's address on packing slips, invoices and credit memos."),
     lines=4,
     check=_check_address,
 )
@@ -166,22 +168,27 @@ VAT_NUMBERS = Setting(
     name="vat_numbers",
     label=_l("VAT numbers"),
     help=_l(
-        "One per country, with the country's letters: DE123456789, FR12345678901. Begin with that of your seat: it "
-        "stands where you have none of the marketplace's country."
+        "One number per country, with the country's letters: DE123456789, FR12345678901. Enter the number of "
+        "your home country first: it is used where you have none for the marketplace's country."
     ),
     check=_read_vat_numbers,
 )
 RETURN_ADDRESS = Setting(
     name="return_address",
     label=_l("Return address"),
-    help=_l("Where buyers send goods back, on return slips. Empty: the legal name and the address above."),
+    help=_l(
+        "The address on return slips, to which buyers send goods back. If empty, the legal name and the "
+        "address above are used."
+    ),
     lines=4,
     check=_check_address,
 )
 FOOTER = Setting(
     name="footer",
     label=_l("Footer of invoices"),
-    help=_l("Register number, bank account or terms, below the amounts of every invoice and credit memo."),
+    help=_l(
+        "Register number, bank account or terms. They are printed below the amounts of every invoice and credit memo."
+    ),
     lines=4,
     check=_check_address,
 )
@@ -190,12 +197,12 @@ LANGUAGE = Setting(
     label=_l("Language"),
     default="en",
     choices=LANGUAGES,
-    help=_l("Of documents for marketplaces whose language the desk does not speak."),
+    help=_l("The language of documents for marketplaces whose own language is not available."),
 )
 SENDER_NAME = Setting(
     name="sender_name",
     label=_l("Name"),
-    help=_l("Who writes to your buyers. Empty: the shop's name."),
+    help=_l("The sender's name in messages to buyers. If empty, the shop's name is used."),
     check=_check_line,
 )
 REPLY_TO = Setting(
@@ -209,13 +216,13 @@ SENDER_ADDRESS = Setting(
     label=_l("Address"),
     compact=True,
     check=_check_address_of_mail,
-    help=_l("From which your mails to buyers come. Empty: that of the desk."),
+    help=_l("The sender's address of e-mails to buyers. If empty, the desk's address is used."),
 )
 COPIES = Setting(
     name="copies",
     label=_l("Copies to"),
     check=_check_copies,
-    help=_l("Addresses that get a blind copy of every mail to a buyer, with commas between them."),
+    help=_l("These addresses get a blind copy of every e-mail to a buyer. Separate them with commas."),
 )
 FACE = SettingsGroup(
     "legal",

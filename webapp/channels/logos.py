@@ -102,13 +102,15 @@ def _read(content: bytes) -> tuple[str, int, int]:
     if not content:
         raise Invalid(field="logo", problem=_l("Choose a file."))
     if len(content) > LARGEST:
-        raise Invalid(field="logo", problem=_l("takes up to 500 KB."))
+        raise Invalid(field="logo", problem=_l("The file is larger than 500 KB. Choose a smaller one."))
     kind = "png" if content.startswith(_PNG) else "jpeg"
     size = _size_of_png(content) if kind == "png" else _size_of_jpeg(content)
     if size is None:
-        raise Invalid(field="logo", problem=_l("must be a whole picture of the kind PNG or JPEG."))
+        raise Invalid(field="logo", problem=_l("The file is not a complete PNG or JPEG image. Choose another one."))
     if not all(length in PIXELS for length in size):
-        raise Invalid(field="logo", problem=_l("must be 16 to 4000 pixels wide and high."))
+        raise Invalid(
+            field="logo", problem=_l("The image must be 16 to 4000 pixels wide and high. Choose another one.")
+        )
     return kind, *size
 
 

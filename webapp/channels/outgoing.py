@@ -210,7 +210,7 @@ class LeaseLost(ChannelError):
     """Another worker has taken over these updates: none of them may be sent here."""
 
     code = "lease_lost"
-    sentence = _l("Another worker took this over.")
+    sentence = _l("Another worker took over this update.")
     retry_after = 1.0
 
 
@@ -218,5 +218,5 @@ class TooLate(ChannelError):
     """Too much time passed between storing an attempt and its call, which was not made."""
 
     code = "attempt_too_late"
-    sentence = _l("The machine stood still at the wrong moment: it is tried again.")
+    sentence = _l("The server paused just before the update was sent. The desk tries again.")
     retry_after = 1.0

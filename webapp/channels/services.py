@@ -30,7 +30,7 @@ class ChannelLeftOut(Refusal):
     """The channel's plugin was not loaded; orders that came from the channel can still be read."""
 
     code = "channel_left_out"
-    sentence = _l("The plugin for “%(channel)s” is not loaded. The Plugins page says why.")
+    sentence = _l("The plugin for “%(channel)s” is not loaded. The Plugins page shows the reason.")
 
 
 class AccountConnected(Refusal):
@@ -40,8 +40,8 @@ class AccountConnected(Refusal):
 
     code = "account_connected"
     sentence = _l(
-        "This account is connected already, by the store “%(store)s”. Archive one of the two, or give this one another "
-        "account."
+        "The store “%(store)s” is already connected to this account. Archive one of the two stores, or enter "
+        "the credentials of another account."
     )
 
 
@@ -49,21 +49,21 @@ class UnknownStore(NotFound):
     """No store has this name or id, or none that this person may see."""
 
     code = "unknown_store"
-    sentence = _l("No store here goes by “%(name)s”.")
+    sentence = _l("There is no store “%(name)s”.")
 
 
 class UnknownChannel(NotFound):
     """No plugin registers a channel with this code."""
 
     code = "unknown_channel"
-    sentence = _l("No channel here goes by “%(name)s”.")
+    sentence = _l("There is no channel “%(name)s”.")
 
 
 class SeveralStoresFit(SeveralFit):
     """A name that several stores have; `values["choices"]` names them by their ids."""
 
     code = "several_stores_fit"
-    sentence = _l("“%(name)s” fits several stores: name one by its id (%(choices)s).")
+    sentence = _l("“%(name)s” matches several stores. Give the ID of one of them: %(choices)s.")
 
 
 def get_channel(code: str) -> Channel:
@@ -83,7 +83,7 @@ def _connection_settings(store: Store) -> Sequence[Setting[Any]]:
 def _check_practice(store: Store, had: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     """Refuse to move a practice store to another address."""
     if store.practice and (changed := endpoints_changed(had, given)):
-        raise Invalid(field=changed[0], problem=_l("a practice store's endpoint can't be changed."))
+        raise Invalid(field=changed[0], problem=_l("The endpoint of a practice store can't be changed."))
 
 
 def endpoints_changed(had: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
@@ -118,7 +118,7 @@ def access_with(store: Store, values: Mapping[str, Any], *, unset: Collection[st
     secrets = [one.name for one in CONNECTION.declared(store) if one.secret and had[one.name]]
     kept = [name for name in secrets if name not in unset and not str(values.get(name) or "").strip()]
     if kept and (changed := endpoints_changed(had, settings)):
-        raise Invalid(field=changed[0], problem=_l("Enter the secrets again for another endpoint."))
+        raise Invalid(field=changed[0], problem=_l("The endpoint is another one, so enter the secrets again."))
     names = sorted(name for name, value in settings.items() if value != had[name])
     audit("connection_rehearsed", actor=actor, store=store.id, settings=names)
     served = tuple(row.marketplace for row in store.marketplaces)
@@ -276,11 +276,14 @@ def check_name(name: str) -> None:
 def _free_name(name: str, store: Store | None) -> str:
     name = name.strip()
     if not name:
-        raise Invalid(field=_l("Name"), problem=_l("is needed."))
+        raise Invalid(field=_l("Name"), problem=_l("Enter a value."))
     # Compared in Python, since SQLite's lower() handles ASCII only.
     taken = any(other.name.casefold() == name.casefold() for other in stores() if store is None or other.id != store.id)
     if taken or name.isdigit():
-        raise Invalid(field=_l("Name"), problem=_l("is taken, or only digits. Choose another."))
+        raise Invalid(
+            field=_l("Name"),
+            problem=_l("Another store has this name, or the name has only digits. Choose another name."),
+        )
     return name
 
 

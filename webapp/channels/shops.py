@@ -28,14 +28,14 @@ class UnknownShop(NotFound):
     """No shop has this name or id, or none that this person may see."""
 
     code = "unknown_shop"
-    sentence = _l("No shop here goes by “%(name)s”.")
+    sentence = _l("There is no shop “%(name)s”.")
 
 
 class SeveralShopsFit(SeveralFit):
     """A name that several shops have; `values["choices"]` names them by their ids."""
 
     code = "several_shops_fit"
-    sentence = _l("“%(name)s” fits several shops: name one by its id (%(choices)s).")
+    sentence = _l("“%(name)s” matches several shops. Give the ID of one of them: %(choices)s.")
 
 
 def shops(actor: Actor | None = None) -> list[Shop]:
@@ -134,13 +134,13 @@ def sequences_meet(prefix: str, other: str) -> bool:
 def _describe(shop: Shop, *, name: str, zone: str) -> None:
     name = " ".join(name.split())
     if not name:
-        raise Invalid(field="name", problem=_l("is needed."))
+        raise Invalid(field="name", problem=_l("Enter a value."))
     if len(name) > _LONGEST:
-        raise Invalid(field="name", problem=_l("is too long."))
+        raise Invalid(field="name", problem=_l("This text is too long. Shorten it."))
     if any(other.name.casefold() == name.casefold() for other in shops() if other.id != shop.id):
-        raise Invalid(field="name", problem=_l("another shop has this name."))
+        raise Invalid(field="name", problem=_l("Another shop has this name. Choose another name."))
     if zone not in zones():
-        raise Invalid(field="zone", problem=_l("is no time zone that is known here, such as Europe/Berlin."))
+        raise Invalid(field="zone", problem=_l("This time zone is not known. Example: Europe/Berlin."))
     shop.name, shop.zone = name, zone
 
 
@@ -150,14 +150,19 @@ def _check_numbers(own: NumberSequence | None, prefix: str, padding: int) -> Non
     """
     hold_name("order numbers")
     if not is_prefix(prefix):
-        raise Invalid(field="prefix", problem=_l("takes up to 12 letters, digits, dots, hyphens and underscores."))
+        raise Invalid(field="prefix", problem=_l("Use up to 12 letters, digits, dots, hyphens and underscores."))
     if padding not in PADDINGS:
-        raise Invalid(field="padding", problem=_l("must be between 1 and 12."))
+        raise Invalid(field="padding", problem=_l("Enter a number from 1 to 12."))
     query = select(NumberSequence).where(NumberSequence.kind.startswith(ORDERS, autoescape=True))
     for other in db.session.scalars(query):
         same = own is not None and other.shop_id == own.shop_id and other.prefix == prefix
         if not same and sequences_meet(prefix, other.prefix):
-            raise Invalid(field="prefix", problem=_l("could give the same numbers as “%(other)s”.", other=other.prefix))
+            raise Invalid(
+                field="prefix",
+                problem=_l(
+                    "This prefix could give the same numbers as “%(other)s”. Choose another prefix.", other=other.prefix
+                ),
+            )
 
 
 def _another_sequence(current: NumberSequence, prefix: str) -> NumberSequence:

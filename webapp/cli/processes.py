@@ -118,7 +118,7 @@ def make_ready(step: Callable[[str], None] = lambda sentence: None) -> bool:
     tables = (VaultKey, QuarantinedOrder, KeptBuyer)
     sealed = (db.session.scalar(select(func.count()).select_from(table)) for table in tables)
     if any(sealed):
-        problem = _l("it is not there, and what it sealed is in the database. Put the copy of it back.")
+        problem = _l("the file is missing, and the database has data that was encrypted with it. Restore its copy.")
         raise KeyProblem(path=file.path, problem=problem)
     step("Making the key file.")
     file.create()

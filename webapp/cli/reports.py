@@ -87,7 +87,7 @@ def _show(
     totals = [_sums(sums) for sums in found.totals]
     text = table(rows, columns, empty="No document was issued in this period.")
     if rows:
-        text += ["", "Together", *table(totals, _SUMS, empty="")]
+        text += ["", "Total", *table(totals, _SUMS, empty="")]
     document = {"from": found.since.isoformat(), "to": found.until.isoformat(), "rows": rows, "totals": totals}
     door.show(document, text)
 

@@ -49,8 +49,8 @@ class WorkFailed(DeskError):
 
     code = "work_failed"
     sentence = _l(
-        "Something failed inside the desk, %(tries)s times in a row. The log of the worker says where. What was done "
-        "stays done: start it again once that is mended."
+        "The desk had an internal error, %(tries)s times in a row. The log of the worker has the details. "
+        "What was done is kept. Start the run again once the error is fixed."
     )
 
 
@@ -199,7 +199,7 @@ class UnknownRun(NotFound):
     """No run has this id."""
 
     code = "unknown_run"
-    sentence = _l("No run here goes by “%(name)s”.")
+    sentence = _l("There is no run “%(name)s”.")
 
 
 def find_run(run_id: int, *, lock: bool = False) -> Run:

@@ -82,19 +82,19 @@ class Setting(Generic[T]):
         """The value in its type; raises `Invalid` with a sentence that names the setting."""
         text = "" if value is None else str(value).strip()
         if self.required and not text:
-            raise self._invalid(_l("is needed."))
+            raise self._invalid(_l("Enter a value."))
         if self.type is bool:
             if text.lower() not in _TRUE | _FALSE:
-                raise self._invalid(_l("must be yes or no."))
+                raise self._invalid(_l("Enter yes or no."))
             return text.lower() in _TRUE
         if self.type is int:
             return self._number(text)
         if self.options is not None and text not in self.options:
-            raise self._invalid(_l("must be one of: %(choices)s.", choices=", ".join(self.options)))
+            raise self._invalid(_l("Choose one of these values: %(choices)s.", choices=", ".join(self.options)))
         if self.compact:
             text = "".join(text.translate(_UNSEEN).split())
         if self.day and text and not is_day(text):
-            raise self._invalid(_l("must be a day, such as 2026-11-30."))
+            raise self._invalid(_l("Enter a day, such as 2026-11-30."))
         if self.lines > 1:
             text = "\n".join(line.strip() for line in text.splitlines())
         return str(self._checked(text))
@@ -103,11 +103,11 @@ class Setting(Generic[T]):
         try:
             number = int(text)
         except ValueError:
-            raise self._invalid(_l("must be a whole number.")) from None
+            raise self._invalid(_l("Enter a whole number.")) from None
         if self.minimum is not None and number < self.minimum:
-            raise self._invalid(_l("must be at least %(number)s.", number=self.minimum))
+            raise self._invalid(_l("Enter %(number)s or more.", number=self.minimum))
         if self.maximum is not None and number > self.maximum:
-            raise self._invalid(_l("must be at most %(number)s.", number=self.maximum))
+            raise self._invalid(_l("Enter %(number)s or less.", number=self.maximum))
         return int(self._checked(number))
 
     def _checked(self, value: Any) -> Any:
@@ -219,9 +219,11 @@ def usual_of(
     known = _by_name(declared, unset)
     for name in unset:
         if known[name].required:
-            raise Invalid(field=str(known[name].label), problem=_l("is needed."))
+            raise Invalid(field=str(known[name].label), problem=_l("Enter a value."))
         if known[name].secret and str(given.get(name) or "").strip():
-            raise Invalid(field=str(known[name].label), problem=_l("can't be forgotten and given at the same time."))
+            raise Invalid(
+                field=str(known[name].label), problem=_l("A secret can't be removed and entered at the same time.")
+            )
     return {name: known[name].parse(known[name].default) for name in unset}
 
 
@@ -230,5 +232,8 @@ def _by_name(declared: Sequence[Setting[Any]], names: Iterable[str]) -> dict[str
     known = {setting.name: setting for setting in declared}
     for name in names:
         if name not in known:
-            raise Invalid(field=name, problem=_l("is no setting here; there are: %(names)s.", names=", ".join(known)))
+            raise Invalid(
+                field=name,
+                problem=_l("There is no setting with this name. The settings are: %(names)s.", names=", ".join(known)),
+            )
     return known

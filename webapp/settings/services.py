@@ -112,7 +112,7 @@ class UnknownGroup(NotFound):
     """No group of settings has this code."""
 
     code = "unknown_group"
-    sentence = _l("No settings here go by “%(name)s”.")
+    sentence = _l("There is no group of settings “%(name)s”.")
 
 
 def find_group(scope: str, code: str) -> SettingsGroup:

@@ -42,7 +42,7 @@ def open_document(name: str, sealed: SealedDocument) -> Mapping[str, Any] | None
     try:
         key = decrypt(month_key, sealed.wrapped, f"document-key:{name}")
     except InvalidTag:  # a copy of the file from before the month made another key for it
-        problem = _l("it has another key of %(period)s. Put the newer copy back.", period=sealed.month)
+        problem = _l("it has another key for %(period)s. Restore the newer copy.", period=sealed.month)
         raise KeyProblem(path=key_file().path, problem=problem) from None
     said: Mapping[str, Any] = json.loads(decrypt(key, sealed.body, f"document:{name}"))
     return said

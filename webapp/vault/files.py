@@ -41,14 +41,16 @@ class FileGone(DeskError):
     """The file was deleted, by its date or with a buyer, or its key is gone."""
 
     code, status = "file_gone", 404
-    sentence = _l("This file is gone: files are deleted after a day, or with a buyer that they tell of.")
+    sentence = _l(
+        "This file was deleted. Files are kept for a day, and deleted earlier when a buyer in them is erased."
+    )
 
 
 class FileDamaged(DeskError):
     """The content of the file on the disk is not what was written."""
 
     code, status = "file_damaged", 500
-    sentence = _l("This file is damaged: it is not what the desk wrote. Export it again.")
+    sentence = _l("This file is damaged. Export it again.")
 
 
 def folder() -> Path:

@@ -121,7 +121,7 @@ class KeyFile:
         """Raise `KeyProblem` if the file lacks a period that it did not destroy: then it is an older copy."""
         self._refresh()
         if period not in self._keys:
-            problem = _l("it lacks the key of %(period)s. Put the newer copy back.", period=period)
+            problem = _l("the key for %(period)s is missing. Restore the newer copy.", period=period)
             raise KeyProblem(path=self.path, problem=problem)
 
     def is_destroyed(self, period: str) -> bool:
@@ -160,7 +160,7 @@ class KeyFile:
             try:
                 stat = self.path.stat()
             except FileNotFoundError:
-                raise KeyProblem(path=self.path, problem=_l("it is not there. Put the copy of it back.")) from None
+                raise KeyProblem(path=self.path, problem=_l("the file is missing. Restore its copy.")) from None
             if self._read_at != (stat.st_mtime_ns, stat.st_ino):
                 self._read()
 
@@ -178,10 +178,10 @@ class KeyFile:
                 for period, sealed in content["periods"].items()
             }
         except InvalidTag:
-            problem = _l("it was sealed with another WAYBILL_SECRET.")
+            problem = _l("it was encrypted with another WAYBILL_SECRET. Set that secret.")
             raise KeyProblem(path=self.path, problem=problem) from None
         except (ValueError, TypeError):
-            raise KeyProblem(path=self.path, problem=_l("it is damaged. Put the copy of it back.")) from None
+            raise KeyProblem(path=self.path, problem=_l("it is damaged. Restore its copy.")) from None
         self._read_at = (stat.st_mtime_ns, stat.st_ino)
         return content
 
@@ -191,11 +191,11 @@ class KeyFile:
             base64.b64decode(content["salt"])
             content["periods"].items()
         except FileNotFoundError:
-            raise KeyProblem(path=self.path, problem=_l("it is not there. Put the copy of it back.")) from None
+            raise KeyProblem(path=self.path, problem=_l("the file is missing. Restore its copy.")) from None
         except OSError as error:
             raise KeyProblem(path=self.path, problem=error.strerror or "?") from None
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise KeyProblem(path=self.path, problem=_l("it is damaged. Put the copy of it back.")) from None
+            raise KeyProblem(path=self.path, problem=_l("it is damaged. Restore its copy.")) from None
         return dict(content)
 
     def _wrapping(self) -> bytes:
@@ -241,5 +241,6 @@ def open_secret(sealed: str) -> str:
         return decrypt(key, base64.urlsafe_b64decode(sealed), "secret").decode()
     except (InvalidTag, ValueError):
         raise KeyProblem(
-            path="WAYBILL_SECRET", problem=_l("it is not the one that sealed the stored secrets.")
+            path="WAYBILL_SECRET",
+            problem=_l("it is not the file with which the stored secrets were encrypted. Restore that file."),
         ) from None

@@ -131,7 +131,7 @@ def test_a_state_works_once_in_its_own_session_and_for_half_an_hour(
 ) -> None:
     start = f"/stores/{known_store.id}/authorize"
     path = consented(link(browser.post(start).text))
-    unknown = "was not begun in this session, took too long, or was used already"
+    unknown = "was not started in this session, has expired, or was already used"
     assert unknown in said(browser, browser.get(path.replace("state=", "state=x")))
     assert unknown in said(browser, browser.get("/stores/authorized"))
     other = make_browser(olga)
@@ -238,7 +238,7 @@ def test_mistakes_are_said_before_anybody_leaves(browser: Browser, typed: dict[s
         ({"client_secret": "Atzr|x"}, "is a refresh token"),
         ({"name": "Known"}, "is taken"),
         ({"application_id": "mine"}, "must begin with amzn1.sp.solution."),
-        ({"application_id": ""}, "can't be asked yet"),
+        ({"application_id": ""}, "can't start yet"),
     ):
         answer = browser.post("/stores/add/amazon/authorize", typed | wrong)
         assert answer.status_code in (409, 422)

@@ -204,7 +204,7 @@ def test_an_exhausted_allowance_is_no_missing_role(
     amazon.fault("searchOrders", "429")
     found = checks()
     assert found["orders"].ok is None
-    assert "allows no more calls" in str(found["orders"].sentence)
+    assert "accepts no more calls" in str(found["orders"].sentence)
     assert found["cancellations"].ok
 
 
@@ -216,7 +216,7 @@ def test_tests_leave_the_sync_its_searches(
     tested = [checks() for _ in range(8)]
     assert said(tested[0]) == GOOD
     last = tested[-1]
-    assert (last["orders"].ok, "allows no more calls just now" in str(last["orders"].sentence)) == (None, True)
+    assert (last["orders"].ok, "accepts no more calls at the moment" in str(last["orders"].sentence)) == (None, True)
     assert len(amazon.calls("searchOrders")) <= 5
     assert len(amazon.calls("getFeeds")) <= 3
     window = OrdersWindow(now() - timedelta(days=30), open_only=True)

@@ -43,15 +43,15 @@ NO_AMOUNT = "Enter an amount in EUR, such as 5.00."
 BAD = [
     ("5000.01", TOO_MUCH),
     ("5000,01 EUR", TOO_MUCH),
-    ("5.00 USD", "has “5.00 USD”, which is not in EUR."),
+    ("5.00 USD", "“5.00 USD” is not in EUR."),
     ("$5", NO_AMOUNT),
     ("-5", "Enter 0 or more."),
     ("0", "The refund would be empty. Choose units or amounts to refund."),
     ("five", NO_AMOUNT),
-    ("1.2345", "has “1.2345”, with more decimals than EUR has."),
+    ("1.2345", "“1.2345” has more decimals than EUR allows."),
     (
         "5.001",
-        "has “5.001”, which can be read in two ways: leave the separator of thousands out, or write all decimals.",
+        "“5.001” can be read in two ways. Leave out the thousands separator, or write all decimals.",
     ),
 ]
 
