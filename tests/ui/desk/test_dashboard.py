@@ -273,7 +273,7 @@ def test_a_card_that_fails_says_so_in_its_place(
     assert "Quixelworth" not in answer.text + logged()
     whole = browser.get("/dashboard/?whole=1").text
     assert "“Weather” of the plugin “forecast” failed." in whole
-    assert "What must happen today" in whole
+    assert "To do today" in whole
     assert browser.get("/dashboard/cards/none").status_code == 404
     plugin_failures.clear()
 
@@ -326,7 +326,7 @@ def test_sales_compare_with_the_time_before(browser: Browser, take: Callable[...
     assert "+50%" in page
     assert "none in the period before" in page
     assert "no data before" not in page
-    assert "1 canceled order does not count" in page
+    assert "1 canceled order is not counted" in page
     assert "33.3% of all" in page
     assert page.count("<svg") - page.count('class="icon"') == 2
     assert "<table" in page

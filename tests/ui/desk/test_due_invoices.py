@@ -62,7 +62,7 @@ def test_who_switches_it_on_sees_what_would_be_issued_and_issues_it(
     assert saved.location == f"{url}/invoices"
     work()
     page = browser.get(saved.location).text
-    assert "2 invoices would be issued now. They come to: €36.00" in words(page)
+    assert "2 invoices would be issued now. Their total is: €36.00" in words(page)
     assert all(order.channel_order_number in page for order in shipped[:2])
     assert shipped[2].channel_order_number not in page
     assert db.session.scalars(select(Invoice)).all() == []
@@ -79,7 +79,7 @@ def test_who_switches_it_on_sees_what_would_be_issued_and_issues_it(
     invoices = db.session.scalars(select(Invoice).order_by(Invoice.total_minor)).all()
     assert [one.total_minor for one in invoices] == [1200, 2400]
     assert {one.actor_kind for one in invoices} == {"person"}
-    assert "Nothing is due" in browser.get(f"{url}/invoices").text
+    assert "No invoices are due" in browser.get(f"{url}/invoices").text
 
 
 def test_the_run_can_be_stopped(store: Store, shipped: list[Order], mia: Actor, work: Callable[[], int]) -> None:

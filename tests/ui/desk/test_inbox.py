@@ -40,7 +40,7 @@ def arrives(number: int = 1, text: str = FILED) -> int:
 
 def test_a_mail_is_read_and_put_to_an_order(browser: Browser, make_order: Callable[..., Order]) -> None:
     order = make_order()
-    assert "Nothing waits here" in browser.get("/inbox/").text
+    assert "The inbox is empty" in browser.get("/inbox/").text
     mail_id = arrives()
     page = browser.get("/inbox/").text
     assert "Otto &lt;otto@example.com&gt;" in page
@@ -67,7 +67,7 @@ def test_a_mail_is_read_and_put_to_an_order(browser: Browser, make_order: Callab
 def test_a_mail_is_dismissed(browser: Browser) -> None:
     mail_id = arrives()
     browser.post(f"/inbox/{mail_id}/dismiss")
-    assert "Nothing waits here" in browser.get("/inbox/").text
+    assert "The inbox is empty" in browser.get("/inbox/").text
     assert browser.post(f"/inbox/{mail_id}/dismiss").status_code == 404
 
 

@@ -83,7 +83,7 @@ def test_statuses_move_retire_and_come_back(browser: Browser) -> None:
     assert [row.code for row in all_statuses()] == ["two", "one"]
     browser.post("/settings/statuses/two/retire")
     assert "retired" in browser.get("/settings/statuses/").text
-    assert "Offer it again" in browser.get("/settings/statuses/two").text
+    assert "Use again" in browser.get("/settings/statuses/two").text
     browser.post("/settings/statuses/two/revive")
     assert "retired" not in browser.get("/settings/statuses/").text.replace("a retired one", "")
 
@@ -96,7 +96,7 @@ def test_it_says_how_many_orders_have_one(browser: Browser, make_order: Callable
         set_status(row, "one", actor=olga)
         set_tags(row, ["gift"], [], actor=olga)
     assert 'href="/orders/?q=status:one"' in browser.get("/settings/statuses/").text
-    assert "1 order carries it" in browser.get(f"/settings/tags/{all_tags()[1].id}").text
+    assert "1 order has this tag" in browser.get(f"/settings/tags/{all_tags()[1].id}").text
 
 
 @pytest.mark.usefixtures("made")
@@ -116,8 +116,8 @@ def test_tags_are_made_renamed_and_merged(
     )
     assert browser.post(f"/settings/tags/{fragile.id}", {"name": "Breaks", "tone": "warn"}).status_code == 302
     assert browser.post(f"/settings/tags/{gift.id}/delete", {"heir": str(urgent.id)}).status_code == 302
-    assert "becomes Urgent" in browser.get("/settings/tags/").text
-    assert "becomes Urgent" in browser.get(f"/settings/tags/{gift.id}").text
+    assert "is being replaced by Urgent" in browser.get("/settings/tags/").text
+    assert "is being replaced by Urgent" in browser.get(f"/settings/tags/{gift.id}").text
     work()
     db.session.rollback()
     assert [tag.name for tag in all_tags()] == ["Breaks", "Urgent"]

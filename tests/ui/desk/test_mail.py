@@ -63,12 +63,12 @@ def test_an_invitation_goes_by_mail_and_its_link_lets_in(browser: Browser, postb
 
 
 def test_the_page_says_that_mail_is_caught(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "Mail is caught" not in browser.get("/settings/mail/").text
+    assert "No mail is delivered" not in browser.get("/settings/mail/").text
     monkeypatch.setenv("WAYBILL_PRACTICE_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("WAYBILL_PRACTICE_SMTP", "smtp://desk@127.0.0.1:9")
     configuration.cache_clear()
     page = browser.get("/settings/mail/").text
-    assert "Mail is caught: as long as no mail server is entered here" in page
+    assert "No mail is delivered: until a mail server is entered here" in page
     assert 'href="http://127.0.0.1:9"' in page
     browser.post("/settings/mail/", TYPED)
-    assert "Mail is caught" not in browser.get("/settings/mail/").text
+    assert "No mail is delivered" not in browser.get("/settings/mail/").text

@@ -25,7 +25,7 @@ def test_a_standard_text_is_replaced_previewed_and_comes_back(
     preview = {"preview": "1", "order": order.number or ""}
     shown = browser.post(f"{URL}/new", wish | text | preview, htmx=True).text
     assert f"Late: {order.channel_order_number}, {{tracking_number}}." in shown
-    assert "Without a value for this order: {tracking_number}." in shown
+    assert "These have no value for this order: {tracking_number}." in shown
     assert "There is no order" in browser.post(f"{URL}/new", wish | text | preview | {"order": "0-0"}).text
     assert browser.post(f"{URL}/new", wish | text).status_code == 302
     assert "There is one for this situation" in browser.post(f"{URL}/new", wish | text).text

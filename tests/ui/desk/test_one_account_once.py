@@ -31,7 +31,7 @@ from webapp.sync.streams import due
 from webapp.testing import FakeChannel, FakeChannelPlugin, incoming_order
 
 Work = Callable[[], int]
-SAID = "This account is connected already, by the store “First”."
+SAID = "The store “First” is already connected to this account."
 
 
 class SellerChannel(FakeChannel):
@@ -144,7 +144,7 @@ def test_it_is_connected_once_the_other_is_archived(
     with pytest.raises(AccountConnected, match="Second"), unit_of_work():
         activity.restore(the(first), actor=Actor.operator())
     assert the(first).archived_at is not None
-    assert "by the store “Second”" in browser.post(f"/stores/{first}/restore").text
+    assert "The store “Second” is already connected" in browser.post(f"/stores/{first}/restore").text
 
 
 def test_it_is_connected_once_it_is_another_account(pair: tuple[int, int], channel: SellerChannel, work: Work) -> None:

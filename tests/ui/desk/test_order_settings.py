@@ -52,7 +52,7 @@ def test_a_preview_draws_what_is_typed_and_saves_nothing(browser: Browser, store
     assert rows(whole)["Status"] == "To pick"
     assert '<option selected value="to_pick">' in whole
     off = browser.post(where, {"own_numbers": "own"}, htmx=True).text
-    assert "Importing is off: it has no number" in rows(off)["Number"]
+    assert "Importing is off, so the order has no number" in rows(off)["Number"]
     japan = typed(store)
     del japan["marketplace.DE"]
     assert "Its marketplace is switched off" in browser.post(where, japan, htmx=True).text

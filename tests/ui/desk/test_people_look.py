@@ -44,7 +44,7 @@ def test_somebody_is_invited_by_keyboard_and_nothing_is_flawed(page: Any) -> Non
     page.keyboard.press("u")
     page.wait_for_selector("h1 .pill:has-text('Invited')")
     page.goto(link)
-    page.get_by_role("heading", name="This link has been used or is too old").wait_for()  # disabling ended it
+    page.get_by_role("heading", name="This link has been used or has expired").wait_for()  # disabling ended it
     assert _flaws(page) == []
 
 

@@ -91,7 +91,7 @@ def test_a_runs_page_names_every_order_and_tries_again(
     assert again.location == f"/orders/?run={runs_of()[-1].id}"
     assert db.session.query(RunResult).filter_by(run_id=runs_of()[-1].id).count() == 1
     listed = browser.get("/runs/").text
-    assert listed.count("Act on many orders") == 3
+    assert listed.count("Bulk action") == 3
     assert "Olga" in listed
 
 
@@ -113,10 +113,10 @@ def test_whoever_began_a_run_leads_it(
     clerk = make_browser(mia)
     assert clerk.post(f"/runs/{run.id}/pause").status_code == 404
     paused = browser.post(f"/runs/{run.id}/pause", htmx=True)
-    assert "It pauses after the part in work" in paused.text
+    assert "The run pauses after the current part" in paused.text
     work()
     assert runs_of()[0].state == "paused"
-    assert "Go on" in browser.get(f"/runs/{run.id}").text
+    assert "Resume" in browser.get(f"/runs/{run.id}").text
     assert browser.post(f"/runs/{run.id}/resume").location == f"/runs/{run.id}"
     work()
     assert runs_of()[0].state == "done"
@@ -154,7 +154,7 @@ def test_a_run_brings_its_results_with_its_progress(
     assert len(browser.queries) <= 12
     assert 'id="run-results" class="stackgap" hx-swap-oob="morph"' in told
     assert [f">{order.number}<" in told for order in orders] == [False, False, True]
-    assert "Try the 1 not done again" in told
+    assert "Try 1 order again" in told
 
 
 def test_a_run_is_for_whoever_began_it_and_for_who_manages_the_desk(

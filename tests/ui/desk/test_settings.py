@@ -51,7 +51,7 @@ def test_a_group_is_a_form_and_what_is_saved_holds(browser: Browser) -> None:
 def test_a_mistake_is_a_sentence_and_keeps_what_was_typed(browser: Browser) -> None:
     answer = browser.post("/settings/parcels", {"parcel_units": "0"})
     assert answer.status_code == 422
-    assert "at least 1" in answer.get_data(as_text=True)
+    assert "1 or more" in answer.get_data(as_text=True)
     assert MOST.of() == 10
 
 
@@ -105,7 +105,7 @@ def test_a_group_of_stores_is_on_the_page_of_each_and_holds_for_it_alone(
     assert LABELS.of(db.session.get_one(Store, store.id)) == 3
     assert LABELS.of(db.session.get_one(Store, other)) == 1
     wrong = browser.post(f"{where}/groups/parcel_labels", {"labels_of_a_parcel": "0"})
-    assert (wrong.status_code, "at least 1" in wrong.text) == (422, True)
+    assert (wrong.status_code, "1 or more" in wrong.text) == (422, True)
     for nowhere in (f"{where}/groups/nothing", "/stores/99/settings/groups/parcel_labels", "/settings/parcel_labels"):
         assert browser.post(nowhere).status_code == 404
     changed = db.session.scalars(select(AuditEntry).where(AuditEntry.code == "settings_changed")).one()
@@ -163,7 +163,7 @@ def test_an_optional_secret_that_is_stored_can_be_forgotten(browser: Browser, st
     assert "secret-1" not in page
 
     both = browser.post(f"{where}/groups/printing", {"printer_key": "p-secret-2", "printer_key-forget": "y"})
-    assert (both.status_code, "be forgotten and given at the same time" in both.text) == (422, True)
+    assert (both.status_code, "be removed and entered at the same time" in both.text) == (422, True)
     assert browser.post(f"{where}/groups/printing", {"printer_key": ""}).status_code == 302
     db.session.rollback()
     assert PRINTER_KEY.of(store.shop) == "p-secret-1"

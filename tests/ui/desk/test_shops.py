@@ -47,7 +47,7 @@ def test_a_shop_is_added_and_changed(browser: Browser, store: Store) -> None:
 
 @pytest.mark.parametrize(
     ("told", "why"),
-    [({"name": ""}, "is needed."), ({"prefix": "P /"}, "takes up to 12"), ({"padding": "x"}, "between 1 and 12")],
+    [({"name": ""}, "Enter a value."), ({"prefix": "P /"}, "Use up to 12"), ({"padding": "x"}, "from 1 to 12")],
 )
 def test_a_mistake_comes_back_beside_its_field(browser: Browser, store: Store, told: dict[str, str], why: str) -> None:
     answer = browser.post("/settings/shops/add", PARIS | told)
@@ -113,7 +113,7 @@ def test_a_logo_that_is_too_large_is_refused_with_a_sentence(
     where = f"/settings/shops/{store.shop_id}/logo"
     browser.post(where, {"logo": (BytesIO(png()), "logo.png")})
     large = browser.post(where, {"logo": (BytesIO(png() + bytes(501_000)), "logo.png")})
-    assert (large.status_code, "takes up to 500 KB." in large.text) == (422, True)
+    assert (large.status_code, "The file is larger than 500 KB. Choose a smaller one." in large.text) == (422, True)
     monkeypatch.setitem(browser.app.config, "MAX_CONTENT_LENGTH", 100_000)
     huge = browser.post(where, {"logo": (BytesIO(png() + bytes(200_000)), "logo.png")})
     assert (huge.status_code, "too large" in huge.text) == (413, True)

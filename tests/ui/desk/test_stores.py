@@ -85,9 +85,9 @@ def test_the_channels_guide_stands_beside_the_form(
 
 def test_a_setting_that_is_missing_or_a_name_that_is_taken_comes_back(browser: Browser, store: Store) -> None:
     for data, said in (
-        ({"name": "Other", "key": ""}, "is needed."),
-        ({"name": "Fake store", "key": "k"}, "is taken"),
-        ({"name": "", "key": "k"}, "is needed."),
+        ({"name": "Other", "key": ""}, "Enter a value."),
+        ({"name": "Fake store", "key": "k"}, "Another store has this name"),
+        ({"name": "", "key": "k"}, "Enter a value."),
     ):
         answer = browser.post("/stores/add/fake", data)
         assert answer.status_code == 422
@@ -127,11 +127,11 @@ def test_what_is_denied_and_what_is_not_proven_is_on_the_page(browser: Browser, 
     assert "Marketplace <strong>JP</strong>" in page
     assert "&lt;RECIPIENT&gt;" in page
     assert "Denied since " in page
-    assert "Fake denies the desk this: no role" in page
+    assert "Fake denies the desk access: no role" in page
     assert page.count("302-000000") == 5  # of orders the first few
-    assert "Not yet proven complete: 0 of about 0 orders were read again." in page
+    assert "The desk is still checking whether any order was missed: 0 of about 0 orders were read again." in page
     assert "Failing" not in page
-    assert "9 things denied" in browser.get("/dashboard/cards/sync").text
+    assert "9 access problems" in browser.get("/dashboard/cards/sync").text
 
 
 def test_what_is_read_beside_the_orders_is_on_the_page_and_fails_by_itself(browser: Browser, store: Store) -> None:
@@ -254,12 +254,12 @@ def test_changed_settings_keep_a_secret_that_was_left_empty(
 def test_a_quarantined_order_is_shown_and_read_again(
     browser: Browser, store: Store, channel: FakeChannel, work: Callable[[], int]
 ) -> None:
-    channel.offer(UnreadableOrder("302-9", "total", "is no amount", {"buyer": "Jane Quixelworth"}))
+    channel.offer(UnreadableOrder("302-9", "total", "is not an amount", {"buyer": "Jane Quixelworth"}))
     browser.post(f"/stores/{store.id}/sync")
     work()
     page = browser.get(f"/stores/{store.id}/traffic").text
     assert "302-9" in page
-    assert "is no amount" in page
+    assert "is not an amount" in page
     assert "Quixelworth" not in page
     assert 'id="quarantined"' in page
     assert f'href="/stores/{store.id}/traffic#quarantined">1</a>' in browser.get("/dashboard/cards/sync").text
@@ -300,7 +300,7 @@ def test_a_broken_plugin_is_named_with_its_reason(app: Flask, browser: Browser) 
 
     assert "ebay" in page
     assert "ImportError: no ebay" in page
-    assert "Left out" in page
+    assert "Not loaded" in page
 
 
 def test_a_store_that_failed_at_first_is_read_once_its_test_works(
@@ -378,7 +378,7 @@ def test_what_becomes_of_its_orders_is_set(browser: Browser, store: Store, take:
 
     assert browser.post(where, shop | {"own_numbers": "own", "import_orders": "y"}).status_code == 302
 
-    assert "being numbered" in browser.get(f"/stores/{store.id}/settings").text
+    assert "get their numbers now" in browser.get(f"/stores/{store.id}/settings").text
     work()
     db.session.expire_all()
     assert db.session.get_one(Order, order.id).number == "000001"
@@ -418,27 +418,27 @@ def test_buyers_are_previewed_erased_and_kept_as_long_as_is_set(
     at = now() - timedelta(days=60)
     page = f"/stores/{store.id}/settings/erasing"  # loaded after the settings
     assert page in browser.get(f"/stores/{store.id}/settings").text
-    assert "No order's buyer data are past their date." in browser.get(f"/stores/{store.id}/settings?whole=1").text
-    assert "No order's buyer data are past their date." in browser.get(page).text
-    assert "No buyer data is past its date." in browser.get(browser.post(f"/stores/{store.id}/erase").location).text
+    assert "No buyer data is due to be erased." in browser.get(f"/stores/{store.id}/settings?whole=1").text
+    assert "No buyer data is due to be erased." in browser.get(page).text
+    assert "No buyer data is due to be erased." in browser.get(browser.post(f"/stores/{store.id}/erase").location).text
     take(*(incoming_order(created_at=at, stage=ChannelStage.CANCELED, status="CANCELLED") for _ in range(2)))
     take(incoming_order(created_at=at))
     text = browser.get(page).text
-    assert "Buyer data of 2 orders are past their date." in text
+    assert "Buyer data of 2 orders is due to be erased." in text
     assert "1 more order waits, since it is open." in text
-    assert "not all were looked at" not in text
+    assert "not all of them were checked" not in text
     with monkeypatch.context() as patch:
         patch.setattr(erasing, "CAP", 1)
         text = browser.get(page).text
-        assert "Buyer data of more than 1 orders are past their date." in text
-        assert "not all were looked at, and more of them may wait." in text
+        assert "Buyer data of more than 1 orders is due to be erased." in text
+        assert "not all of them were checked, and more of them may wait." in text
 
     run = browser.post(f"/stores/{store.id}/erase").location
     work()
     assert "Erasing buyer data" in browser.get(run).text
     assert "2 of 2" in browser.get(run).text
     text = browser.get(page).text
-    assert "No order's buyer data are past their date." in text
+    assert "No buyer data is due to be erased." in text
     assert f'href="{run}"' in text
     assert "Erasing buyer data" in browser.get(f"/stores/{store.id}/traffic").text
 
@@ -446,7 +446,7 @@ def test_buyers_are_previewed_erased_and_kept_as_long_as_is_set(
     assert (saved.status_code, days_of(db.session.get_one(Store, store.id))) == (302, 7)
     answer = browser.post(f"/stores/{store.id}/settings/buyers", {"erase_buyers_after_days": "4000"})
     assert answer.status_code == 422
-    assert "must be at most 3650." in answer.text
+    assert "Enter 3650 or less." in answer.text
     assert 'value="4000"' in answer.text
 
 

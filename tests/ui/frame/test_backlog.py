@@ -87,7 +87,7 @@ def test_a_page_says_that_work_is_late_and_why_until_it_is_not(browser: Browser)
         assert "Work in the background is late" not in browser.get("/orders/").text
     with in_seconds(40):
         page = browser.get("/orders/").text
-        assert "Work in the background is late: 3 jobs wait, the oldest 40 s." in page
+        assert "Work in the background is late: 3 jobs wait, the oldest for 40 s." in page
         assert "No worker is running." in page
         assert "Work in the background is late" in browser.get("/backlog").text
     queue("now").empty()

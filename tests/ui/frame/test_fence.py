@@ -268,7 +268,7 @@ def test_card(browser: Browser, order: Order, temper: str, plugin_failures: list
     assert answer.status_code == 200
     assert ("fine" in answer.text) is (temper == "slow")
     assert (FAILED in whole) is (temper != "slow")
-    assert "What must happen today" in whole
+    assert "To do today" in whole
     _noted(plugin_failures, temper, "card", browser)
 
 

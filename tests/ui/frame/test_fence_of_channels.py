@@ -250,7 +250,7 @@ def test_one_order(
     noted(plugin_failures, "order")
     page = unescape(browser.get(f"/stores/{failing}/traffic").text)
     assert "302-7" in page
-    assert "could not be read: the plugin of its channel failed. The Plugins page says how." in page
+    assert "The channel's plugin failed to read the order. The Plugins page shows the reason." in page
     assert "2 attempts" in page
     jobs.fetch_order(failing, "302-8")  # nor is one there because of it
     assert [one.number for one in db.session.scalars(select(QuarantinedOrder))] == ["302-7"]

@@ -112,7 +112,7 @@ def test_a_runs_page_shows_its_results_as_they_come(
         page.goto(f"/runs/{run}")
     expect(page.locator("#run-results .pill:text-is('Not done yet')")).to_have_count(2)
     work()
-    page.wait_for_selector("#run-results button:has-text('Try the 1 not done again')")
+    page.wait_for_selector("#run-results button:has-text('Try 1 order again')")
     expect(page.locator("#run-results .pill:text-is('Done')")).to_have_count(1)
     expect(page.locator("#run-results .pill:text-is('Not done yet')")).to_have_count(0)
     assert _flaws(page) == []

@@ -173,7 +173,7 @@ def test_who_lacks_the_right_sees_neither_page_nor_way(start: Callable[[dict[str
     clerk = enter(app, "clerk")
     answer = clerk.get("/x/loyalty/")
     assert answer.status_code == 403
-    assert "That is not yours to see or do" in answer.text
+    assert "You don't have access" in answer.text
     assert clerk.get("/x/loyalty/own").text == "<p>Yours</p>"
     assert "Loyalty points" not in clerk.get("/orders/").text
     assert "Loyalty points" not in clerk.get("/palette/").text

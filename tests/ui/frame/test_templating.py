@@ -131,6 +131,6 @@ def test_a_card_whose_template_fails_says_so(browser: Browser, store: Store, plu
 
     assert whole.status_code == 200
     assert "“Unknown” of the plugin “faulty” failed" in unescape(whole.text)
-    assert "What must happen today" in whole.text
+    assert "To do today" in whole.text
     assert [(one.place, one.code) for one in plugin_failures] == [("card", "unknown")]
     plugin_failures.clear()

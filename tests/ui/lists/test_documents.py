@@ -272,7 +272,7 @@ def test_slips_of_a_choice_are_made_by_a_run_and_fetched_by_who_asked(
     page = browser.get("/orders/packing-slips", chosen).text
     assert 'action="/orders/packing-slips/pdf"' in page
     run = browser.post("/orders/packing-slips/pdf", chosen | {"paper": "letter"}).location
-    assert "The file is being written" in browser.get(run).text
+    assert "The file is being created" in browser.get(run).text
     work()
     page = browser.get(run).text
     assert tells_both(page, held)

@@ -94,7 +94,7 @@ def test_a_workbook_is_written_by_a_run_and_fetched_by_its_starter(
     run = db.session.query(Run).filter_by(kind="export").one()
     assert sent.location == f"/runs/{run.id}"
     assert browser.get(f"/runs/{run.id}/file").status_code == 404
-    comes = "You get it here as soon as it is done."
+    comes = "You can download it here as soon as it is ready."
     assert comes in browser.get(f"/runs/{run.id}").text
     work()
     page = browser.get(f"/runs/{run.id}").text

@@ -36,7 +36,7 @@ class WrongPassword(SignInRefused):
     """The present password, which a change of the account requires, is wrong."""
 
     code, field = "wrong_password", "present"
-    sentence = _l("This is not your present password. If you forgot it, ask for a one-time link.")
+    sentence = _l("The current password is wrong. If you forgot it, ask for a one-time link.")
 
 
 @bp.get("/account")

@@ -205,7 +205,7 @@ def _denied(store: Store, state: health.Health) -> list[dict[str, Any]]:
             "label": DENIED_LABELS[DeniedThing(row.thing)],
             "name": described.denied_label(store.channel, denial_of(row)),
             "when": _(
-                "Denied since %(since)s; tried again %(again)s.", since=moment(row.since), again=moment(row.again_at)
+                "Denied since %(since)s. Next try: %(again)s.", since=moment(row.since), again=moment(row.again_at)
             ),
             "problem": sentence_of(row.problem),
         }
@@ -221,15 +221,19 @@ def _unproven(state: health.Health) -> str | None:
     how_far = {"seen": number(proof.seen), "total": number(max(proof.total, proof.seen))}
     if missed := proof.found_before + proof.found:
         sentence: str = ngettext(
-            "Not yet proven complete: %(seen)s of about %(total)s orders were read again; "
-            "%(num)s order was found that had been missed.",
-            "Not yet proven complete: %(seen)s of about %(total)s orders were read again; "
-            "%(num)s orders were found that had been missed.",
+            "The desk is still checking whether any order was missed: %(seen)s of about %(total)s orders were "
+            "read again, and %(num)s missed order was found.",
+            "The desk is still checking whether any order was missed: %(seen)s of about %(total)s orders were "
+            "read again, and %(num)s missed orders were found.",
             missed,
             **how_far,
         )
     else:
-        sentence = _("Not yet proven complete: %(seen)s of about %(total)s orders were read again.", **how_far)
+        sentence = _(
+            "The desk is still checking whether any order was missed: %(seen)s of about %(total)s orders were "
+            "read again.",
+            **how_far,
+        )
     return sentence
 
 
@@ -282,7 +286,7 @@ def register_cards() -> list[Card]:
 
 
 CARDS = [
-    Card(code="work", label=_l("What must happen today"), render=work_card, wide=True),
+    Card(code="work", label=_l("To do today"), render=work_card, wide=True),
     Card(code="sync", label=_l("Stores"), render=sync_card, right="stores.view", wide=True),
     Card(code="sales", label=_l("Sales"), render=sales_card, wide=True, seconds=1.5),
     Card(code="recent", label=_l("Recent orders"), render=recent_card, wide=True),

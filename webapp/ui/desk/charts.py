@@ -46,8 +46,8 @@ def bars(
     words: Callable[[int], str],
     before: Sequence[int | None] = (),
 ) -> Chart:
-    """A chart of these values; `words` formats a value of the scale, `before` is compared position by position; None in it is
-    not known, and not drawn.
+    """A chart of these values; `words` formats a value of the scale. `before` is compared position by position; None in
+    it is not known, and not drawn.
     """
     known = [(at, value) for at, value in enumerate(before) if value is not None]
     top = round_top(max([*values, *(value for _at, value in known), 0]))

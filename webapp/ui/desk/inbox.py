@@ -66,7 +66,7 @@ def dismiss(mail_id: int) -> Response:
     """Take a mail out of the inbox."""
     with unit_of_work():
         inbox.dismiss(mail_id, actor=current_actor())
-    flash(_("The mail is out of the inbox."), "good")
+    flash(_("The mail was dismissed."), "good")
     return redirect(url_for(".index"))
 
 
@@ -79,7 +79,7 @@ def file(mail_id: int, position: int) -> Response:
 
 
 def _form(given: Any = None) -> Form:
-    help = _l("Yours or the channel's.")
+    help = _l("Your order number or the channel's.")
     return Form({"number": text(_l("Order number"), required=True, help=help, maxlength=60, autocomplete="off")}, given)
 
 

@@ -80,7 +80,7 @@ def remove(mailbox_id: int) -> Response:
     """Read a mailbox no more."""
     with unit_of_work():
         mailboxes.remove(mailboxes.get(mailbox_id), actor=current_actor())
-    flash(_("The mailbox is read no more. What was read stays."), "good")
+    flash(_("The mailbox was removed. Mails that were read before are kept."), "good")
     return _back()
 
 

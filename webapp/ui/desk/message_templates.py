@@ -137,14 +137,19 @@ def _form(given: Any, row: MessageTemplate | None, data: dict[str, str], actor: 
             _l("Shop"), [*every, *offered], required=False, default="" if every or not offered else offered[0][0]
         )
     if row is None or row.situation == CUSTOM:
-        help = _l("Of a custom template only; the others are named after their situation.") if row is None else ""
+        help = (
+            _l("Only custom templates have a name. The others are named after their situation.") if row is None else ""
+        )
         longest = templates.LONGEST_NAME
         fields["name"] = text(_l("Name"), required=row is not None, help=help, maxlength=longest, autocomplete="off")
-    help = _l("No links, e-mail addresses, telephone numbers or advertising. Names in braces are filled in.")
+    help = _l(
+        "Links, e-mail addresses, telephone numbers and advertising are not allowed. Names in braces are "
+        "replaced by the order's values."
+    )
     longest = templates.LONGEST_TEXT
     fields["text"] = text(_l("Text"), required=True, help=help, kind="textarea", rows=12, maxlength=longest)
     fields["order"] = text(
-        _l("Preview on order"), help=_l("Empty: the latest order."), autocomplete="off", maxlength=60
+        _l("Preview on order"), help=_l("If empty, the latest order is used."), autocomplete="off", maxlength=60
     )
     return Form(fields, given, data)
 
@@ -187,6 +192,6 @@ def _preview(form: Form, row: MessageTemplate | None) -> dict[str, Any]:
     except DeskError as error:
         return about | {"why_not": str(error)}
     if found is None:
-        return about | {"why_not": _("There is no order yet to preview it on.")}
+        return about | {"why_not": _("There is no order yet for the preview.")}
     without = [f"{{{name}}}" for name in found.without]
     return about | {"filled": found.text, "without": without, "order": found.order}

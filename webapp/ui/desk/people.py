@@ -112,7 +112,7 @@ def change_role(person_id: int) -> Response | tuple[str, int]:
             people.change_role(person_id, form.text_of("role"), actor=current_actor())
     except DeskError as error:
         return _again(person_id, error, form)
-    return _back(person_id, _("The role is changed and holds from now on."))
+    return _back(person_id, _("The role was changed and applies from now on."))
 
 
 @bp.post("/<int(max=2147483647):person_id>/shops")
@@ -128,7 +128,7 @@ def change_shops(person_id: int) -> Response | tuple[str, int]:
             return _again(person_id, error)
         form.complain(error)
         return _show(person_id, shop_choice=form), error.status
-    return _back(person_id, _("Saved. It holds from now on."))
+    return _back(person_id, _("Saved. The change applies from now on."))
 
 
 @bp.post("/<int(max=2147483647):person_id>/disable")
@@ -151,7 +151,7 @@ def enable(person_id: int) -> Response:
     """Enable a person."""
     with unit_of_work():
         people.enable(person_id, actor=current_actor())
-    return _back(person_id, _("The account is enabled. The password and the role are those it had."))
+    return _back(person_id, _("The account is enabled, with the same password and role as before."))
 
 
 @bp.post("/<int(max=2147483647):person_id>/sign-out")

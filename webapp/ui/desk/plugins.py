@@ -54,7 +54,7 @@ def _label_of(name: str) -> str:
 
 
 def _too_slow(took: str, limit: str) -> str:
-    said: str = _("%(seconds)s s, where it has %(limit)s s", seconds=number(float(took)), limit=number(float(limit)))
+    said: str = _("%(seconds)s s (limit: %(limit)s s)", seconds=number(float(took)), limit=number(float(limit)))
     return said
 
 

@@ -54,7 +54,7 @@ def create() -> Response | tuple[str, int]:
     except DeskError as error:
         form.complain(error)
         return page("desk/people/add_role.html", form=form), error.status
-    flash(_("The role is there. Choose what it may do."), "good")
+    flash(_("The role was added. Choose its rights."), "good")
     return redirect(url_for(".show", code=code))
 
 
@@ -82,7 +82,7 @@ def change(code: str) -> Response | tuple[str, int]:
             form[VERSION].data = roles.get_role(code).version
         form.complain(error)
         return _show(code, form), error.status
-    flash(_("The role is changed and holds from now on."), "good")
+    flash(_("The role was changed and applies from now on."), "good")
     return redirect(url_for(".show", code=code))
 
 
@@ -93,7 +93,7 @@ def reset(code: str) -> Response:
     with unit_of_work():
         role = roles.get_role(code)
         roles.change_role_rights(code, rights_of_built_in(role.base), actor=current_actor(), limits="")
-    flash(_("The role is as it was at first."), "good")
+    flash(_("The rights of the role were reset."), "good")
     return redirect(url_for(".show", code=code))
 
 

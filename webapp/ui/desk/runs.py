@@ -51,7 +51,7 @@ _KINDS: dict[str, LazyString] = {
     runs.KIND: _l("Reading orders"),
     runs.NUMBERING: _l("Numbering orders"),
     erasing.KIND: _l("Erasing buyer data"),
-    bulk.KIND: _l("Act on many orders"),
+    bulk.KIND: _l("Bulk action"),
     exports.KIND: _l("Export"),
     "index": _l("Building the search index"),
 }
@@ -228,7 +228,7 @@ def _leads_any(actor: Actor) -> bool:
 
 def _check_leads(run: Run, actor: Actor) -> None:
     if not long_work.can_be_led(run.kind) or not _leads(run, actor):
-        raise Forbidden(right=_("lead somebody else's run"))
+        raise Forbidden(right=_("control somebody else's run"))
 
 
 def _shown(found: Sequence[Run]) -> list[dict[str, Any]]:

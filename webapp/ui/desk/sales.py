@@ -29,6 +29,11 @@ INTERVALS: dict[str, LazyString] = {
     Interval.WEEK: _l("Week"),
     Interval.MONTH: _l("Month"),
 }
+_TITLES: dict[str, LazyString] = {
+    Interval.DAY: _l("Sales in %(currency)s per day"),
+    Interval.WEEK: _l("Sales in %(currency)s per week"),
+    Interval.MONTH: _l("Sales in %(currency)s per month"),
+}
 USUAL, CUSTOM = "30d", "custom"
 _LONGEST = 3660  # days: ten years
 NAMES = ("range", "from", "to", "by", "channel", "store", "shop", "marketplace")
@@ -220,7 +225,7 @@ def shown(actor: Actor, wanted: Asked, *, charted: bool = True) -> dict[str, Any
 
 def _share(part: int, whole: int) -> str:
     share = format_percent(part / whole if whole else 0, format="#,##0.0%", locale=language())
-    return str(_("%(percent)s of all", percent=share))
+    return str(_("%(percent)s of all orders", percent=share))
 
 
 def _currency(currency: str, now: Sales, before: Sales, charted: bool) -> dict[str, Any]:
@@ -247,7 +252,7 @@ def _chart(currency: str, now: Sales, before: Sales) -> charts.Chart:
             None if before.first and step.end < before.first else step.total(currency).minor
             for step in before.steps.values()
         ],
-        title=_("Sales in %(currency)s per %(interval)s", currency=currency, interval=str(INTERVALS[now.by]).lower()),
+        title=str(_TITLES[now.by]) % {"currency": currency},
         description=_(
             "Bars: %(time)s. Line: %(before)s.",
             time=days(now.since, now.until),

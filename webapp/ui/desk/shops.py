@@ -61,7 +61,7 @@ def create() -> Response | tuple[str, int]:
             shop_id = create_shop(**form.values, actor=current_actor()).id
     except DeskError as error:
         return _again(form, error, None)
-    flash(_("The shop is there. Stores can name it in their settings."), "good")
+    flash(_("The shop was added. Stores can choose it in their settings."), "good")
     return redirect(url_for(".edit", shop_id=shop_id))
 
 

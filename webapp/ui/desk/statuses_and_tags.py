@@ -97,16 +97,17 @@ def arrange(code: str, act: str) -> Response:
 def _status_form(row: OrderStatus | None, given: Any) -> Form:
     fields: dict[str, Any] = {}
     if row is None:
-        help = _l("A letter, then letters, digits and underscores. It stands in queries and never changes.")
+        help = _l("Use a letter, then letters, digits and underscores. Searches use the code, so it never changes.")
         fields["code"] = text(_l("Code"), required=True, help=help, maxlength=40, autocomplete="off")
         states = [(str(state), STATE_LABELS[state]) for state in OrderState]
-        fields["state"] = choice(_l("For orders that are"), states, default=OrderState.PROCESSING)
+        fields["state"] = choice(_l("State of the orders"), states, default=OrderState.PROCESSING)
     for language in LANGUAGES:
         fields[f"name_{language}"] = text(_NAMES[language], required=language == "en", maxlength=40, autocomplete="off")
     fields["tone"] = choice(_l("Color"), list(statuses.TONES.items()), default=row.tone if row else "calm")
     help = _l(
-        "A query, such as gift:yes or marketplace:DE. An order of this state that has no status gets this one when it "
-        "arrives or changes and fits. For every new order: state:processing. Empty: only people set it."
+        "A search, such as gift:yes or marketplace:DE. An order in this state without a status gets this one "
+        "when it arrives or changes and matches the search. For every new order, enter state:processing. If "
+        "empty, people set the status by hand."
     )
     fields["rule"] = text(_l("Rule"), help=help, autocomplete="off", spellcheck="false")
     data = {} if row is None else {f"name_{language}": row.names.get(language, "") for language in LANGUAGES}
@@ -165,7 +166,12 @@ def delete_tag(tag_id: int) -> Response | tuple[str, int]:
         jobs.clear_tag.enqueue(row.id)
         name, number = row.name, tags.numbers_of_orders().get(row.id, 0)
     flash(
-        ngettext("“%(name)s” leaves %(num)s order now.", "“%(name)s” leaves %(num)s orders now.", number, name=name),
+        ngettext(
+            "“%(name)s” is now being removed from %(num)s order.",
+            "“%(name)s” is now being removed from %(num)s orders.",
+            number,
+            name=name,
+        ),
         "good",
     )
     return redirect(url_for(".all_tags"))
@@ -181,7 +187,7 @@ def _tag_form(row: Tag | None, given: Any) -> Form:
 
 def _leaving_form(row: Tag) -> Form:
     others = [(str(tag.id), tag.name) for tag in tags.offered_tags() if tag.id != row.id]
-    return Form({"heir": choice(_l("Put in its place"), [("", _l("Nothing")), *others], required=False, default="")})
+    return Form({"heir": choice(_l("Replace with"), [("", _l("Nothing")), *others], required=False, default="")})
 
 
 def _heir(tag: Tag) -> str:

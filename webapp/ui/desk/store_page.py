@@ -270,7 +270,7 @@ def _links_of_groups(store: Store, actor: Actor) -> dict[str, dict[str, Any]]:
     """Where a group of settings leads on, by its code."""
     if WHEN.of(store) == When.BY_HAND or not actor.may("orders.invoice"):
         return {}
-    label, url = _("Invoices that are due of orders that are here"), url_for("stores.due_invoices", store_id=store.id)
+    label, url = _("Invoices due for existing orders"), url_for("stores.due_invoices", store_id=store.id)
     return {AUTOMATIC.code: {"label": label, "url": url}}
 
 

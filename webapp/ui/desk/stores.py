@@ -172,7 +172,7 @@ def change_what_becomes(store_id: int) -> Response | tuple[str, int]:
             form[VERSION].data = treatment_of(store).version
         form.complain(error)
         return page("desk/stores/settings.html", **settings_facts(store, current_actor(), orders=form)), error.status
-    flash(_("Saved. The orders that came meanwhile are being numbered.") if numbered else _("Saved."), "good")
+    flash(_("Saved. Orders that arrived in the meantime get their numbers now.") if numbered else _("Saved."), "good")
     return redirect(url_for(".settings", store_id=store_id))
 
 
@@ -272,7 +272,7 @@ def erase(store_id: int) -> Response:
         run = erasing.start(_seen(store_id), actor=current_actor(), total=total)
         run_id = run.id if run else None
     if run_id is None:
-        flash(_("No buyer data is past its date."), "info")
+        flash(_("No buyer data is due to be erased."), "info")
         return redirect(url_for(".settings", store_id=store_id))
     return redirect(url_for("runs.show", run_id=run_id))
 
@@ -295,7 +295,7 @@ def activate(store_id: int) -> Response:
         store = _seen(store_id)
         activity.activate(store, actor=current_actor())
         jobs.connect.enqueue(store.id)
-    flash(_("%(store)s is active again. It is being tested, then its orders are read.", store=store.name), "good")
+    flash(_("%(store)s is active again. Its connection is tested, then its orders are read.", store=store.name), "good")
     return redirect(url_for(".show", store_id=store_id))
 
 
@@ -317,7 +317,7 @@ def stop_sending(store_id: int) -> Response:
     with unit_of_work():
         store = _seen(store_id)
         activity.stop_sending(store, actor=current_actor())
-    flash(_("Nothing is sent to %(store)s until somebody lets it.", store=store.name), "good")
+    flash(_("Nothing is sent to %(store)s until somebody resumes sending.", store=store.name), "good")
     return redirect(url_for(".show", store_id=store_id))
 
 
@@ -350,7 +350,7 @@ def restore(store_id: int) -> Response:
     with unit_of_work():
         store = _seen(store_id)
         activity.restore(store, actor=current_actor())
-    flash(_("%(store)s is back, and paused: activate it to have it read.", store=store.name), "good")
+    flash(_("%(store)s is restored and paused. Activate it to read its orders.", store=store.name), "good")
     return redirect(url_for(".show", store_id=store_id))
 
 
@@ -467,7 +467,7 @@ def _connected(channel: Channel, name: str, values: Any, *, practice: bool) -> R
         jobs.connect.enqueue(store.id)
         store_id = store.id
     authorizing.forget_typed(channel.code, session_id=current_person().session_id)
-    flash(_("%(store)s is there. It is being tested, then its orders are read.", store=name.strip()), "good")
+    flash(_("%(store)s was added. Its connection is tested, then its orders are read.", store=name.strip()), "good")
     return redirect(url_for(".show", store_id=store_id))
 
 

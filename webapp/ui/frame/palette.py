@@ -117,7 +117,7 @@ def _main() -> Iterator[Way | None]:
     yield _way(_("Plugins"), "plugins.index", desk)
     for way in plugin_ways():
         yield Way(way.label, way.url, desk)
-    yield _way(_("Page language"), "styleguide.index", desk)
+    yield _way(_("Style guide"), "styleguide.index", desk)
     yield _way(_("Ship from a list"), "ship_list.give", orders)
     yield _way(_("Filter the orders"), "orders.filters", orders)
     yield _way(_("Choose columns"), "orders.layout", orders)

@@ -159,7 +159,7 @@ def welcome(token: str) -> Response | tuple[str, int]:
     except Invalid as error:
         form.complain(error)
         return render_template("frame/sign_in/set_up.html", form=form, token=token), error.status
-    flash(_("The desk is yours."), "good")
+    flash(_("Your desk is set up."), "good")
     response = let_in(make_response(redirect(url_for("dashboard.home"))), opened)
     remember_browser(response, email)
     return response
