@@ -4,7 +4,7 @@ A kind of document is a table with the columns of `Invoice`, whose lines have th
 the kind, such as the label of its number, are given by its list, as is what only one kind has.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -48,7 +48,6 @@ _ORDER_CODES = (  # columns of orders, by code
     "assignee",
     "tags",
 )
-_DEFAULT = ("number", "state", "placed", "buyer", "store")  # the columns of orders that are shown by default
 # Most documents meet conditions on only these columns: the newest are read until a page is full.
 _BROAD = {"archived_at", "canceling", "country", "currency", "fulfilled_by", "marketplace", "on_hold", "shop_id"}
 _BROAD |= {"issued_at", "recorded_at", "state", "store_id"}
@@ -97,10 +96,17 @@ def issuer(row: PlainRow) -> str:
 
 
 def columns(
-    subject: str, model: type[Any], line: type[Any], of: Any, label: LazyString, by: LazyString
+    subject: str,
+    model: type[Any],
+    line: type[Any],
+    of: Any,
+    label: LazyString,
+    by: LazyString,
+    shown: Collection[str],
 ) -> tuple[Column, ...]:
     """The columns of a list of documents; `line` is the model of their lines, `of` its column with the document's id,
-    `label` the label of the document's number, and `by` that of whoever made it.
+    `label` the label of the document's number, and `by` that of whoever made it. Those in `shown` are shown by default,
+    besides the document's number, its day and its total.
     """
     money = by_name(model.total_minor, model.currency)
     sums = {
@@ -133,9 +139,9 @@ def columns(
             reads={},
             sort=ISSUED,
             default=True,
-            width=120,
+            width=110,
         ),
-        *columns_of_orders(subject, ("number", "placed", "state"), _DEFAULT),
+        *columns_of_orders(subject, ("number", "placed", "state"), shown),
         Column(
             subject=subject,
             code=TOTAL,
@@ -145,7 +151,7 @@ def columns(
             reads=money,
             sort=TOTAL,
             default=True,
-            width=125,
+            width=115,
             help=_l(
                 "Amounts are sorted by their smallest unit, so ¥900 is next to €9.00. “currency:EUR” shows one "
                 "currency only."
@@ -158,7 +164,7 @@ def columns(
             kind=ColumnKind.MONEY,
             values=of_each(lambda row: _amount(row, row.tax_minor)),
             reads={**money, "tax_minor": sums["tax_minor"]},
-            default=True,
+            default="tax" in shown,
             width=110,
         ),
         Column(
@@ -195,7 +201,7 @@ def columns(
             reads={**by_name(model.actor_kind), "person_name": person},
             width=130,
         ),
-        *columns_of_orders(subject, _ORDER_CODES, _DEFAULT),
+        *columns_of_orders(subject, _ORDER_CODES, shown),
     )
 
 

@@ -24,7 +24,8 @@ INVOICES = "invoices"
 _NUMBER = _l("Invoice number")
 _OF = InvoiceLine.invoice_id
 
-COLUMNS = of_documents.columns(INVOICES, Invoice, InvoiceLine, _OF, _l("Invoice"), _l("Issued by"))
+_DEFAULT = ("number", "state", "placed", "tax", "buyer", "store")  # shown by default
+COLUMNS = of_documents.columns(INVOICES, Invoice, InvoiceLine, _OF, _l("Invoice"), _l("Issued by"), _DEFAULT)
 KEYS = of_documents.keys(INVOICES, Invoice, "invoice", _NUMBER)
 
 

@@ -55,7 +55,15 @@ def _reasons(rows: Sequence[Any], actor: Actor) -> Mapping[int, str]:
     return {row.id: words.get((row.store.channel, row.marketplace, row.reason), "") for row in rows}
 
 
-_LENT = of_documents.columns(CREDIT_MEMOS, CreditMemo, CreditMemoLine, _OF, _l("Credit memo"), _l("Recorded by"))
+_LENT = of_documents.columns(
+    CREDIT_MEMOS,
+    CreditMemo,
+    CreditMemoLine,
+    _OF,
+    _l("Credit memo"),
+    _l("Recorded by"),
+    ("number", "state", "buyer", "store"),
+)
 COLUMNS = (
     _LENT[0],
     Column(
@@ -69,7 +77,7 @@ COLUMNS = (
             **by_name(CreditMemo.purpose, CreditMemo.record_only, CreditMemo.effective_at),
         },
         default=True,
-        width=185,
+        width=165,
     ),
     Column(
         subject=CREDIT_MEMOS,
@@ -80,7 +88,7 @@ COLUMNS = (
         reads={},
         sort=RECORDED,
         default=True,
-        width=120,
+        width=110,
     ),
     *_LENT[1:],
     Column(
@@ -89,8 +97,7 @@ COLUMNS = (
         label=_l("Reason"),
         values=_reasons,
         reads=by_name(CreditMemo.reason),
-        default=True,
-        width=150,
+        width=130,
     ),
     Column(
         subject=CREDIT_MEMOS,

@@ -79,7 +79,7 @@ COLUMNS = (
         values=of_each(lambda row: row.transaction_status),
         reads={"transaction_status": Transaction.status},
         default=True,
-        width=130,
+        width=155,
     ),
     *columns_of_orders(TRANSACTIONS, ("number", "placed", "state"), _DEFAULT),
     Column(

@@ -138,7 +138,6 @@ COLUMNS = (
         kind=ColumnKind.NUMBER,
         values=of_each(lambda row: row.parcel),
         reads={},
-        default=True,
         width=80,
         help=_l("The number of the package within its order."),
     ),
@@ -149,7 +148,7 @@ COLUMNS = (
         values=_carriers,
         reads=by_name(Package.carrier, Package.carrier_name),
         default=True,
-        width=120,
+        width=105,
     ),
     Column(
         subject=SHIPMENTS,
@@ -166,7 +165,7 @@ COLUMNS = (
         values=of_each(lambda row: row.tracking_number),
         reads=by_name(Package.tracking_number),
         default=True,
-        width=190,
+        width=175,
         personal=True,
     ),
     Column(
@@ -178,7 +177,7 @@ COLUMNS = (
         reads=by_name(Package.shipped_at),
         sort=SHIPPED,
         default=True,
-        width=120,
+        width=110,
     ),
     Column(
         subject=SHIPMENTS,
@@ -188,7 +187,7 @@ COLUMNS = (
         values=of_each(lambda row: row.units),
         reads={"units": _units},
         default=True,
-        width=80,
+        width=65,
     ),
     Column(
         subject=SHIPMENTS,
@@ -198,7 +197,7 @@ COLUMNS = (
         values=of_each(_at_channel),
         reads={"update_state": update_state, "origin": _origin, "package_status": _package_status},
         default=True,
-        width=170,
+        width=185,
         help=_l("The state of the shipment confirmation, with the channel's own status."),
     ),
     *columns_of_orders(SHIPMENTS, _ORDER_CODES, _DEFAULT),

@@ -37,7 +37,7 @@ _ORDER_CODES = (
     "channel_number", "channel_status", "badges", "buyer", "country", "store", "shop", "channel", "marketplace",
     "assignee", "tags",
 )  # fmt: skip
-_DEFAULT = ("number", "placed", "buyer", "store")  # the columns of orders that are shown by default
+_DEFAULT = ("number", "state", "buyer", "store")  # the columns of orders that are shown by default
 _line = table_of(ReturnLine)
 
 
@@ -88,8 +88,8 @@ def _units(code: str, label: LazyString, column: Any) -> Column:
         kind=ColumnKind.NUMBER,
         values=of_each(lambda row: getattr(row, name) or 0),
         reads={name: _sum(column)},
-        default=True,
-        width=130,
+        default=code == "asked",  # how far it has come since is in its state
+        width=115,
     )
 
 
@@ -102,7 +102,7 @@ COLUMNS = (
         reads={},
         always=True,
         default=True,
-        width=110,
+        width=100,
     ),
     Column(
         subject=RETURNS,
@@ -123,18 +123,17 @@ COLUMNS = (
         reads={},
         sort=REQUESTED,
         default=True,
-        width=120,
+        width=110,
     ),
     *columns_of_orders(RETURNS, ("number", "placed", "state"), _DEFAULT),
     _units("asked", _l("Units requested"), _line.c.asked),
     _units("received", _l("Units received"), _line.c.received),
     _units("accepted", _l("Units accepted"), _line.c.accepted),
     Column(
-        subject=RETURNS, code="reason", label=_l("Reason"), values=_reasons, reads={}, default=True, width=180
+        subject=RETURNS, code="reason", label=_l("Reason"), values=_reasons, reads={}, default=True, width=165
     ),
     Column(
-        subject=RETURNS, code="memos", label=_l("Credit memos"), values=_memos, reads={}, default=True,
-        width=130,
+        subject=RETURNS, code="memos", label=_l("Credit memos"), values=_memos, reads={}, width=130
     ),
     Column(
         subject=RETURNS,

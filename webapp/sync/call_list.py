@@ -148,7 +148,7 @@ COLUMNS = (
         values=of_each(lambda row: operation_label(row.store.channel, row.operation)),
         reads={},
         default=True,
-        width=165,
+        width=150,
     ),
     Column(
         subject=CALLS,
@@ -158,7 +158,7 @@ COLUMNS = (
         values=of_each(_outcome),
         reads={},
         default=True,
-        width=235,
+        width=205,
         help=_l("How the call ended, and what can be done about one that failed."),
     ),
     Column(
@@ -168,7 +168,7 @@ COLUMNS = (
         values=of_each(lambda row: message(row.store.channel, row, row.http_status)),
         reads={},
         default=True,
-        width=250,
+        width=220,
         help=_l("Why it failed. The channel's own sentence is with the update, since it may name a buyer."),
     ),
     Column(
@@ -177,7 +177,6 @@ COLUMNS = (
         label=_l("Error code"),
         values=of_each(lambda row: row.detail or row.problem),
         reads={},
-        default=True,
         width=125,
         help=_l("The channel's own code, or else the desk's."),
     ),
@@ -187,7 +186,6 @@ COLUMNS = (
         label=_l("HTTP"),
         values=of_each(lambda row: row.http_status and str(row.http_status)),
         reads={},
-        default=True,
         width=65,
         help=_l("The status of the answer; none if no answer came."),
     ),
@@ -198,7 +196,7 @@ COLUMNS = (
         values=of_each(lambda row: seconds_of(row.took)),
         reads=by_name(ChannelCall.took),
         default=True,
-        width=80,
+        width=70,
         help=_l("Until the answer was there, all tries together."),
     ),
     Column(
@@ -208,7 +206,7 @@ COLUMNS = (
         values=of_each(lambda row: row.store.name),
         reads={},
         default=True,
-        width=150,
+        width=108,
     ),
     *columns_of_orders(CALLS, ("state",), _DEFAULT),
     Column(
@@ -217,7 +215,6 @@ COLUMNS = (
         label=_l("Request id"),
         values=of_each(lambda row: row.request_id),
         reads=by_name(ChannelCall.request_id),
-        default=True,
         width=140,
         help=_l("The channel's own; its support asks for it."),
     ),

@@ -42,7 +42,7 @@ _ORDER_CODES = (  # columns of orders, by code
     "assignee",
     "tags",
 )
-_DEFAULT = ("number", "state", "store")  # the columns of orders that are shown by default
+_DEFAULT = ("number", "state")  # the columns of orders that are shown by default
 
 
 class _OutboxWalk(Walk):
@@ -96,7 +96,7 @@ COLUMNS = (
         values=of_each(lambda row: kind_label(row.store.channel, row.kind)),
         reads={},
         default=True,
-        width=170,
+        width=150,
     ),
     Column(
         subject=OUTBOX,
@@ -106,7 +106,7 @@ COLUMNS = (
         values=of_each(_state),
         reads={},
         default=True,
-        width=220,
+        width=195,
         help=_l("How far telling the channel has come, and what you can decide about it."),
     ),
     Column(
@@ -116,7 +116,7 @@ COLUMNS = (
         values=of_each(_reason),
         reads={},
         default=True,
-        width=220,
+        width=185,
         help=_l("What the channel complained of, or why it waits."),
     ),
     Column(
@@ -128,7 +128,7 @@ COLUMNS = (
         reads=by_name(ChannelUpdate.created_at),
         sort=QUEUED,
         default=True,
-        width=120,
+        width=110,
     ),
     Column(
         subject=OUTBOX,
@@ -139,7 +139,7 @@ COLUMNS = (
         reads={},
         sort=DUE,
         default=True,
-        width=120,
+        width=110,
         help=_l("When the next batch goes, as far as the channel says. Until then it can be undone or sent now."),
     ),
     Column(
@@ -151,7 +151,7 @@ COLUMNS = (
         reads=by_name(ChannelUpdate.deadline),
         sort=DEADLINE,
         default=True,
-        width=120,
+        width=118,
     ),
     Column(
         subject=OUTBOX,
@@ -160,7 +160,6 @@ COLUMNS = (
         kind=ColumnKind.NUMBER,
         values=of_each(lambda row: row.attempts),
         reads={},
-        default=True,
         width=80,
     ),
     Column(
@@ -170,7 +169,6 @@ COLUMNS = (
         kind=ColumnKind.TIME,
         values=of_each(lambda row: row.sent_at),
         reads={},
-        default=True,
         width=120,
     ),
     Column(
@@ -180,7 +178,6 @@ COLUMNS = (
         kind=ColumnKind.TIME,
         values=of_each(lambda row: row.effective_at),
         reads=by_name(ChannelUpdate.effective_at),
-        default=True,
         width=120,
     ),
     Column(

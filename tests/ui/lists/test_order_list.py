@@ -7,6 +7,7 @@ from html import unescape
 from typing import Any
 
 import pytest
+from flask import Flask
 from sqlalchemy import select, update
 
 from tests.ui.conftest import Browser
@@ -19,6 +20,7 @@ from webapp.db import db, unit_of_work
 from webapp.errors import TooSlow
 from webapp.lists.listing import key_of
 from webapp.lists.models import ListLayout, SavedView
+from webapp.lists.subjects import subjects
 from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order
 from webapp.search.models import SealedQuery
@@ -369,6 +371,16 @@ def test_columns_are_chosen_ordered_and_remembered(take: Take, browser: Browser,
     browser.post("/orders/columns", {"reset": "1"})
     assert heads_of(browser.get("/orders/").text) == [code for code, column in list_columns().items() if column.default]
     assert db.session.scalars(select(ListLayout)).all() == []
+
+
+def test_the_default_columns_of_every_list_fit_on_a_page(app: Flask) -> None:
+    widths = {
+        code: sum(column.width for column in list_columns(code).values() if column.default or column.always)
+        for code in subjects()
+    }
+
+    assert {code: width for code, width in widths.items() if width > list_pages.ROOM} == {}
+    assert len(widths) >= 8
 
 
 def test_every_column_together_is_a_page(take: Take, browser: Browser) -> None:

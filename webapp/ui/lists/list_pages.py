@@ -55,6 +55,7 @@ Drawn = str | tuple[str, int] | AnyResponse
 SECONDS = 1.5
 _BEFORE_ALL = "1970-01-01T00:00:00Z~0"
 _COLUMN_FIELDS = ("column", "move", "reset")  # the fields that change columns, besides the columns' widths
+ROOM = 1200  # pixels that columns have on the narrowest page that shows them as a table
 
 
 class ListPages(SubjectPages):
@@ -168,7 +169,7 @@ class ListPages(SubjectPages):
             "rows": table.rows,
             "chosen": ticked,
             "heads": heads(shown, asked.sort, added_columns(state.layout, list_columns(self.subject.code), asked.view)),
-            "width": sum(width for _, width in shown),
+            "fits": sum(width for _, width in shown) <= ROOM,
             "dense": state.layout.dense,
             "fixed": _fixed(asked.view),
             "rows_url": asked.url(after=asked.after, before=asked.before),

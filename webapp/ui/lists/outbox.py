@@ -65,7 +65,7 @@ class OutboxTable(OrderTable):
         return OutboxDrawing()
 
     def beneath(self, code: str) -> Beneath | None:
-        if code == "attempts":
+        if code == "kind":
             return self._calls()
         return self._buttons() if code == "sending" else super().beneath(code)
 
