@@ -69,6 +69,20 @@ def test_every_url_in_the_stylesheet_is_a_file_of_ours() -> None:
         assert (STATIC / url).is_file()
 
 
+@pytest.mark.parametrize("path", sorted(STATIC.glob("*.css")), ids=lambda path: path.name)
+def test_sizes_of_type_and_gaps_are_of_the_one_scale(path: Path) -> None:
+    if path.name == "print.css":  # paper has its own measures
+        return
+    rules = re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.DOTALL)
+    told = re.findall(r"(?<![\w-])((?:padding|margin|gap|row-gap|column-gap|font)[\w-]*: [^;}]+)", rules)
+
+    of_their_own = [
+        rule for rule in told if re.search(r"\d(?:px|r?em|mm)", rule.replace("-1px", ""))
+    ]  # -1px: on a line
+
+    assert of_their_own == []
+
+
 @pytest.mark.parametrize("path", sorted(STATIC.glob("*.js")), ids=lambda path: path.name)
 def test_a_script_needs_no_eval(path: Path) -> None:
     assert not re.search(r"\beval\(|new Function|innerHTML|\.style\b", path.read_text())

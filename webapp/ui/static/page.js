@@ -37,6 +37,14 @@ export function whenReady(prepare) {
   document.addEventListener("htmx:load", ({ detail }) => prepare(detail.elt));
 }
 
+// Where there is no room for all tabs, the present one is in sight.
+whenReady((part) => {
+  for (const tab of $$(".tabs [aria-current]", part)) {
+    const row = tab.closest(".tabs");
+    row.scrollLeft = tab.offsetLeft - row.offsetLeft - (row.clientWidth - tab.offsetWidth) / 2;
+  }
+});
+
 // Messages in #messages: those the server sends, and those that only the browser can write, such as a failed request.
 const duration = (toast) => ($("form", toast) ? 30000 : 9000); // ms; a message that offers Undo gives people time to read
 function removeLater(toast) {
