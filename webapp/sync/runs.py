@@ -249,9 +249,9 @@ def _forgettable() -> tuple[ColumnElement[bool], ...]:
 
 
 def runs(
-    actor: Actor, *, store_id: int | None = None, limit: int = 50, quiet: bool = True, own: Collection[str] = ()
+    actor: Actor, *, store_id: int | None = None, limit: int = 50, quiet: bool | None = None, own: Collection[str] = ()
 ) -> list[Run]:
-    """Runs, newest first; without `quiet`, those that the clock started and that found nothing are left out.
+    """Runs, newest first; with `quiet`, those alone that the clock started and that found nothing, or all but those.
 
     Of the kinds in `own` only those that the actor began.
     """
@@ -259,8 +259,8 @@ def runs(
     if own:
         mine = and_(Run.actor_kind == actor.kind, Run.actor_id == actor.id)
         query = query.where(or_(Run.kind.not_in(own), mine))
-    if not quiet:
-        query = query.where(~Run.quiet)
+    if quiet is not None:
+        query = query.where(Run.quiet if quiet else ~Run.quiet)
     if store_id is not None:
         query = query.where(Run.kind.in_(STORE_KINDS), Run.subject_id == store_id)
     return list(db.session.scalars(query))

@@ -1,5 +1,6 @@
 """A run beside the list and on its page: what became of each order; paused, tried again, undone, and by whom."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -263,7 +264,7 @@ def test_a_run_that_undid_cancellations_offers_no_second_cancellation(
     assert browser.post(f"/runs/{last.id}/undo").status_code == 409
 
 
-def test_runs_that_found_nothing_are_one_row(browser: Browser, store: Store) -> None:
+def test_runs_that_found_nothing_are_one_row_that_leads_to_them(browser: Browser, store: Store) -> None:
     for number in range(4):
         with unit_of_work():
             numbers = {"new": 1} if number == 3 else {}
@@ -275,7 +276,12 @@ def test_runs_that_found_nothing_are_one_row(browser: Browser, store: Store) -> 
     shown = browser.get("/runs/").text
 
     assert "3 runs by the schedule in the last hour found nothing new and changed nothing" in shown
-    assert shown.count('href="/runs/') == 1 + 1  # of the one that found something, and of the menu
+    links = re.findall(r'href="(/runs/[^"]*)"', shown)
+    assert len(links) == 1 + 1 + 1  # of those that found nothing, of the one that found something, and of the menu
+    [folded] = [link for link in links if "quiet" in link]
+    unfolded = browser.get(folded).text
+    assert len(set(re.findall(r'href="/runs/\d+"', unfolded))) == 3
+    assert "found nothing new and changed nothing" not in unfolded
 
 
 def test_a_stopped_run_says_how_much_of_it_is_not_done(browser: Browser, orders: list[Order]) -> None:
@@ -284,5 +290,7 @@ def test_a_stopped_run_says_how_much_of_it_is_not_done(browser: Browser, orders:
     with unit_of_work():
         db.session.execute(update(Run).values(state="stopped", ended_at=now()))
 
-    assert "<dt>not done</dt><dd>3</dd>" in browser.get(f"/runs/{run.id}").text
+    shown = browser.get(f"/runs/{run.id}").text
+    assert 'Not done yet <span class="muted">3</span>' in shown
+    assert "<dt>not done</dt>" not in shown
     assert 'data-label="Not done">3<' in browser.get("/runs/").text

@@ -60,14 +60,15 @@ _KINDS: dict[str, LazyString] = {
 @bp.get("/")
 @needs("stores.view")
 def index() -> str:
-    """The last runs, newest first, with a count of those that found nothing; of bulk acts and exports those that this
-    person controls.
+    """The last runs, newest first, with a count of those that found nothing, or with `quiet` the last of these; of bulk
+    acts and exports those that this person controls.
     """
     actor = current_actor()
     own = () if _leads_any(actor) else _PERSONAL
-    quiet, last_quiet = runs.quiet_runs(actor)
-    shown = _shown(runs.runs(actor, quiet=False, own=own))
-    return page("desk/runs/index.html", runs=shown, quiet=quiet, last_quiet=last_quiet)
+    unfolded = "quiet" in request.args
+    quiet, last_quiet = (0, None) if unfolded else runs.quiet_runs(actor)
+    shown = _shown(runs.runs(actor, quiet=unfolded, own=own))
+    return page("desk/runs/index.html", runs=shown, quiet=quiet, last_quiet=last_quiet, unfolded=unfolded)
 
 
 @bp.get("/<int(max=2147483647):run_id>")
@@ -309,13 +310,17 @@ def shown_run(run: Run, stores: Mapping[int, Store]) -> dict[str, Any]:
         "total": run.total,
         "failed": run.failed,
         "succeeded": run.done - run.failed,
-        "not_done": run.failed + (run.total - run.done if run.total and run.state in _CUT_SHORT else 0),
+        "not_done": 0 if run.is_open else _not_done(run),
         "message": sentence_of(run.problem),
         "download": (download := _file_url(run)),
         "file_comes": run.kind in _MAKES_FILES and run.is_open,
         "file_gone": run.kind in _MAKES_FILES and run.state == RunState.DONE and not download,
         **numbers,
     }
+
+
+def _not_done(run: Run) -> int:
+    return run.failed + (run.total - run.done if run.total and run.state in _CUT_SHORT else 0)
 
 
 def _file_url(run: Run) -> str:
