@@ -121,6 +121,32 @@ def _flaws(page: Any) -> list[str]:
     return [f"{page.url}: {flaw['id']} {flaw['nodes'][0]['html'][:120]}" for flaw in found]
 
 
+# What doesn't fit: a page's width, a list in its box, words where they stand, and letters too small to read.
+_UNFIT = """() => {
+  const found = [], shown = (element) => element.offsetParent && getComputedStyle(element).visibility === "visible";
+  if (document.documentElement.scrollWidth > innerWidth) found.push("the page scrolls sideways");
+  for (const element of document.querySelectorAll(".scroll:has(> #list), .button, .pill, .stat, h1, h2, dt")) {
+    const cut = element.scrollWidth > element.clientWidth + 1 && getComputedStyle(element).display !== "inline";
+    if (cut && shown(element) && !element.closest(".hidden-text")) found.push("cut: " + element.innerText.slice(0, 60));
+  }
+  for (const tab of document.querySelectorAll(".tabs [aria-current]")) {
+    const [own, row] = [tab, tab.closest(".tabs")].map((element) => element.getBoundingClientRect());
+    if (own.left < row.left - 1 || own.right > row.right + 1) found.push("out of sight: " + tab.innerText);
+  }
+  const words = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (words.nextNode()) {
+    const element = words.currentNode.parentElement;
+    if (!words.currentNode.nodeValue.trim() || !shown(element) || element.closest(".slip, svg")) continue;
+    if (parseFloat(getComputedStyle(element).fontSize) < 12) found.push("small: " + words.currentNode.nodeValue.trim());
+  }
+  return found;
+}"""
+
+
+def _unfit(page: Any) -> list[str]:
+    return [f"{page.url}: {what}" for what in page.evaluate(_UNFIT)]
+
+
 NO_PAGES = {"static", "live.stream", "health.alive", "health.ready", "exports.fetch", "documents.fetch"}
 NO_PAGES |= {"dashboard.report_csv", "documents.packing_slip_pdf", "orders.stream_export", "shipments.stream_export"}
 NO_PAGES |= {"outbox.stream_export", "calls.stream_export", "invoices.stream_export", "invoices.show_pdf"}
@@ -184,8 +210,15 @@ def _pages(app: Flask, order: Order, store: Any, run: Any) -> list[str]:
     return [*found, "/nowhere"]
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
-def test_axe_finds_nothing_on_any_page_and_none_scrolls_sideways(
+_LOOKS = [
+    pytest.param(width, scheme, marks=[] if (width, scheme) in {(1440, "light"), (390, "dark")} else [pytest.mark.soak])
+    for width in (390, 768, 1024, 1440, 1920)
+    for scheme in ("light", "dark")
+]
+
+
+@pytest.mark.parametrize(("width", "scheme"), _LOOKS)
+def test_axe_finds_nothing_on_any_page_and_all_fits_its_width(
     page: Any,
     app: Flask,
     take: Callable[..., list[Order]],
@@ -227,7 +260,7 @@ def test_axe_finds_nothing_on_any_page_and_none_scrolls_sideways(
     work()
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme=scheme)
-    flaws, wide, looked_at = [], [], 0
+    flaws, unfit, looked_at = [], [], 0
     of_return = [
         "?tab=returns",
         f"/actions/authorize_return?return_id={coming.id}",
@@ -240,9 +273,8 @@ def test_axe_finds_nothing_on_any_page_and_none_scrolls_sideways(
         looked_at += 1
         expect(page.locator("main [aria-busy=true]")).to_have_count(0)  # cards and counts come after the page
         flaws += _flaws(page)
-        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-            wide.append(path)
-    assert (flaws, wide) == ([], [])
+        unfit += _unfit(page)
+    assert (flaws, unfit) == ([], [])
     assert looked_at >= 30
 
 
