@@ -1,6 +1,7 @@
 """Reading mailboxes of a real server, and what becomes of the mails."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -301,6 +302,36 @@ def test_a_mail_that_the_server_does_not_give_stops_no_mailbox(
     assert [row.sort for row in received()] == ["answer", "unreadable", "answer"]
     assert "tried 3 times" in (sentence_of(received()[1].problem) or "")
     assert (mailbox.problem, read(mailbox)) == (None, {})
+
+
+def test_a_network_that_drops_counts_against_no_mail(order: Order, odd: OddServer, operator: Actor) -> None:
+    odd.mails = {1: mail("One"), 2: mail("Two")}
+    odd.faults = {1: hangs_up, 2: hangs_up}
+    mailbox = odd.connect(operator)
+    for _ in range(5):
+        found = receiving.read_next(mailbox.id)
+        assert found is not None
+        assert str(found.problem).startswith("The mail server 127.0.0.1 ")
+    odd.mails[3] = mail("Three")  # a server that gives it is not to blame for the first
+    for _ in range(3):
+        receiving.read_next(mailbox.id)
+    del odd.faults[2]
+    assert read(mailbox) == {Taken.UNREADABLE: 1, Taken.ORDER: 2}
+
+
+def test_a_server_that_is_gone_after_a_lost_connection_counts_against_no_mail(
+    order: Order, odd: OddServer, operator: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd.mails, odd.faults = {1: mail("One")}, {1: hangs_up}
+    mailbox = odd.connect(operator)
+    real = receiving.opened
+    for _ in range(5):
+        calls = iter([odd.port, unused_port()])
+        monkeypatch.setattr(receiving, "opened", lambda account, at=calls: real(replace(account, port=next(at))))
+        receiving.read_next(mailbox.id)
+    monkeypatch.setattr(receiving, "opened", real)
+    del odd.faults[1]
+    assert read(mailbox) == {Taken.ORDER: 1}
 
 
 def test_of_a_mail_that_never_comes_whole_the_beginning_is_read(

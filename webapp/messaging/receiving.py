@@ -28,7 +28,7 @@ from webapp.mail import mailboxes
 from webapp.mail.imap import Fetched, Folder, Listed, opened
 from webapp.mail.mailboxes import Claimed, MailboxFailed
 from webapp.mail.reading import MailSort, ReadMail, hashed_id, read_mail
-from webapp.mail.server import SENDER
+from webapp.mail.server import SENDER, ServerUnreachable
 from webapp.messaging import received_words as words
 from webapp.messaging.matching import Match, mail_of, match, message_of, order_of_reference
 from webapp.messaging.models import (
@@ -124,7 +124,8 @@ def _read(mailbox: Claimed, folder: Folder, most: int, taken: Counter[Taken]) ->
             tries = mailboxes.tries_at(mailbox, f"{folder.uid_validity}:{uid}")
         if not tries:
             return True
-        result = _read_one(mailbox, folder, uid, since, tries)
+        other = next((one for one in reversed(uids) if one != uid), None)
+        result = _read_one(mailbox, folder, uid, since, tries, other)
         taken[result] += 1
         with unit_of_work():
             mine = mailboxes.reached(mailbox, folder.uid_validity, uid, loops=int(result is Taken.LOOP))
@@ -133,9 +134,11 @@ def _read(mailbox: Claimed, folder: Folder, most: int, taken: Counter[Taken]) ->
     return len(uids) > most
 
 
-def _read_one(mailbox: Claimed, folder: Folder, uid: int, since: datetime, tries: int) -> Taken:
+def _read_one(
+    mailbox: Claimed, folder: Folder, uid: int, since: datetime, tries: int, other: int | None = None
+) -> Taken:
     """Fetch a mail and take it in. One at which so many readings ended is left in the mailbox, and holds up no other;
-    before that, its beginning alone is asked for.
+    before that, its beginning alone is asked for. A lost connection counts only if the server then gives `other`.
     """
     if tries > _TRIES:
         log.warning("mail_left", mailbox=mailbox.id)
@@ -144,6 +147,10 @@ def _read_one(mailbox: Claimed, folder: Folder, uid: int, since: datetime, tries
     try:
         found = folder.fetch(uid, beginning=tries == _TRIES)
     except DeskError as error:
+        if isinstance(error, ServerUnreachable) and not _answers(mailbox, other):
+            with unit_of_work():
+                mailboxes.spare(mailbox)
+            raise
         raise words.MailHoldsUp(problem=error) from None
     if found is None or found.listed.arrived_at < since:
         return Taken.OLD
@@ -154,6 +161,21 @@ def _read_one(mailbox: Claimed, folder: Folder, uid: int, since: datetime, tries
             with unit_of_work():
                 mailboxes.spare(mailbox)
         raise
+
+
+def _answers(mailbox: Claimed, uid: int | None) -> bool:
+    """Whether the server can be reached again, and gives this mail if there is one. It is the newest, so that of two
+    mails at which connections break, the next that arrives shows that the server works.
+    """
+    try:
+        with opened(mailbox.account) as folder:
+            if uid is not None:
+                folder.fetch(uid, beginning=True)
+    except ServerUnreachable:
+        return False
+    except DeskError:  # it has answered
+        return True
+    return True
 
 
 def _take_safely(mailbox_id: int, found: Fetched) -> Taken:
