@@ -224,33 +224,33 @@ def send_due(most: int) -> int:
     server could not be reached.
     """
     _end_lost()
-    tried = 0
-    while tried < most and (mail := _claim()) is not None:
-        tried_now = _converse(mail, most - tried)
-        if not tried_now:
-            break
+    tried, goes_on = 0, True
+    while goes_on and tried < most and (mail := _claim()) is not None:
+        tried_now, goes_on = _converse(mail, most - tried)
         tried += tried_now
     return tried
 
 
-def _converse(mail: _Claimed, most: int) -> int:
+def _converse(mail: _Claimed, most: int) -> tuple[int, bool]:
     """Send a claimed mail, and up to `most` with others that are due, over one conversation. Returns how many were
-    tried before it ended, 0 if no mail can leave now.
+    tried before it ended, and whether others can leave now.
     """
+    tried = 0
     try:
         with conversation() as server:
-            for tried in range(1, most + 1):
+            while True:
                 goes_on = _send(mail, server)
+                tried += 1
                 following = _claim() if goes_on and tried < most else None
                 if following is None:
-                    return tried
+                    return tried, True
                 mail = following
     except DeskError as problem:  # no mail can leave now
         _put_off(mail, problem, MailState.QUEUED)
     except Exception:
         _put_off(mail, MailFailed(), MailState.QUEUED)
         raise
-    return 0
+    return tried, False
 
 
 def _send(mail: _Claimed, server: Conversation) -> bool:
