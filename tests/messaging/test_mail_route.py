@@ -11,6 +11,7 @@ from flask import Flask
 from sqlalchemy import select, update
 
 from tests.mail_server import Postbox, mail_server
+from tests.plans import statements_of
 from webapp.audit.actor import Actor
 from webapp.billing.models import Invoice
 from webapp.billing.services import issue_invoice
@@ -418,6 +419,26 @@ def test_an_invoice_is_issued_also_if_it_can_not_be_mailed(
     assert (postbox.mails, sendings("invoice", [invoice.id])) == ([], {})
     why = "Invoice not sent by e-mail: The order has no e-mail address of its buyer."
     assert [one for one in told(order) if "by e-mail" in one] == [why]
+
+
+def test_why_many_mails_are_not_written_is_looked_up_at_once_and_recorded_once(
+    make_order: Callable[..., Order], mia: Actor
+) -> None:
+    orders = [make_order() for _ in range(4)]
+    with unit_of_work():
+        for order in orders:
+            vault.put(order.id, vault.BUYER, {"name": "Mia"})
+        ids = [issue_invoice(locked(order), actor=mia).id for order in orders]
+    switch(orders[0], mail_invoices=True)
+
+    def mail() -> None:
+        with unit_of_work():
+            assert not document_mails.mail_documents("invoice", ids)
+
+    for _ in range(2):
+        read = [one for one in statements_of(mail) if one.startswith("SELECT") and "FROM order_events" in one]
+        assert len(read) == 1
+    assert all(sum("not sent by e-mail" in one for one in told(order)) == 1 for order in orders)
 
 
 def test_the_timeline_says_for_what_the_mail_about_a_shipment_has_no_value(

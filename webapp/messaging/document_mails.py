@@ -7,6 +7,7 @@ timeline has why.
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from sqlalchemy import exists, select
 
@@ -25,7 +26,7 @@ from webapp.messaging.message_settings import MESSAGE_HOLD, goes_by_itself, stor
 from webapp.messaging.message_words import NOT_MAILED, UNDONE
 from webapp.messaging.models import Message, MessageDocument
 from webapp.messaging.templates import filled_for
-from webapp.orders.events import record
+from webapp.orders.events import record, record_all
 from webapp.orders.models import Order, OrderEvent
 
 _ACTOR = Actor.job("messages")
@@ -53,8 +54,11 @@ def mail_documents(kind: str, ids: Sequence[int]) -> bool:
     if not ids or not stores_that_mail(kind):
         return False
     documents = [one for one in documents_by_id(MODELS[kind], ids, _ACTOR) if goes_by_itself(one.order.store, kind)]
-    written = [_write(one.order, kind, partial(label_of, one), names=[f"{kind}:{one.number}"]) for one in documents]
-    return any(written)
+    written = [
+        (one.order, _write(one.order, kind, partial(label_of, one), names=[f"{kind}:{one.number}"]))
+        for one in documents
+    ]
+    return _any_queued(kind, written)
 
 
 def mail_shipments(ids: Sequence[int]) -> bool:
@@ -66,16 +70,16 @@ def mail_shipments(ids: Sequence[int]) -> bool:
         return False
     shipments = select(Shipment).join(Order, Order.id == Shipment.order_id).where(among(Shipment.id, ids))
     shipments = shipments.where(Order.store_id.in_(stores)).order_by(Shipment.id)
-    queued = False
+    written: list[tuple[Order, Message | DeskError]] = []
     for one in db.session.scalars(shipments).all():
         if not goes_by_itself(one.order.store, SHIPMENT):
             continue
         hold = SHIP_HOLD.of(one.order.store)
         message = _write(one.order, SHIPMENT, partial(str, _l("Shipped")), hold=hold)
-        if message is not None:
+        if isinstance(message, Message):
             db.session.add(MessageDocument(message_id=message.id, kind=SHIPMENT, document_id=one.id))
-            queued = True
-    return queued
+        written.append((one.order, message))
+    return _any_queued(SHIPMENT, written)
 
 
 def undo_mails_about_gone_shipments(order_ids: Sequence[int]) -> None:
@@ -93,8 +97,8 @@ def undo_mails_about_gone_shipments(order_ids: Sequence[int]) -> None:
 
 def _write(
     order: Order, kind: str, label: Callable[[], str], *, names: Sequence[str] = (), hold: int = 0
-) -> Message | None:
-    """Queue one mail; None if it can't be written. The label is asked for in the buyer's language."""
+) -> Message | DeskError:
+    """Queue one mail; returns why if it can't be written. The label is asked for in the buyer's language."""
     try:
         with db.session.begin_nested():
             found = filled_for(order, SITUATIONS[kind], _ACTOR)
@@ -113,15 +117,30 @@ def _write(
                 actor=_ACTOR,
             )
     except DeskError as why:
-        _record_once(order, NOT_MAILED[kind].code, why)
-        return None
+        return why
 
 
-def _record_once(order: Order, code: str, why: DeskError) -> None:
-    """Record why a mail was not written, unless the order's timeline has this cause already. What is wrong with the
-    text is not quoted: it may name the buyer.
+def _any_queued(kind: str, written: Sequence[tuple[Order, Message | DeskError]]) -> bool:
+    """Whether any mail of a kind was queued. Records why the others were not, unless the order's timeline has this
+    cause already. What is wrong with the text is not quoted: it may name the buyer.
     """
-    values = {"problem": (TextNotAllowed() if isinstance(why, Invalid) else why).stored()}
-    query = select(OrderEvent.data).where(OrderEvent.order_id == order.id, OrderEvent.code == code)
-    if all(data.get("values") != values for data in db.session.scalars(query)):
-        record(order, code, actor=_ACTOR, values=values)
+    problems = [
+        (order, {"problem": (TextNotAllowed() if isinstance(why, Invalid) else why).stored()})
+        for order, why in written
+        if isinstance(why, DeskError)
+    ]
+    if problems:
+        code = NOT_MAILED[kind].code
+        query = select(OrderEvent.order_id, OrderEvent.data).where(OrderEvent.code == code)
+        query = query.where(among(OrderEvent.order_id, [order.id for order, _values in problems]))
+        known: dict[int, list[Any]] = {}
+        for order_id, data in db.session.execute(query):
+            known.setdefault(order_id, []).append(data.get("values"))
+        new: list[tuple[Order, dict[str, Any]]] = []
+        for order, values in problems:
+            of_order = known.setdefault(order.id, [])
+            if values not in of_order:
+                of_order.append(values)
+                new.append((order, values))
+        record_all([order for order, _values in new], code, actor=_ACTOR, each=[values for _order, values in new])
+    return len(problems) < len(written)
