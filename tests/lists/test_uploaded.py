@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import xlsxwriter
-from hypothesis import given, strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from webapp.lists.spreadsheets import Damage, damage_of
 from webapp.lists.uploaded import UnreadableFile, cells_of, text_of
@@ -43,6 +43,7 @@ def workbook(*rows: tuple[Any, ...], date1904: bool = False) -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.usefixtures("app")
 @pytest.mark.parametrize("date1904", [False, True])
 def test_a_workbook_is_read_as_its_cells_show_it(date1904: bool) -> None:
     day, time = datetime(2026, 3, 12), datetime(2026, 3, 12, 9, 30)  # noqa: DTZ001 - as workbooks have them
@@ -57,6 +58,7 @@ def test_a_workbook_is_read_as_its_cells_show_it(date1904: bool) -> None:
     assert damage_of(second.cells[1]) is Damage.DATE
 
 
+@pytest.mark.usefixtures("app")
 @pytest.mark.parametrize(
     "body", [b"PK\x03\x04nothing", workbook(("1",))[:-200], b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0\0"]
 )
@@ -65,6 +67,8 @@ def test_a_file_that_is_no_table_is_a_sentence(body: bytes) -> None:
         text_of(body)
 
 
+@pytest.mark.usefixtures("app")
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=300), st.integers(0, 3000))
 def test_any_bytes_are_a_text_or_a_sentence(body: bytes, at: int) -> None:
     whole = workbook(("000123", 5))

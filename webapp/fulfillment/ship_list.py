@@ -4,7 +4,8 @@ Reading a list changes nothing: every row is checked by the predicates that ship
 then shipped as a bulk run, each order once.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +17,7 @@ from webapp.errors import DeskError, TooSlow
 from webapp.fulfillment.models import Package
 from webapp.fulfillment.services import BuyerWantsCancel, RoundedTrackingNumber, damaged, shipping_refusal
 from webapp.fulfillment.ship_parcels import Parcels, TwiceInList
-from webapp.fulfillment.ship_rows import Row, read_rows
+from webapp.fulfillment.ship_rows import Row
 from webapp.i18n import lazy_gettext as _l
 from webapp.jobs.models import Run
 from webapp.orders.bulk import known_run, listed_action, start_each
@@ -80,14 +81,12 @@ class Checked:
         return replace(self.row, number=number or self.row.number)
 
 
-def look_up(text: str, actor: Actor, *, seconds: float) -> list[Checked]:
-    """Every row of a pasted or uploaded list, checked by `check` before anything is shipped.
-
-    Raises the errors of `read_rows`, and `ListTooSlow` after a time limit.
-    """
+@contextmanager
+def limited(seconds: float) -> Iterator[None]:
+    """Raise `ListTooSlow` once reading a list and checking its rows takes longer."""
     try:
         with time_limit(seconds):
-            return check(read_rows(text), actor)
+            yield
     except TooSlow:
         raise ListTooSlow from None
 

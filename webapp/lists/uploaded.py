@@ -54,7 +54,9 @@ class TableRow:
 
 
 def text_of(body: bytes) -> str:
-    """The text of an uploaded file; the rows of a workbook are separated by tabs. Raises `UnreadableFile`."""
+    """The text of an uploaded file; the rows of a workbook are separated by tabs. Raises `UnreadableFile`,
+    or `TooSlow` once a time limit is over.
+    """
     if body.startswith(_WORKBOOK):
         try:
             return write_cells(read_workbook(body))

@@ -11,6 +11,9 @@ from collections.abc import Sequence
 from datetime import date, datetime, time
 from typing import Any
 
+from webapp.db import check_time
+from webapp.errors import TooSlow
+
 _LARGEST = 20 * 2**20  # bytes of the workbook, unpacked
 _COLUMNS, _ROWS = 100, 20_000  # further ones are not read
 _LONGEST = 10**15  # amounts from here on have more digits than are kept
@@ -21,7 +24,7 @@ class BadWorkbook(Exception):
 
 
 def read_workbook(body: bytes) -> list[list[str]]:
-    """The rows of the open sheet. Raises `BadWorkbook`."""
+    """The rows of the open sheet. Raises `BadWorkbook`, or `TooSlow` once a time limit is over."""
     from openpyxl import load_workbook  # takes a while to import
 
     try:
@@ -30,8 +33,12 @@ def read_workbook(body: bytes) -> list[list[str]]:
                 raise BadWorkbook
         with warnings.catch_warnings(action="ignore"):  # of parts that it does not read, such as charts
             book = load_workbook(io.BytesIO(body), read_only=True, data_only=True)
-            return [_texts(row) for row in book.active.iter_rows(max_row=_ROWS, max_col=_COLUMNS)]
-    except BadWorkbook:
+            rows = []
+            for row in book.active.iter_rows(max_row=_ROWS, max_col=_COLUMNS):
+                check_time()
+                rows.append(_texts(row))
+            return rows
+    except (BadWorkbook, TooSlow):
         raise
     except Exception as error:  # whatever a file can be
         raise BadWorkbook from error

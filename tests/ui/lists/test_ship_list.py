@@ -215,6 +215,21 @@ def test_a_list_that_takes_too_long_comes_back_whole(
     assert text in html.unescape(answer.text)
 
 
+def test_a_workbook_that_takes_too_long_to_read_is_a_sentence(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = io.BytesIO()
+    with xlsxwriter.Workbook(file) as book:
+        sheet = book.add_worksheet()
+        for at in range(2_000):
+            sheet.write_row(at, 0, ("000001", "DHL", f"JD{at}"))
+    monkeypatch.setattr("webapp.ui.lists.ship_list._LONGEST", 0.05)
+    sent = {"file": (io.BytesIO(file.getvalue()), "parcels.xlsx"), "list": "1;DHL"}
+    monkeypatch.setattr("webapp.ui.lists.ship_list.read_rows", pytest.fail)  # it is never reached
+    answer = browser.post("/orders/ship-list", sent)
+    assert (answer.status_code, "Send the list in parts" in answer.text, "1;DHL" in answer.text) == (422, True, True)
+
+
 def test_a_cell_without_end_is_a_sentence(browser: Browser, orders: list[Order]) -> None:
     for path in ("/orders/ship-list", "/orders/ship-list/start"):
         answer = browser.post(path, {"list": '000001;DHL;"' + "J" * 140_000})

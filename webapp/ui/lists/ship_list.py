@@ -27,7 +27,7 @@ from webapp.ui.lists.chosen import Chosen
 from webapp.ui.orders import shown
 
 bp = Blueprint("ship_list", __name__)
-_LONGEST = 20.0  # seconds for looking up orders, so that the typed list comes back before the request times out
+_LONGEST = 20.0  # seconds for reading and looking up a list, so that it comes back before the request times out
 SHOWN = 300  # rows on the page of the check; rows with a problem come first
 
 
@@ -66,8 +66,9 @@ def look() -> str | tuple[str, int]:
         return _list_form(request.form["mend"])
     text = request.form.get("list", "")
     try:
-        text = _sent_file() or text
-        checked = ship_list.look_up(text, current_actor(), seconds=_LONGEST)
+        with ship_list.limited(_LONGEST):
+            text = _sent_file() or text
+            checked = ship_list.check(read_rows(text), current_actor())
     except DeskError as error:
         return _list_form(text, str(error)), error.status
     return _checked(text, checked)
@@ -139,6 +140,6 @@ def start() -> AnyResponse | tuple[str, int]:
 
 
 def _sent_file() -> str:
-    """The text of the uploaded file; empty if none was sent. Raises `UnreadableFile`."""
+    """The text of the uploaded file; empty if none was sent. Raises what `text_of` raises."""
     file = request.files.get("file")
     return text_of(file.read()) if file is not None and file.filename else ""
