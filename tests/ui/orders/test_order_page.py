@@ -3,8 +3,10 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -14,6 +16,7 @@ from webapp.audit.models import AuditEntry
 from webapp.audit.services import write_readings
 from webapp.channels.incoming import ChannelStage, Component, IncomingAmount, IncomingPackage
 from webapp.channels.models import Store
+from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.fulfillment.contract import PackageInput
 from webapp.fulfillment.services import ship_order
@@ -27,6 +30,7 @@ from webapp.orders.services import actions, comment
 from webapp.orders.statuses import make_status
 from webapp.settings.services import change, store_all
 from webapp.testing import GERMANY, FakeChannel, again, incoming_line, incoming_order
+from webapp.ui.frame.formats import Reader
 from webapp.vault.services import erase
 
 
@@ -407,6 +411,13 @@ def test_a_packing_slip_is_offered_by_what_prints_it(
     page = browser.get(f"/orders/{order.number}").text
     assert slip not in page
     assert 'aria-describedby="why-documents-packing_slip"' in page
+
+
+def test_both_texts_of_a_countdown_are_escaped_alike() -> None:
+    at = now()
+    shown = Reader("en", ZoneInfo("UTC"), at).countdown(at + timedelta(hours=2), 'Ship & "go" in {time}')
+    assert 'data-left="Ship &amp; &#34;go&#34; in {time}"' in shown
+    assert ">Ship &amp; &#34;go&#34; in 2 h<" in shown
 
 
 def test_only_an_order_that_can_still_leave_has_a_countdown(take: Callable[..., list[Order]], browser: Browser) -> None:

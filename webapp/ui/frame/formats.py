@@ -10,7 +10,7 @@ from babel import Locale
 from babel.dates import format_date
 from babel.numbers import format_currency, format_decimal
 from flask import Flask, g
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from webapp.channels.incoming import COMPONENT_LABELS
 from webapp.channels.refunds import ADJUSTMENT_LABELS
@@ -94,8 +94,9 @@ class Reader:
         late = until < timedelta(minutes=-0.5)
         due = "late" if late else "soon" if until < SOON else ""
         text = (passed if late else left or "{time}").replace("{time}", text)
-        around = Markup(' data-left="{}"').format(left) if left else ""
-        return Markup(f'<time {self._written(instant)[0]} data-countdown{around} data-due="{due}">{text}</time>')  # noqa: S704
+        around = f' data-left="{escape(left)}"' if left else ""
+        time = f'<time {self._written(instant)[0]} data-countdown{around} data-due="{due}">{escape(text)}</time>'
+        return Markup(time)  # noqa: S704
 
     def age(self, instant: datetime) -> Markup:
         """The time since `instant`, which has no deadline; page.js updates it in the browser."""
