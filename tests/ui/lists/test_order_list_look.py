@@ -1,5 +1,6 @@
 """The list in a real browser: rows are chosen in ranges, columns open in place, the search box completes."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -142,6 +143,23 @@ def test_orders_that_come_between_two_pages_are_on_one_of_them(
     expect(page.locator("#list-pager [rel=prev]")).to_be_visible()
     seen |= set(page.locator("#list-rows tr").evaluate_all("rows => rows.map(row => row.id)"))
     assert seen == {f"order-{order.id}" for order in orders}
+
+
+def test_the_next_order_is_also_on_the_next_page_of_the_list(
+    page: Any,  # noqa: F811
+    take: Callable[..., list[Order]],
+) -> None:
+    orders = take(*[incoming_order(created_at=now() - timedelta(hours=n)) for n in range(1, 53)])
+    page.goto("/orders/")
+    page.locator("#list tbody a.number").last.click()
+    place = page.locator("#order-neighbors output")
+    for key, at, of in (("", 50, "50+"), ("n", 51, "52"), ("p", 50, "50+"), ("n", 51, "52"), ("n", 52, "52")):
+        if key:
+            page.keyboard.press(key)
+        expect(page).to_have_url(re.compile(f"/orders/{orders[at - 1].number}$"))
+        expect(place).to_have_text(f"{at} / {of}")
+    expect(page.get_by_text("This is the last order of the list.")).to_be_visible()
+    expect(page.locator("#order-neighbors [rel=next]")).to_have_count(0)
 
 
 def test_back_from_an_act_on_many_finds_them_ticked(page: Any, take: Callable[..., list[Order]]) -> None:  # noqa: F811

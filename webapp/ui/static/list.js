@@ -1,13 +1,10 @@
 /* A list beyond links and forms: choosing rows, sorting that is remembered, columns that are dragged and resized,
    panels that open in place. Everything essential works without this script. */
-import { $, $$ } from "./page.js";
+import { $, $$, keepList } from "./page.js";
 
 // The orders of this list, in its sequence: the page of one of them offers the one before and the next (order.js).
 document.addEventListener("click", ({ target }) => {
-  const rows = target.closest?.("[data-list] a.number")?.closest("[data-list]");
-  if (!rows) return;
-  const orders = $$("a.number", rows).map((link) => link.pathname);
-  sessionStorage.setItem("waybill-list", JSON.stringify({ url: location.pathname + location.search, orders }));
+  if (target.closest?.("[data-list] a.number")) keepList(location.pathname + location.search, document, null);
 });
 
 const token = () => $("input[name=csrf_token]").value;

@@ -1,7 +1,7 @@
 /* The page of one order: who else looks at it, units by line, the slider of the past. Everything works without this script.
    An element that only this script makes useful is served `hidden` and marked data-scripted; one that this script replaces is
    marked data-scriptless. */
-import { $, $$, whenReady } from "./page.js";
+import { $, $$, keepList, whenReady } from "./page.js";
 
 // Presence: a beat is posted on arrival, every 15 s while the page is visible, and on leaving. After a refused beat none follows.
 const present = $("[data-beat]");
@@ -21,21 +21,38 @@ if (present) {
   });
 }
 
-// The list from which this order was opened: back to it, and to the orders before and after it.
+// The list from which this order was opened: back to it, and to the orders before and after it, also those of its other pages.
 const neighbors = $("#order-neighbors");
 const list = JSON.parse(sessionStorage.getItem("waybill-list")) ?? { orders: [] };
 const here = list.orders.indexOf(neighbors?.dataset.order);
 if (here >= 0) {
-  const crumb = $(".crumb");
+  const crumb = $(".crumb"), known = list.before + list.orders.length;
   crumb.href = list.url;
   crumb.lastChild.textContent = crumb.dataset.fromList;
-  $("output", neighbors).textContent = `${here + 1} / ${list.orders.length}`;
-  for (const [rel, step] of [["prev", -1], ["next", 1]]) {
+  if (list.before !== null) $("output", neighbors).textContent = `${list.before + here + 1} / ${known}${list.older ? "+" : ""}`;
+  for (const [rel, step, beside] of [["prev", -1, list.newer], ["next", 1, list.older]]) {
     const link = $(`[rel=${rel}]`, neighbors), url = list.orders[here + step];
-    if (url) link.href = url;
-    else link.remove();
+    if (!url && !beside) endsAt(link);
+    else link.href = url || beside;
+    if (!url && beside) link.addEventListener("click", (event) => turnPage(event, link, step, beside));
   }
   neighbors.hidden = false;
+}
+function endsAt(link) {
+  if (link.rel === "next") $("[data-end]", neighbors).hidden = false;
+  link.remove();
+}
+// The list's next page, or the one before, is read as it is now; if that fails, the link leads to it.
+async function turnPage(event, link, step, url) {
+  if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  const answer = await fetch(url).catch(() => null);
+  if (!answer?.ok) return void (location.href = url);
+  const root = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const before = list.before === null ? null : list.before + (step > 0 ? list.orders.length : -$$("[data-list] a.number", root).length);
+  const { orders } = keepList(url, root, before);
+  if (orders.length) location.href = orders.at(step > 0 ? 0 : -1);
+  else endsAt(link);
 }
 
 // A form that somebody opened has the focus in its first empty field, of those that it needs if there are any; once it is done, the next order of the list is one key away.

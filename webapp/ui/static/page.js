@@ -6,6 +6,7 @@
                                  With the value "age" it is the time since then. data-left is a sentence around {time}
                                  while it is still to come
      data-copy         page      a button that copies its value
+     data-end          order     shown at the last order of the list from which an order was opened
      data-dismiss      page      a button that closes the message it is in
      data-failed       page      shown where a part could not be loaded
      data-menu         page      a <details> that closes when something else is clicked, or with Escape
@@ -29,6 +30,17 @@
    Elements that are useless without a script are served `hidden` and shown here. */
 export const $ = (selector, from = document) => from.querySelector(selector);
 export const $$ = (selector, from = document) => [...from.querySelectorAll(selector)];
+
+// A page of a list of orders, kept in this tab for the page of one of them: its orders in their sequence, the pages beside it, and how
+// many orders are before it, null if nobody knows.
+export function keepList(url, root, before) {
+  const beside = (rel) => $(`#list-pager [rel=${rel}]`, root)?.getAttribute("href") ?? "";
+  const orders = $$("[data-list] a.number", root).map((link) => link.pathname);
+  const list = { url, orders, newer: beside("prev"), older: beside("next") };
+  list.before = list.newer ? before : 0;
+  if (orders.length) sessionStorage.setItem("waybill-list", JSON.stringify(list));
+  return list;
+}
 const words = $("#words").dataset; // in the reader's language
 
 /* Calls `prepare` with the document now, and with every part that htmx loads later. */
