@@ -288,7 +288,8 @@ def test_what_rows_name_of_an_order_must_be_there(
     [
         ("{today}", ""),
         ("2001-03-12", "between the order's arrival and now"),
-        ("12/03/2026", "Enter the year first"),
+        ("12/03/2026", "can be 2026-03-12 or 2026-12-03. Write it with the year first"),
+        ("31/02/2026", "Enter the year first"),
         ("46093", "Enter the year first"),
         ("31.02.2026", "Enter the year first"),
     ],
@@ -298,6 +299,20 @@ def test_a_list_says_when_its_parcels_left(orders: list[Order], mia: Actor, text
     row = f"{orders[0].number};DHL;JD1;;;{text.format(today=today)}"
     [said] = told(row, mia)
     assert (problem in said) if problem else not said
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (["12/03/2026", "25/3/2026", "2026-03-01", ""], ["2026-03-12", "2026-03-25", "2026-03-01", ""]),
+        (["12/03/2026", "3/25/2026", "05/05/2026"], ["2026-12-03", "2026-03-25", "2026-05-05"]),
+        (["12/03/2026", "25/03/2026", "03/25/2026"], ["12/03/2026", "2026-03-25", "2026-03-25"]),
+        (["12/03/2026", "05/05/2026", "30/02/2026"], ["12/03/2026", "2026-05-05", "30/02/2026"]),
+    ],
+)
+def test_other_rows_say_whether_the_day_comes_first(written: list[str], read: list[str]) -> None:
+    text = "\n".join(f"00000{place};DHL;JD{place};;;{day}" for place, day in enumerate(written, start=1))
+    assert [row.ship_date for row in read_rows(text)] == read
 
 
 @pytest.mark.parametrize("row", ["{};Pigeon;77", "{}\tDHL\t77", "{}; DHL, Express; 77", '"{};DHL";77'])

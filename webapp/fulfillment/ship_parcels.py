@@ -25,7 +25,7 @@ from webapp.fulfillment.services import (
     checked_tracking_number,
     damaged,
 )
-from webapp.fulfillment.ship_rows import Row
+from webapp.fulfillment.ship_rows import Row, days_meant
 from webapp.i18n import lazy_gettext as _l
 from webapp.orders.models import Order, OrderLine, TooMany
 
@@ -72,6 +72,13 @@ class BadUnits(DeskError):
 class BadShipDate(DeskError):
     code, status = "bad_ship_date", 422
     sentence = _l("“%(text)s” is not a clear date. Enter the year first, such as 2026-03-12.")
+
+
+class AmbiguousShipDate(DeskError):
+    """Either the day or the month may come first, and the other rows of the list don't say which."""
+
+    code, status = "ambiguous_ship_date", 422
+    sentence = _l("“%(text)s” can be %(day_first)s or %(month_first)s. Write it with the year first.")
 
 
 @dataclass(slots=True)
@@ -204,4 +211,6 @@ def _moment(text: str) -> datetime | date:
             return datetime.fromisoformat(text)
     except ValueError:
         pass
+    if len(days := days_meant(text)) > 1:
+        raise AmbiguousShipDate(text=text, day_first=days[0].isoformat(), month_first=days[1].isoformat())
     raise BadShipDate(text=text)

@@ -4,8 +4,11 @@ The titles of the columns are those of the desk or those that marketplaces give 
 row can be shipped is decided where the list is checked (`ship_list`).
 """
 
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import date
 
 from webapp.errors import DeskError
 from webapp.i18n import lazy_gettext as _l
@@ -14,6 +17,7 @@ from webapp.lists.uploaded import SEPARATORS, TAB, TableRow, TitledColumn, cells
 
 LONGEST = 5_000  # rows of one list
 _LONGEST_CELL = 100
+_SLASHED = re.compile(r"(\d\d?)/(\d\d?)/(\d{4})", re.ASCII)  # some write the day first, some the month
 COLUMNS = (
     TitledColumn("number", _l("Order number"), ("order number", "order", "order id")),
     TitledColumn("carrier", _l("Carrier"), ("carrier", "carrier code")),
@@ -79,7 +83,33 @@ def _read(table: Sequence[TableRow]) -> list[Row]:
         rows = rows[1:]  # a head of other titles: order numbers contain digits, titles don't
     if rounded_together([row.tracking_number for row in rows]):
         rows = [replace(row, rounded=is_longer(row.tracking_number)) for row in rows]
-    return rows
+    return _dated(rows)
+
+
+def days_meant(text: str) -> list[date]:
+    """The days that a text such as 12/03/2026 can mean: with the day first, then with the month first."""
+    days: dict[date, None] = {}
+    if found := _SLASHED.fullmatch(text):
+        first, second, year = map(int, found.groups())
+        for month, day in ((second, first), (first, second)):
+            with suppress(ValueError):
+                days[date(year, month, day)] = None
+    return list(days)
+
+
+def _dated(rows: list[Row]) -> list[Row]:
+    """The rows with days such as 25/03/2026 written as ISO 8601. Where a row can mean two days, the rows that can mean
+    one say whether the day comes first, if they agree.
+    """
+    meant = {row.line: days for row in rows if (days := days_meant(row.ship_date))}
+    if not meant:
+        return rows
+    plain = [(row.ship_date, *meant[row.line]) for row in rows if len(meant.get(row.line, ())) == 1]
+    ways = {int(text.partition("/")[0]) == day.day for text, day in plain if day.day != day.month}
+    known = {line: days[0] for line, days in meant.items() if len(days) == 1}
+    if len(ways) == 1:
+        known |= {line: days[0 if True in ways else -1] for line, days in meant.items()}
+    return [replace(row, ship_date=known[row.line].isoformat()) if row.line in known else row for row in rows]
 
 
 def _is_odd(row: TableRow, place: int) -> bool:
