@@ -20,6 +20,7 @@ from webapp.orders import freshness
 from webapp.orders.models import Order
 from webapp.orders.queries import locked
 from webapp.orders.services import comment, find_action, refusal_of
+from webapp.orders.statuses import make_status
 from webapp.sync import fresh_facts
 from webapp.testing import FakeChannel, again, incoming_line, incoming_order, line_again
 
@@ -107,6 +108,20 @@ def test_a_stopped_form_follows_its_reason(take: Take, clerk: Browser) -> None:
     take(again(incoming, stage=ChannelStage.CANCELED, status="Canceled"))
     assert form.renew(tracking_number="JD0001")
     assert "This order is canceled." in form.page
+
+
+def test_the_comment_box_follows_its_order_and_keeps_what_was_typed(take: Take, clerk: Browser) -> None:
+    with unit_of_work():
+        make_status("packing", {"en": "At the table"}, state="processing", actor=Actor.operator())
+    incoming = incoming_order()
+    [order] = take(incoming)
+    assert "/actions/comment/renew?shape=" in clerk.get(f"/orders/{order.number}").text
+    form = OpenForm(clerk, order, "comment")
+    assert "At the table" in form.page
+    assert not form.renew(text="Half a")
+    take(again(incoming, stage=ChannelStage.CANCELED, status="Canceled"))
+    assert form.renew(text="Half a sentence")
+    assert ("Half a sentence" in form.page, "At the table" in form.page) == (True, False)
 
 
 def test_a_buyer_s_request_changes_the_open_form(take: Take, clerk: Browser) -> None:
