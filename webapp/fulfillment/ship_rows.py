@@ -104,7 +104,7 @@ def _dated(rows: list[Row]) -> list[Row]:
     meant = {row.line: days for row in rows if (days := days_meant(row.ship_date))}
     if not meant:
         return rows
-    plain = [(row.ship_date, *meant[row.line]) for row in rows if len(meant.get(row.line, ())) == 1]
+    plain = [(row.ship_date, days[0]) for row in rows if len(days := meant.get(row.line, [])) == 1]
     ways = {int(text.partition("/")[0]) == day.day for text, day in plain if day.day != day.month}
     known = {line: days[0] for line, days in meant.items() if len(days) == 1}
     if len(ways) == 1:
