@@ -162,7 +162,7 @@ def test_copies_made_while_somebody_writes_become_a_desk_elsewhere(
     for program in (("database", apart / "desk-1"), ("keys", apart / "keys")):
         refused = restore(*program)
         assert refused.code == 1
-        assert "it was left as it is" in one_sentence(refused)
+        assert "so nothing was changed" in one_sentence(refused)
     assert events_and_version(url, writer.id) == (copied, version)
 
 
@@ -215,9 +215,9 @@ def test_a_copy_of_the_keys_counts_as_one(cli: Command, make_order: MakeOrder, a
 def test_nothing_is_written_over_and_nothing_lies_with_what_it_copies(cli: Command, apart: Path) -> None:
     (apart / "kept").write_text("kept")
     for what in ("database", "keys"):
-        assert "is there already" in one_sentence(cli("backup", what, apart / "kept"))
+        assert "exists already" in one_sentence(cli("backup", what, apart / "kept"))
         inside = configuration().data_dir / "copy"
-        assert "name a place outside" in one_sentence(cli("backup", what, inside))
+        assert "Choose a place outside" in one_sentence(cli("backup", what, inside))
         assert not inside.exists()
         assert cli("backup", what, apart / "no" / "folder").code == 1
     assert [path.name for path in apart.iterdir()] == ["kept"]
@@ -230,7 +230,7 @@ def test_no_copy_lies_beside_a_database_that_is_kept_elsewhere(tmp_path: Path) -
     (tmp_path / "linked/desk.db").symlink_to(tmp_path / "database/desk.db")
     for database in ("database", "linked"):
         config = Configuration(data_dir=tmp_path / "data", database_url=f"sqlite:///{tmp_path / database / 'desk.db'}")
-        with pytest.raises(Failed, match="name a place outside"):
+        with pytest.raises(Failed, match="Choose a place outside"):
             keep_apart(tmp_path / "database/copy", config)
         keep_apart(tmp_path / "copies/copy", config)
 
@@ -251,7 +251,7 @@ def fail() -> None:
 
 
 def test_of_two_copies_at_once_under_one_name_the_first_stays(apart: Path) -> None:
-    with pytest.raises(Failed, match="is there already"):
+    with pytest.raises(Failed, match="exists already"):
         write_slowly(apart / "desk", lambda: write(apart / "desk"))
     assert [(path.name, path.read_text()) for path in apart.iterdir()] == [("desk", "early")]
 
@@ -314,7 +314,7 @@ def test_a_look_into_an_empty_folder_is_no_obstacle(
     assert (Path(elsewhere["WAYBILL_DATA_DIR"]) / "waybill.db").exists()
     assert restore("database", apart / "desk").code == 0
     refused = restore("keys", apart / "keys")
-    assert "take it away if nothing was sealed by it" in one_sentence(refused)
+    assert "Move it away if nothing was encrypted with it" in one_sentence(refused)
     (Path(elsewhere["WAYBILL_DATA_DIR"]) / "secret").unlink()
     assert restore("keys", apart / "keys").code == 0
 
@@ -329,11 +329,11 @@ def test_a_secret_of_the_environment_is_in_no_copy(
     key_file().create()
     key_file().current()
     done = cli("backup", "keys", apart / "keys")
-    assert "WAYBILL_SECRET, which opens them, is not in it" in done.out
+    assert "WAYBILL_SECRET, which opens the keys, is not in the file" in done.out
     assert "a-secret-of-the-environment" not in (apart / "keys").read_text()
     monkeypatch.delenv("WAYBILL_SECRET")
     refused = restore("keys", apart / "keys")
-    assert "set it as it was" in one_sentence(refused)
+    assert "Set it to the earlier value" in one_sentence(refused)
     wrong = restore("keys", apart / "keys", WAYBILL_SECRET="another")
     assert "it was encrypted with another WAYBILL_SECRET" in one_sentence(wrong)
     assert not (Path(elsewhere["WAYBILL_DATA_DIR"]) / "keys.json").exists()
@@ -349,7 +349,7 @@ def test_without_postgresqls_programs_a_sentence_says_what_to_install(
     monkeypatch.setattr("webapp.cli.backups.PLACES", ())
     refused = cli("backup", "database", apart / "desk")
     assert one_sentence(refused) == (
-        "pg_dump was not found: install PostgreSQL's client programs, of the server's version or newer."
+        "pg_dump was not found. Install PostgreSQL's client programs in the server's version or newer."
     )
     assert list(apart.iterdir()) == []
 

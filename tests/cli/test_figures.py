@@ -23,7 +23,7 @@ def test_differences_are_told_and_repaired(cli: Callable[..., Any], take: Callab
     take(incoming_order(), incoming_order())
     count_shops()
     fold_figures()
-    assert cli("figures", "check").out.startswith("The figures are what the orders add up to.")
+    assert cli("figures", "check").out.startswith("The figures match the orders.")
     with unit_of_work():
         db.session.execute(update(DailyFigure).values(orders=5, total_minor=1))
 

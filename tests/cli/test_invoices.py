@@ -244,4 +244,4 @@ def test_an_erased_buyer_is_written_for_a_purpose_and_a_lost_month_is_warned_of(
     path.write_text(json.dumps(content))
     lost = cli("invoices", "pdf", "INV-000001", str(file), "--purpose", "Tax audit")
     assert (lost.code, "Restore the newer copy" in lost.err) == (1, True)
-    assert any("documents of these months" in one for one in cli("check", "--json").document["warnings"])
+    assert any("their documents can't be opened" in one for one in cli("check", "--json").document["warnings"])

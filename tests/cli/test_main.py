@@ -20,7 +20,7 @@ from webapp.hooks import hookimpl, hooks
         (["orders", "list", "--wrong"], 2, "No such option '--wrong'"),
         (["dance"], 2, "No such command 'dance'"),
         (["updates", "wait", "77"], 3, "No update here goes by “77”."),
-        (["quarantine", "retry"], 2, "Name the orders by their ids, or say --all."),
+        (["quarantine", "retry"], 2, "Give the IDs of the orders, or --all."),
         (["quarantine", "retry", "77"], 3, "No quarantined order here goes by “77”."),
         (["user", "create", "--email", "a@desk.test", "--role", "king"], 1, "Role: Choose one of these values: owner"),
         (
@@ -30,7 +30,7 @@ from webapp.hooks import hookimpl, hooks
         ),
         (["user", "link", "--email", "nobody@desk.test"], 3, "There is no person “nobody@desk.test”."),
         (["store", "add", "nowhere", "--name", "x"], 3, "There is no channel “nowhere”."),
-        (["store", "add", "fake", "--name", "x", "--set", "key"], 2, "A setting is given as NAME=VALUE."),
+        (["store", "add", "fake", "--name", "x", "--set", "key"], 2, "Give a setting as NAME=VALUE."),
         (["store", "add", "fake", "--name", "x", "--set", "colour=red"], 1, "colour: There is no setting"),
         (["store", "add", "fake", "--name", "x"], 1, "Key: Enter a value."),
         (["store", "add", "fake", "--name", "Fake store", "--set", "key=k"], 1, "Name: Another store has this name"),

@@ -47,7 +47,7 @@ def test_what_was_refused_is_closed_as_done_elsewhere(
     work()
     assert cli("updates", "show", update["id"], "--json").document["can"] == ["retry", "elsewhere", "close"]
     both = cli("updates", "close", update["id"], "--elsewhere", "--did-not")
-    assert (both.code, "Say one of" in both.err) == (2, True)
+    assert (both.code, "Give one of" in both.err) == (2, True)
     [closed] = cli("updates", "close", update["id"], "--elsewhere", "--json").document
     assert (closed["state"], closed["message"]) == ("done_elsewhere", None)
     assert cli("updates", "wait", update["id"]).code == 0
@@ -66,7 +66,7 @@ def test_an_update_is_shown_with_its_steps_and_what_can_be_decided(
     shown = cli("updates", "show", update["id"])
     assert "retry, confirm, close" in shown.out
     both = cli("updates", "close", update["id"], "--happened", "--did-not")
-    assert (both.code, "Say one of" in both.err) == (2, True)
+    assert (both.code, "Give one of" in both.err) == (2, True)
     [closed] = cli("updates", "close", update["id"], "--did-not", "--json").document
     assert closed["state"] == "withdrawn"
     assert cli("updates", "show", 77).code == 3

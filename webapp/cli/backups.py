@@ -38,7 +38,7 @@ LITE, POSTGRES = "SQLite", "PostgreSQL"
 SHUT_OUT = ("DELETE FROM user_sessions", "DELETE FROM sign_in_links")
 BEGINS = {LITE: b"SQLite format 3\0", POSTGRES: b"PGDMP"}
 PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/*/bin", "/usr/local/opt/*/bin")
-NO_PROGRAM = "{name} was not found: install PostgreSQL's client programs, of the server's version or newer."
+NO_PROGRAM = "{name} was not found. Install PostgreSQL's client programs in the server's version or newer."
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 file_argument = click.argument("file", type=click.Path(path_type=Path))
 
@@ -89,20 +89,20 @@ def backup_keys(file: Path, as_json: bool) -> None:
     document = {"file": str(file.absolute()), "periods": periods, "secret": kept is not None}
     text = [f"{file.absolute()} holds the keys of {_named(periods)}. Keep it apart from the database's."]
     if kept is None:
-        text.append("WAYBILL_SECRET, which opens them, is not in it: keep a copy of that, too.")
+        text.append("WAYBILL_SECRET, which opens the keys, is not in the file. Keep a copy of it, too.")
     Door(Actor.operator(), as_json).show(document, text)
 
 
 @click.group()
 def restore() -> None:
-    """Make a desk from copies, where there is none."""
+    """Restore a desk from its copies."""
 
 
 @restore.command("database")
 @file_argument
 @as_json_option
 def restore_database(file: Path, as_json: bool) -> None:
-    """Fill an empty database from a copy; one that holds a desk is left alone."""
+    """Fill an empty database from a copy; a database with a desk is never overwritten."""
     config = configuration()
     url = make_url(config.database)
     kind = _kind(url)
@@ -110,15 +110,15 @@ def restore_database(file: Path, as_json: bool) -> None:
         begins = read.read(16)
     made_from = next((name for name, magic in BEGINS.items() if begins.startswith(magic)), None)
     if made_from != kind:
-        what = f"is a copy from {made_from}" if made_from else "is no copy of a database"
+        what = f"is a copy from {made_from}" if made_from else "is not a copy of a database"
         raise Failed(f"{file} {what}, and this desk's is {kind} (DATABASE_URL).")
     if running_desk(config.data_dir):
         raise Failed(f"A desk runs in {config.data_dir}: stop it first.")
     at = (_restore_lite if kind == LITE else _restore_postgres)(file, url)
     document = {"file": str(file.absolute()), "database": kind, "schema": at, "key_file": str(config.keys)}
-    text = [f"The database is there, at {at}. Nobody is signed in, and links of before let nobody in."]
+    text = [f"The database is restored, at {at}. Everybody is signed out, and earlier sign-in links no longer work."]
     if not config.keys.exists():
-        text.append(f"Its keys are not: “restore keys” brings {config.keys} back.")
+        text.append(f"Its keys are not restored yet: “restore keys” restores {config.keys}.")
     Door(Actor.operator(), as_json).show(document, [*text, "Then: “migrate”, “check”, and start the desk."])
 
 
@@ -126,15 +126,15 @@ def restore_database(file: Path, as_json: bool) -> None:
 @file_argument
 @as_json_option
 def restore_keys(file: Path, as_json: bool) -> None:
-    """Put the key file back, and the secret with it; those that are there are left alone."""
+    """Restore the key file and its secret; existing ones are never overwritten."""
     config = configuration()
     try:
         copy = json.loads(file.read_text())
         content, kept = dict(copy["keys"]), copy["secret"]
     except (ValueError, KeyError, TypeError) as error:
-        raise Failed(f"{file} is no copy of a key file.") from error
+        raise Failed(f"{file} is not a copy of a key file.") from error
     if config.keys.exists():
-        raise Failed(f"{config.keys} is there already: it was left as it is.")
+        raise Failed(f"{config.keys} exists already, so nothing was changed.")
     secret = _secret_to_use(config, kept)
     for folder in (config.data_dir, config.keys.parent):
         folder.mkdir(parents=True, exist_ok=True)
@@ -149,7 +149,7 @@ def restore_keys(file: Path, as_json: bool) -> None:
                 given.write_text(secret)
     periods = sorted(content["periods"])
     document = {"file": str(file.absolute()), "key_file": str(config.keys), "periods": periods}
-    text = f"{config.keys} is there, with the keys of {_named(periods)}."
+    text = f"{config.keys} is restored, with the keys of {_named(periods)}."
     Door(Actor.operator(), as_json).show(document, [text])
 
 
@@ -169,9 +169,9 @@ def _secret_to_use(config: Configuration, kept: str | None) -> str:
         here = config.secret_file.read_text().strip()
     if kept and here and kept != here:
         where = "WAYBILL_SECRET" if config.secret.get_secret_value() else str(config.secret_file)
-        raise Failed(f"{where} is another secret than the one of these keys: take it away if nothing was sealed by it.")
+        raise Failed(f"{where} has another secret than these keys. Move it away if nothing was encrypted with it.")
     if not (found := here or kept):
-        raise Failed("WAYBILL_SECRET, which opens these keys, is not in their copy: set it as it was.")
+        raise Failed("WAYBILL_SECRET, which opens these keys, is not in their copy. Set it to the earlier value.")
     return found
 
 
@@ -184,7 +184,7 @@ def _keep_apart(file: Path, config: Configuration) -> None:
     if _kind(url) == LITE and (ours := Path(str(url.database)).resolve().parent) == folder:
         refused.append(ours)
     if refused:
-        raise Failed(f"{file} would lie with what it is a copy of: name a place outside {refused[0]}.")
+        raise Failed(f"{file} would be in the same place as the original. Choose a place outside {refused[0]}.")
 
 
 @contextlib.contextmanager
@@ -193,7 +193,7 @@ def _new_file(path: Path) -> Iterator[Path]:
     alone.
     """
     if path.exists():
-        raise Failed(f"{path} is there already: name a new file.")
+        raise Failed(f"{path} exists already. Choose a new file.")
     if not path.parent.is_dir():
         raise Failed(f"There is no folder {path.parent}.")
     number, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)  # readable by its owner
@@ -205,7 +205,7 @@ def _new_file(path: Path) -> Iterator[Path]:
         try:
             os.link(fresh, path)
         except FileExistsError:
-            raise Failed(f"{path} is there already: name a new file.") from None
+            raise Failed(f"{path} exists already. Choose a new file.") from None
         except OSError:  # a file system without links
             fresh.rename(path)
         _sync(path.parent)
@@ -239,11 +239,11 @@ def _copy_lite(source: Path, fresh: Path) -> None:
 def _restore_lite(file: Path, url: URL) -> str:
     target = Path(str(url.database))
     if not target.is_absolute():
-        raise Failed("DATABASE_URL names its file by a relative path: name the whole path.")
+        raise Failed("DATABASE_URL has a relative path. Give the absolute path.")
     journal = file.with_name(f"{file.name}-wal")
     if journal.exists() and journal.stat().st_size:
         raise Failed(
-            f"{journal} holds a part of {file}, as of one that is in use: “backup database” makes a whole copy."
+            f"{journal} holds a part of {file}, so the database is in use. “backup database” makes a complete copy."
         )
     at = _version_in_lite(file)
     if not at:
@@ -270,11 +270,11 @@ def _refuse_desk(target: Path) -> None:
         with _lite_failures(target), _lite(target) as there:
             full = there.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         if full:
-            raise Failed(f"There is a desk in {target} already: it was left as it is.")
+            raise Failed(f"There is a desk in {target} already, so nothing was changed.")
         for path in (target, *journals):
             path.unlink(missing_ok=True)
     elif any(path.exists() for path in journals):
-        raise Failed(f"{journals[0]} belongs to a database that is not there: take it away first.")
+        raise Failed(f"{journals[0]} belongs to a database that does not exist. Move the file away first.")
 
 
 def _version_in_lite(path: Path) -> str:
@@ -324,7 +324,7 @@ def _restore_postgres(file: Path, url: URL) -> str:
         with psycopg.connect(plain.render_as_string(hide_password=False), autocommit=True) as connection:
             [full] = connection.execute(query).fetchone() or (0,)
             if full:
-                raise Failed(f"There is a desk in {plain.render_as_string()} already: it was left as it is.")
+                raise Failed(f"There is a desk in {plain.render_as_string()} already, so nothing was changed.")
             whole = ("--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges")
             _run(program, *whole, f"--dbname={_address(url)}", str(file), on=url)
             for statement in SHUT_OUT:
@@ -337,7 +337,7 @@ def _restore_postgres(file: Path, url: URL) -> str:
 
 def _check_version(file: Path, at: str) -> None:
     if not schema.knows(at):
-        raise Failed(f"{file} was made by a newer version of the desk ({at}): restore it with that version.")
+        raise Failed(f"{file} was made by a newer version of the desk ({at}). Restore it with that version.")
 
 
 def _program(name: str) -> str:

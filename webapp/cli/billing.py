@@ -108,7 +108,7 @@ def _add_commands(group: click.Group, kind: Kind, listed: str) -> None:
         rows = kind.present(list_documents(door.actor, kind.model, limit=limit))
         door.show(rows, table([kind.in_words(row) for row in rows], kind.head, empty=kind.none))
 
-    @group.command(help="One with its lines, by its NUMBER.")
+    @group.command(help="Show one with its lines, by its NUMBER.")
     @click.argument("number")
     @desk_command
     def show(door: Door, number: str) -> None:
@@ -119,8 +119,8 @@ def _add_commands(group: click.Group, kind: Kind, listed: str) -> None:
     @group.command(help="Write the one with this NUMBER as a PDF to FILE.")
     @click.argument("number")
     @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-    @click.option("--paper", type=click.Choice(list(PAPERS)), help="By default the usual paper of its country.")
-    @click.option("--purpose", help="With the buyer, who is erased: what for. It is recorded.")
+    @click.option("--paper", type=click.Choice(list(PAPERS)), help="By default the usual paper of the country.")
+    @click.option("--purpose", help="Include the erased buyer for this purpose. The purpose is recorded.")
     @click.option("--facturx", is_flag=True, help="As Factur-X: for archives, with its content as XML.")
     @desk_command
     def pdf(door: Door, number: str, file: Path, paper: str | None, purpose: str | None, facturx: bool) -> None:
@@ -140,4 +140,4 @@ def _add_commands(group: click.Group, kind: Kind, listed: str) -> None:
 
 
 _add_commands(invoices, INVOICES, "All of them, newest first.")
-_add_commands(credit_memos, MEMOS, "All of them, newest first: also those that have no number yet, or never get one.")
+_add_commands(credit_memos, MEMOS, "All of them, newest first, including those without a number.")

@@ -48,7 +48,7 @@ MASK = "•••"
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--key-copied", is_flag=True, help="Confirm that a copy of the key file was put away safely.")
+@click.option("--key-copied", is_flag=True, help="Confirm that a copy of the key file was stored safely.")
 def check(as_json: bool, key_copied: bool) -> int:
     """Show the configuration, and test database, queue, keys, plugins and disk."""
     with desk_context():
@@ -152,7 +152,7 @@ def _test_queue() -> str:
 
 def _test_keys() -> str:
     if not key_file().path.exists() and not schema.found():
-        raise Failed("None yet: “python -m webapp migrate” makes the file with the database.")
+        raise Failed("There is no key file yet. “python -m webapp migrate” creates it with the database.")
     key_file().check()
     return str(key_file().path)
 
@@ -162,7 +162,7 @@ def _test_plugins() -> str:
     broken = [f"{state.name} ({state.problem})" for state in states if state.problem]
     broken += [f"of {state.name}: {why}" for state in states if not state.problem for why in faults_of(state.name)]
     if broken:
-        raise Failed(f"left out: {'; '.join(broken)}")
+        raise Failed(f"not loaded: {'; '.join(broken)}")
     return ", ".join(state.name for state in states) or "none"
 
 
@@ -176,21 +176,21 @@ def _test_disk() -> str:
 def _warnings(config: Configuration, *, reads: bool) -> list[str]:
     found = []
     if shutil.disk_usage(config.data_dir).free < LITTLE_SPACE:
-        found.append("Less than 1 GB is free: make room before the desk stands still.")
+        found.append("Less than 1 GB is free. Free disk space before the desk stops working.")
     if reads and (fresh := _uncopied()):
         found.append(
             f"No copy of the key file was confirmed since it got the keys of {', '.join(fresh)}. Without it all buyer "
-            "data is lost: copy it, then say so with “python -m webapp check --key-copied”."
+            "data is lost. Copy it, then confirm this with “python -m webapp check --key-copied”."
         )
     if reads and (lost := sorted(periods.months_in_use() - set(_periods()))):
         found.append(
-            f"The key file lacks {', '.join(lost)}: documents of these months don't open. Put the newer copy back."
+            f"The key file lacks {', '.join(lost)}, so their documents can't be opened. Restore the newer copy."
         )
     if reads:
         found += [f"{store.name}: {age.warning}" for store in stores() for age in warnings_of(store)]
         found += hints(_senders())
     if not config.secret.get_secret_value():
-        found.append(f"WAYBILL_SECRET is not set: without {config.secret_file} the key file does not open.")
+        found.append(f"WAYBILL_SECRET is not set: without {config.secret_file} the key file can't be opened.")
     found += _queue_warnings()
     if seen := seen_by_others(config):
         found.append(
@@ -233,7 +233,7 @@ def _backup(config: Configuration) -> list[str]:
     return [
         "The database: “backup database FILE”.",
         f"The key file {config.keys}{secret}: “backup keys FILE”, kept apart from copies of the database.",
-        *([] if not given else ["WAYBILL_SECRET: keep it yourself, no copy holds it."]),
+        *([] if not given else ["WAYBILL_SECRET: keep a copy yourself, since no backup has it."]),
     ]
 
 
@@ -261,7 +261,7 @@ def confirm_copy(periods: list[str]) -> None:
 @click.command()
 @desk_command
 def status(door: Door) -> None:
-    """How the desk's work stands: stores, what waits for a worker, updates, orders that couldn't be imported."""
+    """Show the state of the desk: stores, jobs that wait, updates, orders that couldn't be imported."""
     door.actor.needs("stores.view")
     running = running_desk(configuration().data_dir)
     counts = db.session.execute(select(ChannelUpdate.state, func.count()).group_by(ChannelUpdate.state))

@@ -19,14 +19,14 @@ _PATIENCE = 90.0
 
 @click.group()
 def figures() -> None:
-    """The figures behind dashboard and reports."""
+    """The figures of the dashboard and the reports."""
 
 
 @figures.command()
-@click.option("--repair", is_flag=True, help="Replace what differs by what the orders say.")
+@click.option("--repair", is_flag=True, help="Correct the figures that differ.")
 @desk_command
 def check(door: Door, repair: bool) -> None:
-    """Add up all orders again and tell where the figures differ."""
+    """Add up all orders again and show where the figures differ."""
     door.actor.needs("settings.edit" if repair else "orders.view")
     try:
         sums = _count(repair)
@@ -35,11 +35,11 @@ def check(door: Door, repair: bool) -> None:
     rows = [_row(cell, counts) for cell, counts in sorted(sums.items())]
     document = {"differences": len(rows), "repaired": bool(repair and rows), "rows": rows}
     columns = ("day", "shop_id", "store_id", "marketplace", "state", "orders", "units", "total", "currency")
-    text = table(rows[:SHOWN], columns, empty="The figures are what the orders add up to.")
+    text = table(rows[:SHOWN], columns, empty="The figures match the orders.")
     if len(rows) > SHOWN:
         text.append(f"… and {len(rows) - SHOWN} more.")
     if rows:
-        text.append("Repaired." if repair else "The orders say so much more (or less). Mend it with --repair.")
+        text.append("Repaired." if repair else "The orders differ by these amounts. Correct the figures with --repair.")
     door.show(document, text)
     if rows and not repair:
         raise Failed(f"The figures differ from the orders in {len(rows)} places.")
@@ -48,7 +48,7 @@ def check(door: Door, repair: bool) -> None:
 def _count(repair: bool) -> Sums:
     with only_one(wait=_PATIENCE) as lease:
         if lease is None:
-            raise Failed("Another process counts the figures just now. Try again in a minute.", Code.TIMED_OUT)
+            raise Failed("Another process is counting the figures. Try again in a minute.", Code.TIMED_OUT)
         db.session.rollback()
         sums, zones = missing(lease)
         if repair:

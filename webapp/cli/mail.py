@@ -23,7 +23,7 @@ _MAILBOX = ("id", "name", "host", "user", "folder", "read_at", "next_at", "loops
 
 @click.group()
 def mail() -> None:
-    """Mail: what waits, what was sent, what failed, and the mailboxes that are read."""
+    """Mails that wait, were sent or failed, and the mailboxes."""
 
 
 @mail.command()
@@ -40,7 +40,7 @@ def queue(door: Door, limit: int) -> None:
 @click.argument("mail_id", metavar="ID", type=int)
 @desk_command
 def retry(door: Door, mail_id: int) -> None:
-    """Send a mail once more that was refused, or that may not have arrived, and is not to a buyer."""
+    """Send a mail again that was refused or may not have arrived; not for mails to buyers."""
     with unit_of_work():
         mails.send_again(mail_id, actor=door.actor)
         send_mail.enqueue()
@@ -52,7 +52,7 @@ def retry(door: Door, mail_id: int) -> None:
 @click.argument("address")
 @desk_command
 def test(door: Door, address: str) -> None:
-    """Send a mail to ADDRESS now, and say what the server says."""
+    """Send a mail to ADDRESS now, and show the server's answer."""
     door.actor.needs("settings.edit")
     with conversation() as server:
         letter = trial_letter(address)
@@ -65,7 +65,7 @@ def test(door: Door, address: str) -> None:
 @mail.command(name="mailboxes")
 @desk_command
 def mailboxes_(door: Door) -> None:
-    """The mailboxes that are read, and why one can't be."""
+    """The mailboxes, and why one can't be read."""
     mailboxes.check_right(door.actor)
     rows = [_mailbox(row) for row in mailboxes.every()]
     door.show(rows, table(rows, _MAILBOX, empty="No mailbox."))
@@ -75,7 +75,7 @@ def mailboxes_(door: Door) -> None:
 @click.argument("mailbox_id", metavar="[ID]", type=int, required=False)
 @desk_command
 def read(door: Door, mailbox_id: int | None) -> None:
-    """Read all mailboxes now, or the one with this ID, and say what came."""
+    """Read all mailboxes now, or the one with this ID, and show what arrived."""
     mailboxes.check_right(door.actor)
     chosen = [mailboxes.get(mailbox_id)] if mailbox_id is not None else mailboxes.every()
     rows = [_read(of_id, name) for of_id, name in [(row.id, row.name) for row in chosen]]

@@ -25,7 +25,7 @@ def messages() -> None:
 
 
 @messages.command(name="list")
-@click.option("--order", "number", metavar="NUMBER", help="Those of this order.")
+@click.option("--order", "number", metavar="NUMBER", help="Only those of this order.")
 @click.option("--unread", is_flag=True, help="Only answers that are not done.")
 @click.option("--limit", type=click.IntRange(min=1), default=200, show_default=True)
 @desk_command

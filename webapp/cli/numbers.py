@@ -24,7 +24,7 @@ def numbers() -> None:
 @numbers.command()
 @desk_command
 def check(door: Door) -> None:
-    """Tell whether the numbers of each shop are without gaps and in the order of issue."""
+    """Check that the numbers of each shop have no gaps and follow the order of issue."""
     found = check_numbers(door.actor)
     rows = [
         {

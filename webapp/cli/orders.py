@@ -41,12 +41,12 @@ from webapp.sync import allowed_messages, fresh_facts
 from webapp.updates.queries import list_updates
 from webapp.vault import services as vault
 
-REVEAL = click.option("--reveal", is_flag=True, help="With buyer data; that it was seen is recorded.")
+REVEAL = click.option("--reveal", is_flag=True, help="Show buyer data; the access is recorded.")
 
 
 @click.group()
 def orders() -> None:
-    """List, read and work orders."""
+    """List, show and process orders."""
 
 
 @orders.command(name="list")
@@ -54,13 +54,13 @@ def orders() -> None:
 @click.option("--state", type=click.Choice([str(state) for state in STATE_LABELS]))
 @click.option("--query", default="", metavar="QUERY", help="As in the search box: “due:<4h tag:gift”, “archived:yes”.")
 @click.option("--limit", type=click.IntRange(min=0), default=50, show_default=True, help="0: all.")
-@click.option("--after", metavar="NUMBER", help="Those that follow this order: the last number of the page before.")
+@click.option("--after", metavar="NUMBER", help="Continue after this order, the last one of the previous page.")
 @REVEAL
 @desk_command
 def list_(
     door: Door, store_key: str | None, state: str | None, query: str, limit: int, after: str | None, reveal: bool
 ) -> None:
-    """Orders, newest placed first; what is archived only where the query asks for it."""
+    """Orders, newest first; archived orders only if the query asks for them."""
     if reveal:
         door.actor.needs("buyers.see")
     compiled = compile_query(parse(query), door.actor, zone=zone_of(door.actor))
@@ -151,8 +151,8 @@ def _names(ids: Iterable[int]) -> dict[int, str]:
 @click.argument("number")
 @click.argument("action")
 @click.option("--data", default="{}", help="The action's input as JSON; - reads it from standard input.")
-@click.option("--key", help="A key of your own: sent again, it answers with the first result instead of acting twice.")
-@click.option("--version", type=int, help="The order's version that you saw; another is refused.")
+@click.option("--key", help="An idempotency key: the same key again returns the first result instead of acting twice.")
+@click.option("--version", type=int, help="The order's version that you saw; the action is refused if it changed.")
 @desk_command
 def act(door: Door, number: str, action: str, data: str, key: str | None, version: int | None) -> None:
     """Do ACTION to an order: ship, comment, …; “orders show” lists what is possible."""
@@ -178,7 +178,7 @@ def act(door: Door, number: str, action: str, data: str, key: str | None, versio
     made = [one._asdict() for one in made_by(events, known)]
     lines = [f"{reference(order)}: {message}"]
     lines += [f"update {row['id']}: {row['kind']}, {row['state']}" for row in updates]
-    lines += [] if answered else ["The channel did not answer in time: this went by what was read last."]
+    lines += [] if answered else ["The channel did not answer in time, so the order's last known data was used."]
     door.show({"order": reference(order), "made": made, "updates": updates, "message": message}, lines)
 
 
@@ -204,7 +204,7 @@ def actions_(door: Door, number: str | None) -> None:
                 problems.append(f"{action.code}: {error}")
             rows.append(row | {"input": taken})
     columns = ("code", "label", "right", "bulk", *(["why_not"] if order else []))
-    door.show(rows, table(rows, columns, empty="Nothing can be done."))
+    door.show(rows, table(rows, columns, empty="No action is possible."))
     if problems:
         raise Failed(" ".join(problems))
 

@@ -28,7 +28,7 @@ from webapp.vault.models import VaultKey
 
 
 @click.command()
-@click.option("--port", type=click.IntRange(1, 65535), help="Instead of WAYBILL_PORT.")
+@click.option("--port", type=click.IntRange(1, 65535), help="The port; overrides WAYBILL_PORT.")
 def web(port: int | None) -> None:
     """Serve the pages."""
     serve_pages(port)
@@ -56,9 +56,9 @@ def app_to_serve(prepare: Callable[[], None] = lambda: None) -> Flask:
 
 
 @click.command()
-@click.option("--burst", is_flag=True, help="One worker alone, which ends once the queues are empty.")
+@click.option("--burst", is_flag=True, help="Run one worker, which ends once the queues are empty.")
 def worker(burst: bool) -> None:
-    """Do the background work, in as many processes as WAYBILL_WORKER_PROCESSES says; start it as often as you like."""
+    """Do the background work in WAYBILL_WORKER_PROCESSES processes; it can be started several times."""
     from webapp.jobs.crew import run_crew
     from webapp.jobs.queues import whole_service
     from webapp.jobs.worker import run_worker
@@ -75,7 +75,7 @@ def worker(burst: bool) -> None:
 
 @click.command()
 def scheduler() -> None:
-    """Enqueue by the clock; a second one does no harm."""
+    """Enqueue scheduled jobs; a second scheduler does no harm."""
     from webapp.jobs.schedule import run_forever
 
     app = create_app()
@@ -98,7 +98,7 @@ def migrate() -> None:
             if hooks.manager.has_plugin(plugin):
                 click.echo(f"The tables of the plugin “{plugin}” are up to date.")
         if made:
-            click.echo(f"A key file was made: {key_file().path}. Keep a copy of it apart from the database's.")
+            click.echo(f"A key file was created: {key_file().path}. Keep a copy of it apart from the database's.")
 
 
 def make_ready(step: Callable[[str], None] = lambda sentence: None) -> bool:
@@ -108,9 +108,9 @@ def make_ready(step: Callable[[str], None] = lambda sentence: None) -> bool:
     `step` is called with the name of each step before it begins.
     """
     if not schema.is_up_to_date():
-        step("Bringing the database up to this version." if schema.found() else "Making the database.")
+        step("Bringing the database up to this version." if schema.found() else "Creating the database.")
         for plugin, problem in schema.migrate().items():
-            click.echo(f"The plugin “{plugin}” was left out: {problem}. The Plugins page says how.", err=True)
+            click.echo(f"The plugin “{plugin}” was not loaded: {problem}. The Plugins page shows the reason.", err=True)
     file = key_file()
     if file.path.exists():
         file.check()
@@ -120,7 +120,7 @@ def make_ready(step: Callable[[str], None] = lambda sentence: None) -> bool:
     if any(sealed):
         problem = _l("the file is missing, and the database has data that was encrypted with it. Restore its copy.")
         raise KeyProblem(path=file.path, problem=problem)
-    step("Making the key file.")
+    step("Creating the key file.")
     file.create()
     return True
 
@@ -140,7 +140,7 @@ def _check(app: Flask) -> None:
     try:
         connection().ping()
     except RedisError as error:
-        sentence = "The desk can't reach its queue: REDIS_URL names it; without one, “python -m webapp up” runs it."
+        sentence = "The desk can't reach its queue. Check REDIS_URL; without it, “python -m webapp up” starts a queue."
         raise Failed(sentence, Code.UNREACHABLE) from error
     finally:
         connection().connection_pool.disconnect()

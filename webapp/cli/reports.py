@@ -17,7 +17,7 @@ _SUMS = ("currency", "documents", "net", "tax", "gross")
 
 @click.group()
 def reports() -> None:
-    """Reports of issued documents, by the day of issue in each shop's time zone; credit memos count below zero."""
+    """Reports of issued documents, by the day of issue in each shop's time zone; credit memos are subtracted."""
 
 
 def _options(function: Any) -> Any:

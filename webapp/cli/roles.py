@@ -22,7 +22,7 @@ def role() -> None:
 @role.command("list")
 @desk_command
 def list_(door: Door) -> None:
-    """List the roles, how many people have each, what it may do, and up to what it refunds without approval."""
+    """List the roles with their people, rights and limits for refunds without approval."""
     door.actor.needs("users.edit")
     people = roles.people_by_role()
     rows: list[Document] = [_document(found) | {"people": people.get(code, 0)} for code, found in roles.roles().items()]
@@ -32,7 +32,7 @@ def list_(door: Door) -> None:
 
 @role.command()
 @click.argument("name")
-@click.option("--like", required=True, metavar="ROLE", help="The role whose rights it begins with.")
+@click.option("--like", required=True, metavar="ROLE", help="The role on which it is based.")
 @desk_command
 def add(door: Door, name: str, like: str) -> None:
     """Add a role."""
@@ -43,16 +43,16 @@ def add(door: Door, name: str, like: str) -> None:
 
 @role.command()
 @click.argument("code", metavar="ROLE")
-@click.option("--give", help="A right to give to it; again for each.", **_right)  # type: ignore[arg-type]
-@click.option("--take", help="A right to take from it; again for each.", **_right)  # type: ignore[arg-type]
+@click.option("--give", help="A right to add; repeat the option for several.", **_right)  # type: ignore[arg-type]
+@click.option("--take", help="A right to remove; repeat the option for several.", **_right)  # type: ignore[arg-type]
 @click.option(
     "--refunds-up-to",
     metavar="AMOUNTS",
-    help="Each refund without approval up to these, as “50 EUR, 60 USD”; “”: no limit.",
+    help="The limits for refunds without approval, as “50 EUR, 60 USD”; “” for no limit.",
 )
 @desk_command
 def change(door: Door, code: str, give: Sequence[str], take: Sequence[str], refunds_up_to: str | None) -> None:
-    """Change what whoever has a ROLE may do, from their next click on."""
+    """Change the rights of a ROLE; the change applies immediately."""
     with unit_of_work():
         roles.adjust_role_rights(code, give=give, take=take, limits=refunds_up_to, actor=door.actor)
     _show(door, code)
@@ -62,7 +62,7 @@ def change(door: Door, code: str, give: Sequence[str], take: Sequence[str], refu
 @click.argument("code", metavar="ROLE")
 @desk_command
 def delete(door: Door, code: str) -> None:
-    """Delete a ROLE that was added and that nobody has."""
+    """Delete an added ROLE that nobody has."""
     with unit_of_work():
         roles.delete_role(code, actor=door.actor)
     door.show({"deleted": code}, ["Deleted."])

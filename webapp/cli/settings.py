@@ -32,7 +32,7 @@ def settings() -> None:
 @shop_option
 @desk_command
 def list_(door: Door, store_key: str | None, shop_key: str | None) -> None:
-    """Every setting with its value; of a secret only whether there is one."""
+    """List every setting with its value; secrets are not shown."""
     scope, subject = _of(store_key, shop_key)
     door.actor.needs(RIGHTS[scope])
     rows: list[Document] = []
@@ -42,7 +42,7 @@ def list_(door: Door, store_key: str | None, shop_key: str | None) -> None:
             rows += ask(group, "setting", _rows, group, subject, raises=DeskError)
         except Refusal as error:
             problems.append(f"{group.code}: {error}")
-    door.show(rows, table(rows, ("group", "name", "label", "value", "stored"), empty="Nothing can be set here."))
+    door.show(rows, table(rows, ("group", "name", "label", "value", "stored"), empty="There are no settings here."))
     if problems:
         raise Failed(" ".join(problems))
 
@@ -79,7 +79,7 @@ def set_(
     set_stdin: bool,
     unset: Sequence[str],
 ) -> None:
-    """Change settings of a GROUP; those that are not named stay."""
+    """Change settings of a GROUP; the others are kept."""
     values = read_settings(given, set_stdin)
     with unit_of_work():
         scope, subject = _of(store_key, shop_key)
@@ -91,7 +91,7 @@ def set_(
 def _of(store_key: str | None, shop_key: str | None) -> tuple[str, Any]:
     """The scope, and the shop or store."""
     if store_key is not None and shop_key is not None:
-        raise click.UsageError("Name a store or a shop, not both.")
+        raise click.UsageError("Give a store or a shop, not both.")
     if store_key is not None:
         return STORE, get_store(store_key)
     return (DESK, None) if shop_key is None else (SHOP, find_shop(shop_key))

@@ -35,17 +35,17 @@ from webapp.sync.models import ORDERS_LANE, StoreSync
 LOOK_EVERY = 0.2
 _MARKS = {True: "ok ", False: "NO ", None: "-  "}  # of what a test looked at
 values_option = click.option(
-    "--set", "given", multiple=True, metavar="NAME=VALUE", help="A setting; as often as needed."
+    "--set", "given", multiple=True, metavar="NAME=VALUE", help="A setting; repeat the option for several."
 )
 stdin_option = click.option(
     "--set-stdin",
     is_flag=True,
-    help="Read settings from standard input too, one NAME=VALUE a line: nobody else sees them.",
+    help="Also read settings from standard input, one NAME=VALUE per line, so that nobody else sees them.",
 )
 
 
 unset_option = click.option(
-    "--unset", multiple=True, metavar="NAME", help="Take a setting away again, a secret too; as often as needed."
+    "--unset", multiple=True, metavar="NAME", help="Remove a setting or a secret; repeat the option for several."
 )
 
 
@@ -68,7 +68,7 @@ def add(door: Door, channel: str, name: str, given: Sequence[str], set_stdin: bo
         store_id = added.id
         activity.added(added)
         jobs.connect.enqueue(store_id)  # a worker tests it and reads its orders, as after adding one in the browser
-    text = f"Store {store_id} was added. It is tested and read by itself; see: python -m webapp store list"
+    text = f"Store {store_id} was added. Its orders are read automatically; see: python -m webapp store list"
     door.show({"id": store_id}, [text])
 
 
@@ -97,14 +97,14 @@ def set_(
 @click.argument("store_key", metavar="STORE")
 @desk_command
 def settings_(door: Door, store_key: str) -> None:
-    """Every setting of a store by the name that `store set` takes; of a secret only whether there is one."""
+    """List every setting of a store by its name for `store set`; secrets are not shown."""
     chosen = get_store(store_key)
     door.actor.needs("stores.edit")
     door.actor.needs_shops(chosen.shop_ids)
     options, problems = options_of(chosen, door.actor)
     rows = [option_row(option) for option in options]
     columns = ("name", "label", "value", "default", "stored", "group")
-    door.show(rows, table(rows, columns, empty="Nothing can be set here."))
+    door.show(rows, table(rows, columns, empty="There are no settings here."))
     if problems:
         raise Failed(" ".join(f"{code}: {problem}" for code, problem in problems.items()))
 
@@ -112,7 +112,7 @@ def settings_(door: Door, store_key: str) -> None:
 @store.command(name="list")
 @desk_command
 def list_(door: Door) -> None:
-    """All stores, and how their traffic stands."""
+    """List all stores with the state of their traffic."""
     door.actor.needs("stores.view")
     rows = store_rows(stores(door.actor))
     facts = ("id", "name", "channel", "marketplaces", "running", "last_success_at", "next_at")
@@ -151,7 +151,7 @@ def _tested(one: Store) -> Connection:
 @click.argument("store_key", metavar="STORE")
 @desk_command
 def activate(door: Door, store_key: str) -> None:
-    """Read the store and tell it again; it is tested first."""
+    """Read from the store and send to it again; its connection is tested first."""
     with unit_of_work():
         chosen = get_store(store_key)
         activity.activate(chosen, actor=door.actor)
@@ -163,7 +163,7 @@ def activate(door: Door, store_key: str) -> None:
 @click.argument("store_key", metavar="STORE")
 @desk_command
 def send(door: Door, store_key: str) -> None:
-    """Send to the store again, which was read only: stopped by somebody, or after a backup was put back."""
+    """Send to a store again after sending was stopped, by a person or by a restored backup."""
     with unit_of_work():
         activity.let_send(chosen := get_store(store_key), actor=door.actor)
     _show(door, chosen)
@@ -193,7 +193,7 @@ def deactivate(door: Door, store_key: str) -> None:
 @click.argument("store_key", metavar="STORE")
 @desk_command
 def archive(door: Door, store_key: str) -> None:
-    """Put the store away with all its orders."""
+    """Archive the store with all its orders."""
     with unit_of_work():
         activity.archive(chosen := get_store(store_key), actor=door.actor)
     _show(door, chosen)
@@ -203,7 +203,7 @@ def archive(door: Door, store_key: str) -> None:
 @click.argument("store_key", metavar="STORE")
 @desk_command
 def restore(door: Door, store_key: str) -> None:
-    """Fetch an archived store back; it stays paused."""
+    """Restore an archived store; it stays paused."""
     with unit_of_work():
         activity.restore(chosen := get_store(store_key), actor=door.actor)
     _show(door, chosen)
@@ -216,7 +216,7 @@ def _show(door: Door, chosen: Store) -> None:
 
 @store.command()
 @click.argument("store_key", metavar="STORE")
-@click.option("--preview", is_flag=True, help="Say what would be erased, and erase nothing.")
+@click.option("--preview", is_flag=True, help="Show what would be erased, without erasing it.")
 @desk_command
 def erase(door: Door, store_key: str, preview: bool) -> None:
     """Erase the buyer data of a store that are past their date, as the clock does once a day; a run under way is
@@ -252,7 +252,7 @@ def erase(door: Door, store_key: str, preview: bool) -> None:
 @store.command()
 @desk_command
 def practice(door: Door) -> None:
-    """Connect the practice stores that are not here yet; for a desk that runs with a practice marketplace."""
+    """Connect the practice stores that are missing; for a desk with a practice marketplace."""
     door.actor.needs("stores.edit")
     added = connect_practice_stores()
     rows = store_rows(added)
@@ -265,14 +265,14 @@ def read_settings(given: Sequence[str], from_stdin: bool) -> Mapping[str, str]:
     for line in lines:
         name, sign, value = line.partition("=")
         if not sign or not name.strip():
-            raise click.UsageError("A setting is given as NAME=VALUE.", click.get_current_context())
+            raise click.UsageError("Give a setting as NAME=VALUE.", click.get_current_context())
         values[name.strip()] = value
     return values
 
 
 @click.command()
 @click.argument("store_key", metavar="STORE")
-@click.option("--wait", is_flag=True, help="Until the run has ended.")
+@click.option("--wait", is_flag=True, help="Wait until the run has ended.")
 @click.option("--seconds", type=click.FloatRange(min=0), default=300.0, show_default=True, help="How long to wait.")
 @desk_command
 def sync(door: Door, store_key: str, wait: bool, seconds: float) -> None:

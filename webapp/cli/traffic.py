@@ -39,7 +39,7 @@ STORE_OPTION = click.option("--store", "store_key", metavar="STORE", help="Only 
 
 @click.group()
 def updates() -> None:
-    """What channels are told, and how far that has come."""
+    """Updates to channels, and their progress."""
 
 
 @updates.command(name="list")
@@ -65,7 +65,7 @@ def updates_list(
 @click.argument("update_id", type=int, metavar="ID")
 @desk_command
 def updates_show(door: Door, update_id: int) -> None:
-    """One update: its times, why it waits, and what can be decided about it."""
+    """Show one update: its times, why it waits, and the possible decisions."""
     document = presenting.whole_update(find_update(update_id, door.actor), door.actor)
     door.show(document, pairs(document))
 
@@ -76,7 +76,7 @@ def updates_show(door: Door, update_id: int) -> None:
 @click.option("--seconds", type=click.FloatRange(min=0), default=300.0, show_default=True, help="How long to wait.")
 @desk_command
 def wait(door: Door, update_id: int, until: str, seconds: float) -> None:
-    """Wait until an update has come so far."""
+    """Wait until an update has reached a state."""
     wanted = REACHED.get(UpdateState(until), {UpdateState(until)})
     deadline = time.monotonic() + seconds
     while True:
@@ -98,20 +98,20 @@ def wait(door: Door, update_id: int, until: str, seconds: float) -> None:
 @click.argument("update_ids", type=int, nargs=-1, required=True, metavar="ID…")
 @desk_command
 def retry(door: Door, update_ids: Sequence[int]) -> None:
-    """Send refused or unknown updates again; of an unknown one it is first looked up what became of it."""
+    """Send refused or unknown updates again; the result of an unknown one is looked up first."""
     _decide(door, update_ids, send_again)
 
 
 @updates.command()
 @click.argument("update_ids", type=int, nargs=-1, required=True, metavar="ID…")
-@click.option("--happened", is_flag=True, help="Say that they happened, though the channel does not show it.")
-@click.option("--elsewhere", is_flag=True, help="Say that refused ones were done at the channel itself.")
-@click.option("--did-not", is_flag=True, help="Say that they did not happen; so it is if you say none of these.")
+@click.option("--happened", is_flag=True, help="Record that they happened, although the channel does not show it.")
+@click.option("--elsewhere", is_flag=True, help="Record that refused updates were done on the channel itself.")
+@click.option("--did-not", is_flag=True, help="Record that they did not happen; this is the default.")
 @desk_command
 def close(door: Door, update_ids: Sequence[int], happened: bool, elsewhere: bool, did_not: bool) -> None:
     """Close updates that were refused or never confirmed, without sending them again."""
     if happened + elsewhere + did_not > 1:
-        raise click.UsageError("Say one of --happened, --elsewhere and --did-not.", click.get_current_context())
+        raise click.UsageError("Give one of --happened, --elsewhere and --did-not.", click.get_current_context())
     _decide(door, update_ids, deciding.confirm if happened else deciding.elsewhere if elsewhere else deciding.close)
 
 
@@ -119,7 +119,7 @@ def close(door: Door, update_ids: Sequence[int], happened: bool, elsewhere: bool
 @click.argument("update_ids", type=int, nargs=-1, required=True, metavar="ID…")
 @desk_command
 def undo(door: Door, update_ids: Sequence[int]) -> None:
-    """Take updates back that have not left yet."""
+    """Undo updates that were not sent yet."""
     _decide(door, update_ids, deciding.undo)
 
 
@@ -127,7 +127,7 @@ def undo(door: Door, update_ids: Sequence[int]) -> None:
 @click.argument("update_ids", type=int, nargs=-1, required=True, metavar="ID…")
 @desk_command
 def send(door: Door, update_ids: Sequence[int]) -> None:
-    """Send updates that are held back before their time."""
+    """Send held updates before their time."""
     _decide(door, update_ids, deciding.send_now)
 
 
@@ -152,7 +152,7 @@ def calls() -> None:
 @click.option("--limit", type=click.IntRange(min=1), default=200, show_default=True)
 @desk_command
 def calls_list(door: Door, store_key: str | None, number: str | None, failed: bool, limit: int) -> None:
-    """Calls, newest first: about what, how they ended, how long they took."""
+    """Calls, newest first, with their subject, result and duration."""
     order = find_order(number, door.actor) if number else None
     store_id = get_store(store_key).id if store_key else None
     found = list_calls(door.actor, order=order, store_id=store_id, failed=failed, limit=limit)
@@ -165,7 +165,7 @@ def calls_list(door: Door, store_key: str | None, number: str | None, failed: bo
 @click.argument("call_ids", type=int, nargs=-1, required=True, metavar="ID…")
 @desk_command
 def calls_retry(door: Door, call_ids: Sequence[int]) -> None:
-    """Try again what failed: send the update of a call, or read its order, or its store."""
+    """Retry a failed call: send its update, or read its order or its store."""
     with unit_of_work():
         said = [{"id": call_id, "message": str(try_again(call_id, actor=door.actor))} for call_id in call_ids]
     door.show(said, table(said, ("id", "message"), empty=""))
@@ -196,9 +196,9 @@ def quarantine_list(door: Door, store_key: str | None) -> None:
 @click.option("--all", "everything", is_flag=True, help="All of them.")
 @desk_command
 def quarantine_retry(door: Door, row_ids: Sequence[int], everything: bool) -> None:
-    """Read orders from their channel again and try to take them in."""
+    """Read orders from their channel again and import them."""
     if bool(row_ids) == everything:
-        raise click.UsageError("Name the orders by their ids, or say --all.", click.get_current_context())
+        raise click.UsageError("Give the IDs of the orders, or --all.", click.get_current_context())
     door.actor.needs("stores.sync")
     names = _store_names()
     query = select(QuarantinedOrder).order_by(QuarantinedOrder.id)
@@ -215,7 +215,7 @@ def quarantine_retry(door: Door, row_ids: Sequence[int], everything: bool) -> No
 
 @click.group()
 def runs() -> None:
-    """Long work."""
+    """Runs: long work in the background."""
 
 
 @runs.command(name="list")
@@ -240,7 +240,7 @@ def runs_list(door: Door, store_key: str | None, limit: int) -> None:
 @runs.command(name="index")
 @desk_command
 def runs_index(door: Door) -> None:
-    """Put all orders into the search index again, in the background; searches go on meanwhile."""
+    """Rebuild the search index in the background; searches still work meanwhile."""
     door.actor.needs("settings.edit")
     with unit_of_work():
         document = presenting.run_row(indexing.start(actor=door.actor), store=None, next_at=None)

@@ -21,19 +21,19 @@ from webapp.db import unit_of_work
 from webapp.mail.jobs import send_mail
 
 _COLUMNS = ("email", "name", "role", "state", "signed_in_at", "sessions")
-_ROLES = f"One of: {', '.join(BUILT_IN)}; or one that was added (role list)."
+_ROLES = f"One of: {', '.join(BUILT_IN)}; or an added role (role list)."
 _shops = click.option(
     "--shop",
     "shops",
     multiple=True,
     metavar="SHOP",
-    help="A shop to work for (id or name); again for each. Without: all.",
+    help="A shop to work for (id or name); repeat the option for several. Default: all.",
 )
 
 
 @click.group()
 def user() -> None:
-    """Add people, list them, and let them in or out."""
+    """Add and list people, and control their access."""
 
 
 @user.command()
@@ -44,7 +44,7 @@ def user() -> None:
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @desk_command
 def create(door: Door, email: str, role: str, name: str, shops: Sequence[str], password_stdin: bool) -> None:
-    """Add a person; without a password, print a link that lets them in once, within 24 hours."""
+    """Add a person; without a password, print a sign-in link that works once, within 24 hours."""
     password_hash = None
     if password_stdin:  # hashed before any lock is taken
         password_hash = accounts.hashed(sys.stdin.readline().rstrip("\r\n"), accounts.checked_email(email))
@@ -64,7 +64,7 @@ def create(door: Door, email: str, role: str, name: str, shops: Sequence[str], p
 
 
 @user.command("list")
-@click.option("--search", default="", metavar="WORDS", help="Only those whose name or address has these words.")
+@click.option("--search", default="", metavar="WORDS", help="Only people whose name or e-mail address has these words.")
 @click.option("--state", type=click.Choice(["active", "invited", "disabled"]), help="Only those in this state.")
 @desk_command
 def list_(door: Door, search: str, state: str | None) -> None:
@@ -93,7 +93,7 @@ def list_(door: Door, search: str, state: str | None) -> None:
 @click.argument("role")
 @desk_command
 def role(door: Door, email: str, role: str) -> None:
-    """Give a person another ROLE, which holds from their next click on."""
+    """Give a person another ROLE; it applies immediately."""
     with unit_of_work():
         people.change_role(accounts.get_user(email).id, role, actor=door.actor)
     _show(door, email)
@@ -101,13 +101,19 @@ def role(door: Door, email: str, role: str) -> None:
 
 @user.command("shops")
 @click.argument("email")
-@click.option("--shop", "shops", multiple=True, metavar="SHOP", help="A shop to work for (id or name); again for each.")
-@click.option("--all", "all_shops", is_flag=True, help="All shops, those to come too.")
+@click.option(
+    "--shop",
+    "shops",
+    multiple=True,
+    metavar="SHOP",
+    help="A shop to work for (id or name); repeat the option for several.",
+)
+@click.option("--all", "all_shops", is_flag=True, help="All shops, including future ones.")
 @desk_command
 def shops_(door: Door, email: str, shops: Sequence[str], all_shops: bool) -> None:
-    """Let a person work for these shops alone, or for all, from their next click on."""
+    """Let a person work for these shops only, or for all; it applies immediately."""
     if bool(shops) == all_shops:
-        raise click.UsageError("Name the shops, or --all.")
+        raise click.UsageError("Give the shops, or --all.")
     with unit_of_work():
         people.change_shops(accounts.get_user(email).id, _known(shops), actor=door.actor)
     _show(door, email)
@@ -122,7 +128,7 @@ def _known(shops: Sequence[str]) -> list[int] | None:
 @click.argument("email")
 @desk_command
 def disable(door: Door, email: str) -> None:
-    """Let a person in no longer, and end their sessions at once."""
+    """Disable a person's account and end all sessions."""
     with unit_of_work():
         people.disable(accounts.get_user(email).id, actor=door.actor)
     _show(door, email)
@@ -132,7 +138,7 @@ def disable(door: Door, email: str) -> None:
 @click.argument("email")
 @desk_command
 def enable(door: Door, email: str) -> None:
-    """Let a disabled person in again, with the password and role they had."""
+    """Enable a disabled account again, with the same password and role."""
     with unit_of_work():
         people.enable(accounts.get_user(email).id, actor=door.actor)
     _show(door, email)
@@ -150,10 +156,13 @@ def sign_out(door: Door, email: str) -> None:
 
 
 @user.command()
-@click.option("--email", help="Whom it lets in; left out while there is no owner: who sets the desk up.")
+@click.option(
+    "--email",
+    help="The person's e-mail address; leave it out to set up a desk without an owner.",
+)
 @desk_command
 def link(door: Door, email: str | None) -> None:
-    """Print a link that lets one person in once, within 24 hours, also with a new password; earlier ones end."""
+    """Print a sign-in link that works once, within 24 hours, and allows a new password; earlier links end."""
     door.actor.needs("users.edit")
     if email is None:
         url = first_link()

@@ -123,7 +123,7 @@ def test_what_is_denied_and_what_is_not_proven_is_on_the_page(browser: Browser, 
         proving.begin(store.id, now())
 
     page = browser.get(f"/stores/{store.id}").text
-    assert "Fake channel denies this store something. Everything else goes on." in page
+    assert "Fake channel denies this store some access. Everything else continues." in page
     assert "Marketplace <strong>JP</strong>" in page
     assert "&lt;RECIPIENT&gt;" in page
     assert "Denied since " in page
@@ -157,7 +157,7 @@ def test_what_is_read_beside_the_orders_is_on_the_page_and_fails_by_itself(brows
         assert found is not None
         runs.fail(*found, Disconnected(channel="Mail", problem="revoked"))
     page = browser.get(f"/stores/{store.id}").text
-    assert "Letters &lt;of&gt; can't be read. Everything else goes on." in page
+    assert "Letters &lt;of&gt; can't be read. Everything else continues." in page
     assert "Mail refuses the desk&#39;s credentials: revoked" in page
     assert "Next try: " in page
     assert "Failing" not in page
