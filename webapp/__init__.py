@@ -36,6 +36,7 @@ def create_app() -> Flask:
     from webapp.search import hookimpls as search_hooks
     from webapp.sync import hookimpls as sync_hooks
     from webapp.ui.desk import cards
+    from webapp.ui.frame.routes import LateRule
     from webapp.ui.frame.templating import StrictEnvironment
     from webapp.updates import hookimpls as updates_hooks
     from webapp.vault import hookimpls as vault_hooks
@@ -45,6 +46,7 @@ def create_app() -> Flask:
     log.configure(configuration)
     app = Flask(__name__, template_folder="ui/templates", static_folder="ui/static")
     app.jinja_environment = StrictEnvironment
+    app.url_rule_class = LateRule
     app.secret_key = configuration.secret_value()
     db.init_app(app, configuration.database, connections=configuration.connections)
     Migrate(app, db.db, directory=str(config.ROOT / "migrations"), render_as_batch=True)

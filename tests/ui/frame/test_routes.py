@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 import pytest
 from flask import Flask, url_for
+from werkzeug.routing import Rule
 
+from tests.desks import application
 from tests.ui.conftest import Browser
 from webapp.audit.actor import Actor
 from webapp.audit.rights import all_rights
@@ -32,6 +34,27 @@ def _ask(browser: Browser, method: str, address: str, **more: bool) -> int:
 
 def test_every_right_that_a_route_names_is_known(app: Flask) -> None:
     assert {right for *_, right in _addresses(app)} <= {"", SIGNED_IN, *all_rights()}
+
+
+def test_addresses_are_compiled_once_and_only_as_they_are_asked_for(
+    app: Flask, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: list[str] = []
+    compile_now = Rule._compile_builder
+    monkeypatch.setattr(
+        Rule, "_compile_builder", lambda rule, *more: compiled.append(rule.endpoint) or compile_now(rule, *more)
+    )
+
+    with application(database) as made, made.test_request_context():
+        assert set(compiled) <= {"static"}
+        compiled.clear()
+        rule, *_ = (one for one in made.url_map.iter_rules() if one.arguments and one.endpoint != "static")
+        values = {name: _SOME.get(name, 1) for name in rule.arguments}
+        addresses = {url_for(rule.endpoint, **values, q="a&b") for _ in range(3)}
+
+    assert compiled == [rule.endpoint]
+    with app.test_request_context():
+        assert addresses == {url_for(rule.endpoint, **values, q="a&b")}
 
 
 def test_a_route_that_names_no_right_stops_the_start(app: Flask) -> None:
