@@ -51,7 +51,7 @@ from webapp.vault.key_file import key_file
 
 os.environ.setdefault("WAYBILL_LOG_LEVEL", "error")
 DATABASES = ("sqlite", "postgres")
-FACES = ("cli", "plugins", "ui")
+FACES = ("cli", "documents", "plugins", "ui")
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")  # the first takes half the time
 _QUIET = [
     "--no-sandbox",
@@ -76,18 +76,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _choose_databases(items: list[pytest.Item]) -> None:
-    """Leave one of its two databases to `make soak`, for every test of a face: half of them run on either.
+    """Leave one of two databases to `make soak`, for every test of a face and for every case of a test with several.
 
-    What depends on the database is tested below the faces, on both.
+    What depends on the database is tested below the faces: there each test runs on both, its cases taking turns.
     """
-    twins: dict[str, list[pytest.Item]] = {}
+    tests: dict[str, dict[str, list[pytest.Item]]] = {}
     for item in items:
-        engine = item.callspec.params.get("database") if hasattr(item, "callspec") else None
-        if engine and item.path.relative_to(ROOT / "tests").parts[0] in FACES:
-            twins.setdefault(item.nodeid.replace(engine, ""), []).append(item)
-    for name, pair in twins.items():
-        if len(pair) == len(DATABASES):
-            pair[crc32(name.encode()) % len(DATABASES)].add_marker("soak")
+        if engine := item.callspec.params.get("database") if hasattr(item, "callspec") else None:
+            test, _, case = item.nodeid.partition("[")
+            tests.setdefault(test, {}).setdefault(case.replace(engine, ""), []).append(item)
+    for test, cases in tests.items():
+        is_face = test.split("/")[1] in FACES
+        pairs = {case: pair for case, pair in cases.items() if len(pair) == len(DATABASES)}
+        for turn, (case, pair) in enumerate(pairs.items()):
+            if is_face:
+                turn = crc32(f"{test}[{case}".encode())
+            if is_face or len(pairs) > 1:
+                pair[turn % len(DATABASES)].add_marker("soak")
 
 
 def _waits(item: pytest.Item) -> bool:
