@@ -128,7 +128,7 @@ from webapp.fulfillment.services import last_carrier, ship_order, shipping_refus
 from webapp.fulfillment.taking_back import any_shipment_undoable, take_back, taking_back_refusals
 from webapp.hooks import hookimpl
 from webapp.hooks.processes import PracticeStore, Process
-from webapp.i18n import LazyString, gettext, lazy_gettext, ngettext
+from webapp.i18n import LazyString, gettext, lazy_gettext, lazy_pgettext, ngettext
 from webapp.jobs import Job, job
 from webapp.jobs.schedule import Schedule
 from webapp.lists.contract import Expansion, ListWords, PlainRow, Subject
@@ -515,6 +515,7 @@ __all__ = [
     "kinds_by_route",
     "last_carrier",
     "lazy_gettext",
+    "lazy_pgettext",
     "lines_left",
     "load_orders",
     "mail_arrived",

@@ -16,7 +16,7 @@ from webapp.accounts.models import User
 from webapp.audit.actor import Actor, ActorKind
 from webapp.channels.services import channel_name
 from webapp.db import among, begins_with, db, table_of
-from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
+from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l, lazy_pgettext
 from webapp.lists.contract import Cell, Expansion, Parts, PlainRow, Subject, Walk
 from webapp.lists.rows import by_name, of_each
 from webapp.money import Money
@@ -221,23 +221,27 @@ def by_number(model: type[Any]) -> Callable[[Sequence[str], Actor], ColumnElemen
     return condition
 
 
-def keys(subject: str, model: type[Any], code: str, label: LazyString) -> tuple[QueryKey, ...]:
-    """The query keys of the documents' own columns; `code` and `label` are those of the key for the number."""
+def keys(subject: str, model: type[Any], code: str, label: LazyString, name: LazyString) -> tuple[QueryKey, ...]:
+    """The query keys of the documents' own columns; `code`, `label` and `name` are those of the key for the number."""
     return (
         QueryKey(
             subject=subject, code=code, label=label, kind=KeyKind.TEXT, condition=spelled(model.number, str),
             filter=False, help=_l("“*” at the end matches any text."),
+            name=name,
         ),
         QueryKey(
-            subject=subject, code=ISSUED, label=_l("Issued on"), kind=KeyKind.DATE, condition=between(model.issued_at)
+            subject=subject, code=ISSUED, label=_l("Issued on"), kind=KeyKind.DATE, condition=between(model.issued_at),
+            name=lazy_pgettext("query key", "issued"),
         ),
         QueryKey(
             subject=subject, code=TOTAL, label=_l("Total"), kind=KeyKind.MONEY,
             condition=total_between(model.total_minor, model.currency), help=_l("In each document's currency."),
+            name=lazy_pgettext("query key", "total"),
         ),
         QueryKey(
             subject=subject, code="currency", label=_l("Currency"), kind=KeyKind.TEXT,
             condition=spelled(model.currency, str.upper),
+            name=lazy_pgettext("query key", "currency"),
         ),
     )  # fmt: skip
 

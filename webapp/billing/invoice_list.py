@@ -12,7 +12,7 @@ from sqlalchemy import select
 from webapp.billing import document_columns as of_documents
 from webapp.billing.models import Invoice, InvoiceLine
 from webapp.db import table_of
-from webapp.i18n import lazy_gettext as _l, ngettext
+from webapp.i18n import lazy_gettext as _l, lazy_pgettext, ngettext
 from webapp.lists.contract import ListWords, Subject
 from webapp.lists.saved_views import EVERYTHING, View
 from webapp.orders.models import Order
@@ -26,7 +26,7 @@ _OF = InvoiceLine.invoice_id
 
 _DEFAULT = ("number", "state", "placed", "tax", "buyer", "store")  # shown by default
 COLUMNS = of_documents.columns(INVOICES, Invoice, InvoiceLine, _OF, _l("Invoice"), _l("Issued by"), _DEFAULT)
-KEYS = of_documents.keys(INVOICES, Invoice, "invoice", _NUMBER)
+KEYS = of_documents.keys(INVOICES, Invoice, "invoice", _NUMBER, lazy_pgettext("query key", "invoice"))
 
 
 # --- Of orders by their invoices --------------------------------------------------------------------------------------
@@ -37,9 +37,11 @@ ORDER_KEYS = (
     QueryKey(
         code="invoice", label=_NUMBER, kind=KeyKind.TEXT, condition=of_documents.by_number(Invoice), filter=False,
         help=_l("“*” at the end matches any text."),
+        name=lazy_pgettext("query key", "invoice"),
     ),
     QueryKey(
-        code="invoiced", label=_l("Has invoices"), kind=KeyKind.YES_NO, condition=yes_no(_HAS_INVOICE), bare=True
+        code="invoiced", label=_l("Has invoices"), kind=KeyKind.YES_NO, condition=yes_no(_HAS_INVOICE), bare=True,
+        name=lazy_pgettext("query key", "invoiced"),
     ),
 )  # fmt: skip
 

@@ -16,7 +16,7 @@ from webapp.billing.models import CreditMemo, CreditMemoLine, MemoState, Purpose
 from webapp.billing.refund_words import STATE_LABELS, STATE_TONES
 from webapp.channels.described import refund_reason_label
 from webapp.db import table_of
-from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l, ngettext
+from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l, lazy_pgettext, ngettext
 from webapp.lists.contract import ListWords, PlainRow, Subject
 from webapp.lists.rows import by_name, of_each
 from webapp.lists.saved_views import EVERYTHING, View
@@ -143,30 +143,34 @@ def _orders_in_state(values: Sequence[str], actor: Actor) -> ColumnElement[bool]
 
 
 KEYS = (
-    *of_documents.keys(CREDIT_MEMOS, CreditMemo, "memo", _NUMBER),
+    *of_documents.keys(CREDIT_MEMOS, CreditMemo, "memo", _NUMBER, lazy_pgettext("query key", "memo")),
     QueryKey(
         subject=CREDIT_MEMOS, code=REFUND, label=_l("Refund"), kind=KeyKind.CHOICE, condition=_in_state,
-        choices=lambda actor: _STATES,
-        help=_l("The state of the refund. Refunds in the channel's accounts are also issued."),
+        choices=lambda actor: _STATES, help=_l("The state of the refund. Refunds in the channel's accounts are also issued."),
+        name=lazy_pgettext("query key", "refund"),
     ),
     QueryKey(
         subject=CREDIT_MEMOS, code=RECORDED, label=_l("Recorded"), kind=KeyKind.DATE,
         condition=between(CreditMemo.recorded_at),
+        name=lazy_pgettext("query key", "recorded"),
     ),
     QueryKey(
         subject=CREDIT_MEMOS, code="reason", label=_l("Reason"), kind=KeyKind.TEXT,
         condition=spelled(func.lower(CreditMemo.reason), str.lower),
         help=_l("The channel's code, such as CustomerReturn. “*” at the end matches any text."),
+        name=lazy_pgettext("query key", "reason"),
     ),
 )  # fmt: skip
 ORDER_KEYS = (
     QueryKey(
         code="memo", label=_NUMBER, kind=KeyKind.TEXT, condition=of_documents.by_number(CreditMemo), filter=False,
         help=_l("“*” at the end matches any text."),
+        name=lazy_pgettext("query key", "memo"),
     ),
     QueryKey(
         code=REFUND, label=_l("Has a refund that is"), kind=KeyKind.CHOICE, condition=_orders_in_state,
         choices=lambda actor: _STATES,
+        name=lazy_pgettext("query key", "refund"),
     ),
 )  # fmt: skip
 

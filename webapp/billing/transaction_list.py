@@ -15,7 +15,7 @@ from webapp.billing.document_columns import FILTERS, DocumentWalk
 from webapp.billing.models import CreditMemo, Transaction
 from webapp.channels.transactions import TRANSACTION_LABELS, TransactionKind
 from webapp.db import table_of
-from webapp.i18n import LazyString, lazy_gettext as _l, ngettext
+from webapp.i18n import LazyString, lazy_gettext as _l, lazy_pgettext, ngettext
 from webapp.lists.contract import ListWords, PlainRow, Subject
 from webapp.lists.rows import by_name, of_each
 from webapp.lists.saved_views import EVERYTHING, View
@@ -148,35 +148,43 @@ def _by_memo(values: Sequence[str], actor: Actor) -> ColumnElement[bool]:
 
 KEYS = (
     QueryKey(
-        subject=TRANSACTIONS, code="kind", label=_l("Kind"), kind=KeyKind.CHOICE, condition=_by_kind, choices=_kinds
+        subject=TRANSACTIONS, code="kind", label=_l("Kind"), kind=KeyKind.CHOICE, condition=_by_kind, choices=_kinds,
+        name=lazy_pgettext("query key", "kind"),
     ),
     QueryKey(
         subject=TRANSACTIONS, code=POSTED, label=_l("Posted on"), kind=KeyKind.DATE,
         condition=between(Transaction.posted_at),
+        name=lazy_pgettext("query key", "posted"),
     ),
     QueryKey(
         subject=TRANSACTIONS, code="transaction-status", label=_l("Status of the transaction"), kind=KeyKind.TEXT,
         condition=spelled(Transaction.status, str.upper), help=_l("The status as the channel writes it."),
+        name=lazy_pgettext("query key", "transaction-status"),
     ),
     QueryKey(
         subject=TRANSACTIONS, code=TRANSACTION, label=_l("Number at the channel"), kind=KeyKind.TEXT,
         condition=spelled(Transaction.number, str), filter=False,
+        name=lazy_pgettext("query key", "transaction"),
     ),
     QueryKey(
         subject=TRANSACTIONS, code="memo", label=_l("Credit memo"), kind=KeyKind.TEXT, condition=_by_memo, filter=False,
+        name=lazy_pgettext("query key", "memo"),
     ),
     QueryKey(
         subject=TRANSACTIONS, code="has-memo", label=_l("Has a credit memo"), kind=KeyKind.YES_NO, bare=True,
         condition=yes_no(Transaction.memo_id.is_not(None)),
+        name=lazy_pgettext("query key", "has-memo"),
     ),
     QueryKey(
         subject=TRANSACTIONS, code=TOTAL, label=_l("Total"), kind=KeyKind.MONEY,
         condition=total_between(Transaction.total_minor, Transaction.currency),
         help=_l("In each transaction's currency."),
+        name=lazy_pgettext("query key", "total"),
     ),
     QueryKey(
         subject=TRANSACTIONS, code="currency", label=_l("Currency"), kind=KeyKind.TEXT,
         condition=spelled(Transaction.currency, str.upper),
+        name=lazy_pgettext("query key", "currency"),
     ),
 )  # fmt: skip
 

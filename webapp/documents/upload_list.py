@@ -11,7 +11,7 @@ from webapp.billing.memo_list import CREDIT_MEMOS
 from webapp.billing.models import CreditMemo, Invoice
 from webapp.documents.upload_words import STATE_LABELS
 from webapp.documents.uploads import UPLOAD_KINDS
-from webapp.i18n import lazy_gettext as _l
+from webapp.i18n import lazy_gettext as _l, lazy_pgettext
 from webapp.lists.contract import PlainRow
 from webapp.lists.rows import of_each
 from webapp.search.contract import Column, ColumnKind, KeyKind, Label, QueryKey
@@ -91,6 +91,7 @@ def _key(subject: str, model: type[Any]) -> QueryKey:
         condition=_in_state(model),
         choices=lambda actor: _CHOICES,
         help=_l("How far its upload to the channel is."),
+        name=lazy_pgettext("query key", "upload"),
     )
 
 

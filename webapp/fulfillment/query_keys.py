@@ -9,7 +9,7 @@ from webapp.db import begins_with
 from webapp.fulfillment.confirmations import SHIPMENT
 from webapp.fulfillment.models import ELSEWHERE, Package, Shipment
 from webapp.fulfillment.shipment_list import SHIPMENTS, SHIPPED, update_state
-from webapp.i18n import LazyString, lazy_gettext as _l
+from webapp.i18n import LazyString, lazy_gettext as _l, lazy_pgettext
 from webapp.orders.models import Order
 from webapp.search.conditions import between, yes_no
 from webapp.search.contract import Found, KeyKind, QueryKey, WordSource
@@ -55,10 +55,21 @@ def _by_word(tokens: Sequence[str]) -> dict[str, Found]:
 
 KEYS = (
     QueryKey(
-        code="carrier", label=_l("Carrier"), kind=KeyKind.TEXT, condition=_by_carrier, help=_l("DHL, UPS, or a name.")
+        code="carrier",
+        label=_l("Carrier"),
+        kind=KeyKind.TEXT,
+        condition=_by_carrier,
+        help=_l("DHL, UPS, or a name."),
+        name=lazy_pgettext("query key", "carrier"),
     ),
     QueryKey(
-        code="tracking", label=_l("Tracking number"), kind=KeyKind.TEXT, find=_by_tracking, personal=True, filter=False
+        code="tracking",
+        label=_l("Tracking number"),
+        kind=KeyKind.TEXT,
+        find=_by_tracking,
+        personal=True,
+        filter=False,
+        name=lazy_pgettext("query key", "tracking"),
     ),
 )
 
@@ -92,22 +103,27 @@ PACKAGE_KEYS = (
     QueryKey(
         subject=SHIPMENTS, code="carrier", label=_l("Carrier"), kind=KeyKind.TEXT, condition=_carried_by,
         help=_l("DHL, UPS, or a name."),
+        name=lazy_pgettext("query key", "carrier"),
     ),
     QueryKey(
         subject=SHIPMENTS, code="tracking", label=_l("Tracking number"), kind=KeyKind.TEXT, condition=_tracked_by,
         personal=True, filter=False,
+        name=lazy_pgettext("query key", "tracking"),
     ),
     QueryKey(
         subject=SHIPMENTS, code=SHIPPED, label=_l("Shipped on"), kind=KeyKind.DATE,
         condition=between(Package.shipped_at),
+        name=lazy_pgettext("query key", "shipped"),
     ),
     QueryKey(
         subject=SHIPMENTS, code="confirmation", label=_l("Confirmation"), kind=KeyKind.CHOICE, condition=_confirmed,
         choices=_confirmations, help=_l("The state of the shipment confirmation."),
+        name=lazy_pgettext("query key", "confirmation"),
     ),
     QueryKey(
         subject=SHIPMENTS, code="elsewhere", label=_l("Shipped elsewhere"), kind=KeyKind.YES_NO,
         condition=yes_no(_ELSEWHERE),
+        name=lazy_pgettext("query key", "elsewhere"),
     ),
 )  # fmt: skip
 SOURCES = (WordSource(code="tracking", label=_l("tracking numbers"), find=_by_word),)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import ColumnElement, and_, not_, or_, select, text
 
 from webapp.audit.actor import Actor
-from webapp.i18n import LazyString, lazy_gettext as _l
+from webapp.i18n import LazyString, lazy_gettext as _l, lazy_pgettext
 from webapp.messaging.models import OPEN_MAILS, Message, ReceivedMail
 from webapp.orders.contract import Badge
 from webapp.orders.models import UNREAD, Order
@@ -39,6 +39,8 @@ KEYS = (
         condition=_by_unread,
         choices=_choices,
         help=_l("The buyer has answered, and nobody has marked it as done."),
+        name=lazy_pgettext("query key", "unread"),
+        words={"me": lazy_pgettext("query value", "me")},
     ),
 )
 BADGES = (

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, and_, false, not_, or_, select
 
 from webapp.audit.actor import Actor
 from webapp.clock import now
-from webapp.i18n import LazyString, lazy_gettext as _l
+from webapp.i18n import LazyString, lazy_gettext as _l, lazy_pgettext
 from webapp.messaging.models import ReviewRequest, ReviewState
 from webapp.messaging.review_rule import undecided
 from webapp.messaging.review_settings import rules
@@ -61,5 +61,12 @@ KEYS = (
         condition=_condition,
         choices=lambda actor: _CHOICES,
         help=_l("Whether the channel was asked to request a review, or will be by the store's rule."),
+        name=lazy_pgettext("query key", "review"),
+        words={
+            "planned": lazy_pgettext("query value", "planned"),
+            ReviewState.REQUESTED: lazy_pgettext("query value", "requested"),
+            ReviewState.SKIPPED: lazy_pgettext("query value", "skipped"),
+            "none": lazy_pgettext("query value", "none"),
+        },
     ),
 )

@@ -29,7 +29,7 @@ from webapp.channels.models import Shop, Store, StoreMarketplace
 from webapp.channels.registered import channels
 from webapp.channels.services import serving
 from webapp.db import among, db, once_a_transaction
-from webapp.i18n import LazyString, lazy_gettext as _l
+from webapp.i18n import LazyString, lazy_gettext as _l, lazy_pgettext
 from webapp.money import decimals
 from webapp.orders import attention, search_words
 from webapp.orders.models import ATTENTION, ON_HOLD, OPEN, WANTS_CANCEL, Order, OrderTag
@@ -260,116 +260,188 @@ KEYS = (
     QueryKey(
         code="state", label=_l("State"), kind=KeyKind.CHOICE, condition=_by_state, choices=_states,
         help=_l("“open” finds pending and processing orders, on hold or not."),
+        name=lazy_pgettext("query key", "state"),
+        words={"open": lazy_pgettext("query value", "open")},
     ),
-    QueryKey(code="status", label=_l("Status"), kind=KeyKind.CHOICE, condition=_by_status, choices=_statuses),
+    QueryKey(
+        code="status", label=_l("Status"), kind=KeyKind.CHOICE, condition=_by_status, choices=_statuses,
+        name=lazy_pgettext("query key", "status"),
+    ),
     QueryKey(
         code="channel-status", label=_l("Channel status"), kind=KeyKind.TEXT,
         condition=spelled(func.upper(Order.channel_status), _UPPER), help=_l("The status as the channel writes it."),
+        name=lazy_pgettext("query key", "channel-status"),
     ),
     QueryKey(
         code="due", label=_l("Ship by"), kind=KeyKind.DEADLINE, condition=_due,
         help=_l("Orders that must still ship: due:<4h, due:late, due:<=today."),
+        name=lazy_pgettext("query key", "due"),
     ),
     QueryKey(
         code="ship-by", label=_l("Ship by, shipped or not"), kind=KeyKind.DATE, condition=between(Order.ship_by),
         filter=False,
         help=_l("The ship-by date, also of shipped orders. “due” finds only orders that must still ship."),
+        name=lazy_pgettext("query key", "ship-by"),
     ),
-    QueryKey(code="deliver-by", label=_l("Deliver by"), kind=KeyKind.DATE, condition=between(Order.deliver_by)),
-    QueryKey(code="placed", label=_l("Placed"), kind=KeyKind.DATE, condition=between(Order.placed_at)),
-    QueryKey(code="updated", label=_l("Updated"), kind=KeyKind.DATE, condition=between(Order.updated_at)),
+    QueryKey(
+        code="deliver-by", label=_l("Deliver by"), kind=KeyKind.DATE, condition=between(Order.deliver_by),
+        name=lazy_pgettext("query key", "deliver-by"),
+    ),
+    QueryKey(
+        code="placed", label=_l("Placed"), kind=KeyKind.DATE, condition=between(Order.placed_at),
+        name=lazy_pgettext("query key", "placed"),
+    ),
+    QueryKey(
+        code="updated", label=_l("Updated"), kind=KeyKind.DATE, condition=between(Order.updated_at),
+        name=lazy_pgettext("query key", "updated"),
+    ),
     QueryKey(
         code="buyer-cancel", label=_l("Buyer wants to cancel"), kind=KeyKind.YES_NO,
         condition=yes_no(_said(WANTS_CANCEL)),
+        name=lazy_pgettext("query key", "buyer-cancel"),
     ),
     QueryKey(
         code="attention", label=_l("Attention"), kind=KeyKind.CHOICE, condition=_by_attention, choices=_attention_kinds,
+        name=lazy_pgettext("query key", "attention"),
     ),
     QueryKey(
         code="hold", label=_l("On hold"), kind=KeyKind.YES_NO, condition=yes_no(_said(ON_HOLD)), bare=True,
         aliases=("on-hold",),
+        name=lazy_pgettext("query key", "hold"),
     ),
     QueryKey(
         code="canceling", label=_l("Canceling"), kind=KeyKind.YES_NO, bare=True,
         condition=yes_no(Order.canceling.is_(True)),
+        name=lazy_pgettext("query key", "canceling"),
     ),
-    QueryKey(code="shop", label=_l("Shop"), kind=KeyKind.CHOICE, condition=by_id(Order.shop_id), choices=_shops),
-    QueryKey(code="store", label=_l("Store"), kind=KeyKind.CHOICE, condition=by_id(Order.store_id), choices=_stores),
-    QueryKey(code="channel", label=_l("Channel"), kind=KeyKind.CHOICE, condition=_by_channel, choices=_channels),
+    QueryKey(
+        code="shop", label=_l("Shop"), kind=KeyKind.CHOICE, condition=by_id(Order.shop_id), choices=_shops,
+        name=lazy_pgettext("query key", "shop"),
+    ),
+    QueryKey(
+        code="store", label=_l("Store"), kind=KeyKind.CHOICE, condition=by_id(Order.store_id), choices=_stores,
+        name=lazy_pgettext("query key", "store"),
+    ),
+    QueryKey(
+        code="channel", label=_l("Channel"), kind=KeyKind.CHOICE, condition=_by_channel, choices=_channels,
+        name=lazy_pgettext("query key", "channel"),
+    ),
     QueryKey(
         code="marketplace", label=_l("Marketplace"), kind=KeyKind.CHOICE,
         condition=lambda values, actor: Order.marketplace.in_(values), choices=_marketplaces,
+        name=lazy_pgettext("query key", "marketplace"),
     ),
     QueryKey(
         code="country", label=_l("Country"), kind=KeyKind.TEXT, condition=spelled(Order.country, _UPPER),
         help=_l("The country of delivery: DE, US."),
+        name=lazy_pgettext("query key", "country"),
     ),
     QueryKey(
         code="fulfilled-by", label=_l("Fulfilled by"), kind=KeyKind.CHOICE,
         condition=lambda values, actor: Order.fulfilled_by.in_(values), choices=_fulfillers,
+        name=lazy_pgettext("query key", "fulfilled-by"),
     ),
     QueryKey(
         code="total", label=_l("Total"), kind=KeyKind.MONEY,
         condition=total_between(Order.total_minor, Order.currency), help=_l("In each order's currency."),
+        name=lazy_pgettext("query key", "total"),
     ),
-    QueryKey(code="currency", label=_l("Currency"), kind=KeyKind.TEXT, condition=spelled(Order.currency, _UPPER)),
-    QueryKey(code="units", label=_l("Units"), kind=KeyKind.NUMBER, condition=between(Order.items)),
-    QueryKey(code="unshipped", label=_l("Units unshipped"), kind=KeyKind.NUMBER, condition=between(Order.unshipped)),
+    QueryKey(
+        code="currency", label=_l("Currency"), kind=KeyKind.TEXT, condition=spelled(Order.currency, _UPPER),
+        name=lazy_pgettext("query key", "currency"),
+    ),
+    QueryKey(
+        code="units", label=_l("Units"), kind=KeyKind.NUMBER, condition=between(Order.items),
+        name=lazy_pgettext("query key", "units"),
+    ),
+    QueryKey(
+        code="unshipped", label=_l("Units unshipped"), kind=KeyKind.NUMBER, condition=between(Order.unshipped),
+        name=lazy_pgettext("query key", "unshipped"),
+    ),
     QueryKey(
         code="number", label=_l("Order number"), kind=KeyKind.TEXT, condition=_by_number, filter=False,
         help=_l("Your order number or the channel's. Your number is also found without its prefix and zeros."),
+        name=lazy_pgettext("query key", "number"),
     ),
     QueryKey(
         code="sku", label=_l("SKU"), kind=KeyKind.TEXT, find=listings.by_code(Listing.sku),
         help=_l("“*” matches any text: AB*."),
+        name=lazy_pgettext("query key", "sku"),
     ),
-    QueryKey(code="title", label=_l("Title"), kind=KeyKind.TEXT, find=listings.by_title),
-    QueryKey(code="assignee", label=_l("Assignee"), kind=KeyKind.CHOICE, condition=_by_assignee, choices=_people),
-    QueryKey(code="tag", label=_l("Tag"), kind=KeyKind.CHOICE, condition=_by_tag, choices=_tags, by_name=True),
+    QueryKey(
+        code="title", label=_l("Title"), kind=KeyKind.TEXT, find=listings.by_title,
+        name=lazy_pgettext("query key", "title"),
+    ),
+    QueryKey(
+        code="assignee", label=_l("Assignee"), kind=KeyKind.CHOICE, condition=_by_assignee, choices=_people,
+        name=lazy_pgettext("query key", "assignee"),
+    ),
+    QueryKey(
+        code="tag", label=_l("Tag"), kind=KeyKind.CHOICE, condition=_by_tag, choices=_tags, by_name=True,
+        name=lazy_pgettext("query key", "tag"),
+    ),
     QueryKey(
         code="task", label=_l("Task due"), kind=KeyKind.DEADLINE, condition=between(Order.due_at),
         help=_l("The due date that a user set."),
+        name=lazy_pgettext("query key", "task"),
     ),
     QueryKey(
         code="has-comment", label=_l("Has comments"), kind=KeyKind.YES_NO, condition=yes_no(Order.comments > 0),
         aliases=("commented",),
+        name=lazy_pgettext("query key", "has-comment"),
     ),
     QueryKey(
         code="archived", label=_l("Archived"), kind=KeyKind.CHOICE, condition=_by_archive, choices=_archive_choices,
         bare=True,
+        name=lazy_pgettext("query key", "archived"),
+        words={"any": lazy_pgettext("query value", "any")},
     ),
-    QueryKey(code="gift", label=_l("Gift"), kind=KeyKind.YES_NO, condition=has_flag("gift")),
+    QueryKey(
+        code="gift", label=_l("Gift"), kind=KeyKind.YES_NO, condition=has_flag("gift"),
+        name=lazy_pgettext("query key", "gift"),
+    ),
     QueryKey(
         code="replacement", label=_l("Replacement"), kind=KeyKind.YES_NO, condition=has_flag("replacement", "exchange"),
+        name=lazy_pgettext("query key", "replacement"),
     ),
     QueryKey(
         code="flag", label=_l("Flag"), kind=KeyKind.TEXT, filter=False,
         condition=lambda values, actor: or_(*(_in_json(Order.flags, f'"{value.lower()}"') for value in values)),
         help=_l("A flag of the channel: gift, label_required."),
+        name=lazy_pgettext("query key", "flag"),
     ),
     QueryKey(
         code="arrived-complete", label=_l("Arrived complete"), kind=KeyKind.YES_NO, filter=False,
         condition=yes_no(Order.arrived_complete.is_(True)),
         help=_l("The order had shipped or was canceled before it was imported."),
+        name=lazy_pgettext("query key", "arrived-complete"),
     ),
     QueryKey(
         code="managed", label=_l("Managed at the channel"), kind=KeyKind.YES_NO, filter=False,
         condition=_managed, help=_l("The order came while importing was off, and has no number in Waybill."),
+        name=lazy_pgettext("query key", "managed"),
     ),
     QueryKey(
         code="buyer", label=_l("Buyer"), kind=KeyKind.TEXT, find=_words_of(search_words.BUYER), personal=True,
         help=_l("Names and companies, of buyer and recipient."),
+        name=lazy_pgettext("query key", "buyer"),
     ),
-    QueryKey(code="email", label=_l("E-mail"), kind=KeyKind.TEXT, find=_whole(search_words.email_term), personal=True),
+    QueryKey(
+        code="email", label=_l("E-mail"), kind=KeyKind.TEXT, find=_whole(search_words.email_term), personal=True,
+        name=lazy_pgettext("query key", "email"),
+    ),
     QueryKey(
         code="phone", label=_l("Phone"), kind=KeyKind.TEXT, find=_whole(search_words.phone_ending), personal=True,
         help=_l("The last four digits or more."),
+        name=lazy_pgettext("query key", "phone"),
     ),
     QueryKey(
         code="postcode", label=_l("Postcode"), kind=KeyKind.TEXT, find=_whole(search_words.postcode_beginning),
         personal=True, help=_l("The first three characters or more."),
+        name=lazy_pgettext("query key", "postcode"),
     ),
     QueryKey(
         code="comment", label=_l("Comment"), kind=KeyKind.TEXT, find=_words_of(search_words.COMMENT), personal=True,
+        name=lazy_pgettext("query key", "comment"),
     ),
 )  # fmt: skip

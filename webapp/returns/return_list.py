@@ -16,7 +16,7 @@ from webapp.billing.document_columns import FILTERS, DocumentWalk, issuer
 from webapp.billing.models import CreditMemo
 from webapp.channels.returns import REASON_LABELS
 from webapp.db import among, db, table_of
-from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l, ngettext
+from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l, lazy_pgettext, ngettext
 from webapp.lists.contract import Cell, Expansion, ListWords, PlainRow, Subject
 from webapp.lists.rows import by_name, of_each
 from webapp.lists.saved_views import EVERYTHING, View
@@ -181,28 +181,34 @@ KEYS = (
     QueryKey(
         subject=RETURNS, code=NUMBER, label=_l("Return number"), kind=KeyKind.TEXT, condition=_with_number,
         filter=False, help=_l("For example R-000012, or only 12."),
+        name=lazy_pgettext("query key", "rma"),
     ),
     QueryKey(
         subject=RETURNS, code=STATE, label=_l("State of the return"), kind=KeyKind.CHOICE,
         condition=_in_state, choices=lambda actor: STATE_LABELS,
+        name=lazy_pgettext("query key", "return"),
     ),
     QueryKey(
         subject=RETURNS, code=REQUESTED, label=_l("Requested on"), kind=KeyKind.DATE,
         condition=between(Return.requested_at),
+        name=lazy_pgettext("query key", "requested"),
     ),
     QueryKey(
         subject=RETURNS, code="reason", label=_l("Reason"), kind=KeyKind.CHOICE, condition=_for_reason,
         choices=lambda actor: REASON_LABELS,
+        name=lazy_pgettext("query key", "reason"),
     ),
 )  # fmt: skip
 ORDER_KEYS = (
     QueryKey(
         code=NUMBER, label=_l("Return number"), kind=KeyKind.TEXT, condition=_orders_with(_with_number), filter=False,
         help=_l("For example R-000012, or only 12."),
+        name=lazy_pgettext("query key", "rma"),
     ),
     QueryKey(
         code=STATE, label=_l("Has a return that is"), kind=KeyKind.CHOICE, condition=_orders_with(_in_state),
         choices=lambda actor: STATE_LABELS,
+        name=lazy_pgettext("query key", "return"),
     ),
 )  # fmt: skip
 

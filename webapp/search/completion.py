@@ -1,15 +1,18 @@
-"""Completing a query while it is typed: keys by their codes and labels, then the values that a key has."""
+"""Completing a query while it is typed: keys by their names and labels, then the values that a key has; in the words of
+the reader's language, also for who types the English ones."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
 from webapp.audit.actor import Actor
 from webapp.hooks.fence import PluginFailed
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
-from webapp.search.contract import ORDERS, KeyKind, QueryKey
-from webapp.search.query import NO, YES, named, value_text
+from webapp.search.contract import NO, ORDERS, YES, KeyKind, QueryKey
+from webapp.search.query import value_text
 from webapp.search.registered import choices_of, query_keys
+from webapp.search.values import choice_words
+from webapp.search.wording import find_key, folded, name_of, said_value
 
 MOST = 12
 _YES_NO: Mapping[str, LazyString] = {YES: _l("yes"), NO: _l("no")}
@@ -51,12 +54,12 @@ def complete(text: str, position: int, actor: Actor, subject: str = ORDERS) -> l
     keys = {code: key for code, key in query_keys(subject).items() if not key.personal or actor.may("buyers.see")}
     name, colon, values = typed.partition(":")
     if not colon:
-        return _keys(keys.values(), typed, start, end)
-    key = named(keys, name)
+        return _keys(keys, typed, start, end)
+    key = find_key(keys, name)
     if key is None:
         return []
     value = values.rpartition(",")[2]
-    return _values(key, value.strip('"'), position - len(value), end, actor)
+    return _values(key, name_of(key, keys), value.strip('"'), position - len(value), end, actor)
 
 
 def _clause_start(text: str, position: int) -> int:
@@ -70,21 +73,33 @@ def _clause_start(text: str, position: int) -> int:
     return start
 
 
-def _keys(keys: Iterable[QueryKey], typed: str, start: int, end: int) -> list[Completion]:
-    fitting = [key for key in keys if typed and _fits(typed, key.code, str(key.label), *key.aliases)]
-    fitting.sort(key=lambda key: not key.code.startswith(typed.lower()))
+def _keys(keys: Mapping[str, QueryKey], typed: str, start: int, end: int) -> list[Completion]:
+    fitting = [
+        key for key in keys.values() if typed and _fits(typed, key.code, str(key.label), str(key.name), *key.aliases)
+    ]
+    names = {key.code: name_of(key, keys) for key in fitting}
+    begun = folded(typed)
+    fitting.sort(key=lambda key: not folded(names[key.code]).startswith(begun) and not key.code.startswith(begun))
     return [
-        Completion(key.code if key.bare else f"{key.code}:", start, end, str(key.label), str(key.help))
-        for key in fitting[:MOST]
+        Completion(_written(key, names[key.code]), start, end, str(key.label), str(key.help)) for key in fitting[:MOST]
     ]
 
 
-def _values(key: QueryKey, typed: str, start: int, end: int, actor: Actor) -> list[Completion]:
+def _written(key: QueryKey, name: str) -> str:
+    """What asks by a key. Of a key whose code alone means yes, another name alone is a word to look for."""
+    if not key.bare:
+        return f"{name}:"
+    return key.code if name == key.code else f"{name}:{said_value(KeyKind.YES_NO, YES)}"
+
+
+def _values(key: QueryKey, name: str, typed: str, start: int, end: int, actor: Actor) -> list[Completion]:
     choices: Mapping[str, LazyString | str] = {}
+    words: Mapping[str, str] = {}
     match key.kind:
         case KeyKind.CHOICE:
             with suppress(PluginFailed):
                 choices = choices_of(key, actor)
+            words = choice_words(choices, key.words)
         case KeyKind.YES_NO:
             choices = _YES_NO
         case KeyKind.DATE:
@@ -94,18 +109,19 @@ def _values(key: QueryKey, typed: str, start: int, end: int, actor: Actor) -> li
         case _:
             return []
     shown = {code: str(label) for code, label in choices.items()}
-    fitting = [(code, label) for code, label in shown.items() if _fits(typed, code, label)]
-    begun = typed.casefold()
-    fitting.sort(key=lambda choice: not choice[0].startswith(begun) and not choice[1].casefold().startswith(begun))
+    said = {code: words.get(code) or said_value(key.kind, code) for code in shown}
+    fitting = [(code, label) for code, label in shown.items() if _fits(typed, code, label, said[code])]
+    begun = folded(typed)
+    fitting.sort(key=lambda choice: not any(folded(one).startswith(begun) for one in (*choice, said[choice[0]])))
     return [
         # A number means nothing to a person: a choice whose code is a number is written by its name.
         Completion(
-            value_text(label if code.isdigit() else code), start, end, label, _("Value of “%(key)s:”", key=key.code)
+            value_text(label if code.isdigit() else said[code]), start, end, label, _("Value of “%(key)s:”", key=name)
         )
         for code, label in fitting[:MOST]
     ]
 
 
 def _fits(typed: str, *names: str) -> bool:
-    typed = typed.casefold()
-    return any(name.casefold().startswith(typed) or f" {typed}" in name.casefold() for name in names)
+    typed = folded(typed)
+    return any(folded(name).startswith(typed) or f" {typed}" in folded(name) for name in names)

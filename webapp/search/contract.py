@@ -7,7 +7,7 @@ statement to the database per row.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 Reads: TypeAlias = "Mapping[str, Any]"  # expressions of plain values, by their names
+YES, NO = "yes", "no"
 ORDERS = "orders"  # the default subject of columns, keys and queries
 
 
@@ -140,6 +141,10 @@ class QueryKey:
     same values and returns for each value everything that an order must match; a value for which nothing can be looked
     up is left out of its result. Values of a `personal` key are never in a URL, and only people who may see buyers can
     use the key.
+
+    People of other languages may type the key's `name`, `lazy_pgettext("query key", "state")`, whose translation is one
+    word in small letters, with hyphens; and choices by their labels, or by their `words` where a label is too long. The
+    codes are understood in every language.
     """
 
     code: str
@@ -153,6 +158,8 @@ class QueryKey:
     filter: bool = True  # also offered among the filters, not only in the query bar
     bare: bool = False  # a YES_NO key whose name alone means yes: `hold`, `-hold`
     aliases: tuple[str, ...] = ()
+    name: LazyString | str = ""
+    words: Mapping[str, LazyString] = field(default_factory=dict)
     help: LazyString | str = ""
     subject: str = ORDERS
 

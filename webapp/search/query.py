@@ -5,7 +5,8 @@
 A link to an order asks for its number. Words without a key are looked up wherever an order can be found by words. These
 words and the values of personal keys may name a buyer: they are in `words`, never in `structured`, which is the only
 part that may be in a URL. A URL carries a token for the rest, which is sealed and kept for a day, for the person who
-searched. The module `values` reads values.
+searched. The module `values` reads values. `wording` knows the words of other languages: they can be typed, and a
+`Query` has none of them.
 """
 
 import re
@@ -23,19 +24,19 @@ from webapp.clock import now
 from webapp.db import db
 from webapp.errors import DeskError, NotFound
 from webapp.i18n import LazyString, lazy_gettext as _l
-from webapp.search.contract import ORDERS, KeyKind, QueryKey
+from webapp.search.contract import NO, ORDERS, YES, KeyKind, QueryKey
 from webapp.search.models import SealedQuery
 from webapp.search.numbers import LINK, number_in_link
 from webapp.search.registered import query_keys
+from webapp.search.wording import KEY, find_key, folded, name_of, named, read_value
 from webapp.vault import services as vault
 
-YES, NO = "yes", "no"
 MOST = 300  # words and values of one query: databases can combine only so many conditions
 LONGEST = 8_000  # characters of one query
 _LONGEST_LINKED = 7_000  # of the part that is in URLs, in their encoding: servers accept 8 KB of URL
 KEPT = timedelta(days=1)  # words that may name a buyer, under their token
 SEALED = "query"
-_KEY = re.compile(r"([^\W\d_][\w-]*):")
+_KEY = re.compile(rf"({KEY.pattern}):")
 _BROKEN_VALUE = re.compile(r'[\s,]|^"|^$')
 _BROKEN_WORD = re.compile(r'\s|^["-]')
 
@@ -148,12 +149,6 @@ def renamed(text: str, code: str, old: str, new: str, subject: str = ORDERS) -> 
     return " ".join(said)
 
 
-def named(keys: Mapping[str, QueryKey], name: str) -> QueryKey | None:
-    """The key with this name or alias, upper or lower case."""
-    name = name.lower()
-    return keys.get(name) or next((key for key in keys.values() if name in key.aliases), None)
-
-
 def keep(query: Query, actor: Actor) -> tuple[str, str]:
     """The query in its form for a URL: its structured part, and the token of its sealed words (empty without any)."""
     if not query.words:
@@ -243,17 +238,17 @@ class _Reader:
         return self._words(word, start, negated)
 
     def _keyed(self, match: re.Match[str], start: int, negated: bool) -> Clause:
-        key = named(self._keys, match[1])
+        key = find_key(self._keys, match[1])
         if key is None:
             raise QueryMistake(self._unknown(match[1]), start=match.start(1), end=match.end())
         self._at = match.end()
-        values = self._values()
+        values = tuple(read_value(key.kind, value) for value in self._values())
         if not values:
-            problem = _l("“%(key)s:” needs a value, straight after the colon.", key=key.code)
+            problem = _l("“%(key)s:” needs a value, straight after the colon.", key=name_of(key, self._keys))
             raise QueryMistake(problem, start=start, end=self._at)
         if key.kind not in (KeyKind.NUMBER, KeyKind.MONEY):  # 5,5 may be one amount
             values = tuple(dict.fromkeys(values))
-        if key.kind in (KeyKind.YES_NO, KeyKind.CHOICE):
+        if key.kind is KeyKind.CHOICE:
             values = tuple(value.lower() if value.lower() in (YES, NO) else value for value in values)
         return self._made(key, values, start, negated)
 
@@ -265,14 +260,16 @@ class _Reader:
         return self._made(key, (number,), start, negated)
 
     def _unknown(self, name: str) -> LazyString:
-        codes = [key.code for key in self._keys.values()]
-        aliases = {alias: key.code for key in self._keys.values() for alias in key.aliases}
-        near = get_close_matches(name.lower(), [*codes, *aliases], n=3, cutoff=0.6)
-        beginning = [code for code in codes if code.startswith(name.lower())]
-        meant = list(dict.fromkeys([*beginning, *(aliases.get(code, code) for code in near)]))[:3]
+        shown = {key.code: name_of(key, self._keys) for key in self._keys.values()}
+        names = {alias: shown[key.code] for key in self._keys.values() for alias in key.aliases}
+        names |= {folded(said): said for said in shown.values()} | {code: shown[code] for code in shown}
+        typed = folded(name)
+        near = get_close_matches(typed, names, n=3, cutoff=0.6)
+        beginning = [said for said in names.values() if folded(said).startswith(typed)]
+        meant = list(dict.fromkeys([*beginning, *(names[code] for code in near)]))[:3]
         if not meant:
             return _l("There is no key “%(name)s:”. To look for these words, put them in quotes.", name=name)
-        keys = ", ".join(f"{code}:" for code in meant)
+        keys = ", ".join(f"{said}:" for said in meant)
         return _l("There is no key “%(name)s:”. Perhaps you mean: %(keys)s", name=name, keys=keys)
 
     def _values(self) -> tuple[str, ...]:

@@ -12,16 +12,19 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from webapp.audit.actor import Actor
 from webapp.clock import now
+from webapp.errors import DeskError
 from webapp.hooks.fence import PluginFailed
 from webapp.i18n import LazyString, lazy_gettext as _l
-from webapp.search.contract import Bound, KeyKind, QueryKey
-from webapp.search.query import NO, YES, Clause, Query, written
+from webapp.search.contract import NO, ORDERS, YES, Bound, KeyKind, QueryKey
+from webapp.search.query import Clause, Query, QueryMistake, parse, value_text, written
 from webapp.search.registered import choices_of, query_keys
+from webapp.search.wording import as_word, folded, is_translated, name_of, said_value
 
 _MOST = 2**31 - 1  # the largest whole number of the databases' columns
 _NUMBER = re.compile(r"\d{1,10}", re.ASCII)
@@ -61,7 +64,7 @@ def read(clause: Clause, key: QueryKey, actor: Actor, zone: ZoneInfo) -> list[An
         except PluginFailed as problem:
             raise clause.mistake(str(problem)) from problem
     if key.kind is KeyKind.YES_NO:
-        return [_yes_or_no(clause, value) for value in clause.values]
+        return [_yes_or_no(clause, key, value) for value in clause.values]
     reader = _reader(key.kind, zone)
     if ambiguity := _ambiguity(key.kind, clause.values):
         raise clause.mistake(ambiguity)
@@ -95,8 +98,7 @@ def _has_comma_within(values: Sequence[str], rest: re.Pattern[str]) -> bool:
 
 def in_codes(query: Query, actor: Actor, *, ids: bool = True) -> Query:
     """The query with its choices by their codes, the form in which it is stored and passed on: names change, and
-    differ by language. Keys whose choices go by name are not changed; without `ids`, neither is a choice whose code
-    is a mere number.
+    differ by language. A choice whose code is a mere number is not changed if its key goes by names, or without `ids`.
     """
     keys = query_keys(query.subject)
     return replace(
@@ -105,31 +107,83 @@ def in_codes(query: Query, actor: Actor, *, ids: bool = True) -> Query:
 
 
 def _in_codes(clause: Clause, key: QueryKey | None, actor: Actor, ids: bool) -> Clause:
-    if key is None or key.kind is not KeyKind.CHOICE or key.by_name or key.choices is None:
+    if key is None or key.kind is not KeyKind.CHOICE or key.choices is None:
         return clause
     try:
-        codes = spellings(choices_of(key, actor))
+        codes = spellings(choices_of(key, actor), key.words)
     except PluginFailed:  # reported when the values are read
         return clause
-    found = {value: codes.get(value.casefold(), value) for value in clause.values}
-    values = [code if ids or not code.isdigit() else value for value, code in found.items()]
+    found = {value: _code_of(value, codes) or value for value in clause.values}
+    by_id = ids and not key.by_name
+    values = [code if by_id or not code.isdigit() else value for value, code in found.items()]
     named = tuple(dict.fromkeys(values))
     return replace(clause, values=named, text=written(key, named, clause.negated))
 
 
+def in_words(query: Query, actor: Actor) -> str:
+    """The query as text in the reader's language, of which `parse` and `in_codes` make the same query."""
+    if not is_translated():
+        return str(query)
+    keys = query_keys(query.subject)
+    return " ".join(_in_words(clause, keys, actor) for clause in query.clauses)
+
+
+def shown(text: str, actor: Actor, subject: str = ORDERS) -> str:
+    """A stored query in the reader's language; as it is stored if it can't be read any more."""
+    try:
+        return in_words(parse(text, subject), actor)
+    except QueryMistake:
+        return text
+
+
+def _in_words(clause: Clause, keys: Mapping[str, QueryKey], actor: Actor) -> str:
+    key = keys.get(clause.key)
+    if key is None:
+        return clause.text
+    values = [said_value(key.kind, value) for value in clause.values]
+    if key.kind is KeyKind.CHOICE and key.choices is not None:
+        try:
+            choices = choices_of(key, actor)
+        except DeskError:  # reported when the values are read
+            return clause.text
+        codes, words = spellings(choices, key.words), choice_words(choices, key.words)
+        values = [words.get(codes.get(value.casefold(), ""), value) for value in values]
+    said = f"{name_of(key, keys)}:{','.join(map(value_text, values))}"
+    return f"-{said}" if clause.negated else said
+
+
+def choice_words(choices: Mapping[str, LazyString | str], words: Mapping[str, LazyString | str]) -> dict[str, str]:
+    """The choices by their words in the reader's language. Those that people named, or that have no word of their own,
+    are left out.
+    """
+    if not is_translated():
+        return {}
+    codes, said = spellings(choices, words), _translated(choices, words)
+    return {code: word for code, word in said.items() if codes.get(folded(word)) == code}
+
+
+def _translated(choices: Mapping[str, LazyString | str], words: Mapping[str, LazyString | str]) -> dict[str, str]:
+    """The words of those choices whose labels are in the catalogs."""
+    labels = {code: words.get(code, label) for code, label in choices.items() if not code.isdigit()}
+    return {code: as_word(label) for code, label in labels.items() if isinstance(label, LazyString)}
+
+
 def _choices(clause: Clause, key: QueryKey, choices: Mapping[str, LazyString | str]) -> list[str]:
-    codes = spellings(choices)
+    codes, words = spellings(choices, key.words), choice_words(choices, key.words)
     found = []
     for value in clause.values:
-        code = codes.get(value.casefold())
+        code = _code_of(value, codes)
         if code is None:
-            shown = ", ".join(list(choices)[:_SHOWN_CHOICES]) + (" …" if len(choices) > _SHOWN_CHOICES else "")
-            problem = _l("“%(value)s” is none of what “%(key)s:” knows.", value=value, key=key.code)
+            shown = ", ".join([words.get(code, code) for code in choices][:_SHOWN_CHOICES]) + (
+                " …" if len(choices) > _SHOWN_CHOICES else ""
+            )
+            name = name_of(key, query_keys(key.subject))
+            problem = _l("“%(value)s” is none of what “%(key)s:” knows.", value=value, key=name)
             if shown:
                 problem = _l(
                     "“%(value)s” is none of what “%(key)s:” knows: %(choices)s.",
                     value=value,
-                    key=key.code,
+                    key=name,
                     choices=shown,
                 )
             raise clause.mistake(problem)
@@ -137,16 +191,25 @@ def _choices(clause: Clause, key: QueryKey, choices: Mapping[str, LazyString | s
     return found
 
 
-def spellings(choices: Mapping[str, LazyString | str]) -> dict[str, str]:
-    """The codes of choices by all their spellings, in lower case; a code wins over another choice's label."""
-    codes = {str(label).casefold(): code for code, label in choices.items()}
+def spellings(
+    choices: Mapping[str, LazyString | str], words: Mapping[str, LazyString | str] = MappingProxyType({})
+) -> dict[str, str]:
+    """The codes of choices by all their spellings, in lower case; a code wins over another choice's label, and that
+    over a word without its accents.
+    """
+    codes = {folded(word): code for code, word in _translated(choices, words).items()}
+    codes |= {str(label).casefold(): code for code, label in choices.items()}
     codes |= {spelled: code for code in choices for spelled in (code.casefold().replace("_", "-"), code.casefold())}
     return codes
 
 
-def _yes_or_no(clause: Clause, value: str) -> bool:
+def _code_of(value: str, codes: Mapping[str, str]) -> str | None:
+    return codes.get(value.casefold()) or codes.get(folded(as_word(value)))
+
+
+def _yes_or_no(clause: Clause, key: QueryKey, value: str) -> bool:
     if value not in (YES, NO):
-        raise clause.mistake(_l("“%(key)s:” is answered by yes or no.", key=clause.key))
+        raise clause.mistake(_l("“%(key)s:” is answered by yes or no.", key=name_of(key, query_keys(key.subject))))
     return value == YES
 
 

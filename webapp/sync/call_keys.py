@@ -10,7 +10,7 @@ from webapp.channels.connecting import CallOutcome
 from webapp.channels.described import operations
 from webapp.channels.models import Store
 from webapp.channels.registered import channels
-from webapp.i18n import LazyString, lazy_gettext as _l
+from webapp.i18n import LazyString, lazy_gettext as _l, lazy_pgettext
 from webapp.orders.query_keys import KEYS as KEYS_OF_ORDERS
 from webapp.search.conditions import between, by_id, spelled, within
 from webapp.search.contract import Bound, KeyKind, QueryKey
@@ -54,30 +54,39 @@ def _by_channel(values: Sequence[str], actor: Actor) -> ColumnElement[bool]:
 
 
 KEYS = (
-    QueryKey(subject=CALLS, code=AT, label=_l("When"), kind=KeyKind.DATE, condition=between(ChannelCall.at)),
+    QueryKey(
+        subject=CALLS, code=AT, label=_l("When"), kind=KeyKind.DATE, condition=between(ChannelCall.at),
+        name=lazy_pgettext("query key", "at"),
+    ),
     QueryKey(
         subject=CALLS, code="operation", label=_l("What was asked for"), kind=KeyKind.CHOICE, condition=_by_operation,
         choices=_operations,
+        name=lazy_pgettext("query key", "operation"),
     ),
     QueryKey(
         subject=CALLS, code="outcome", label=_l("Outcome"), kind=KeyKind.CHOICE, condition=_by_outcome,
         choices=_outcomes,
+        name=lazy_pgettext("query key", "outcome"),
     ),
     QueryKey(
         subject=CALLS, code="http", label=_l("HTTP"), kind=KeyKind.NUMBER, condition=between(ChannelCall.status),
         help=_l("The status of the answer, such as 429 or >=500."),
+        name=lazy_pgettext("query key", "http"),
     ),
     QueryKey(
         subject=CALLS, code="took", label=_l("Seconds"), kind=KeyKind.NUMBER, condition=_by_seconds,
         help=_l("How long it took, in whole seconds: >=5."),
+        name=lazy_pgettext("query key", "took"),
     ),
     QueryKey(
         subject=CALLS, code="code", label=_l("Error code"), kind=KeyKind.TEXT, condition=_by_code,
         help=_l("The channel's own code or the desk's, such as QuotaExceeded."),
+        name=lazy_pgettext("query key", "code"),
     ),
     QueryKey(
         subject=CALLS, code="request", label=_l("Request id"), kind=KeyKind.TEXT,
         condition=spelled(ChannelCall.request_id, str),
+        name=lazy_pgettext("query key", "request"),
     ),
     replace(_OF_ORDERS["store"], subject=CALLS, condition=by_id(ChannelCall.store_id)),
     replace(_OF_ORDERS["shop"], subject=CALLS, condition=by_id(SHOP_OF_CALL)),

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, select, text
 
 from webapp.audit.actor import Actor
-from webapp.i18n import LazyString, lazy_gettext as _l
+from webapp.i18n import LazyString, lazy_gettext as _l, lazy_pgettext
 from webapp.orders.models import Order
 from webapp.search.contract import KeyKind, QueryKey
 from webapp.updates.models import OPEN, OPEN_UPDATES, STATE_LABELS, ChannelUpdate
@@ -29,5 +29,6 @@ KEYS = [
         condition=_with_updates,
         choices=_choices,
         help=_l("what became of the updates for the channel"),
+        name=lazy_pgettext("query key", "update"),
     )
 ]

@@ -15,7 +15,7 @@ from webapp.clock import now
 from webapp.db import UtcDateTime
 from webapp.errors import codes_of
 from webapp.hooks.fence import PluginFailed
-from webapp.i18n import LazyString, lazy_gettext as _l
+from webapp.i18n import LazyString, lazy_gettext as _l, lazy_pgettext
 from webapp.orders.query_keys import KEYS as KEYS_OF_ORDERS
 from webapp.search.conditions import between, by_id
 from webapp.search.contract import Bound, KeyKind, QueryKey
@@ -94,25 +94,31 @@ KEYS = (
     QueryKey(
         subject=OUTBOX, code="sending", label=_l("How far"), kind=KeyKind.CHOICE, condition=_by_state, choices=_states,
         help=_l("How far telling the channel has come."),
+        name=lazy_pgettext("query key", "sending"),
     ),
     QueryKey(
-        subject=OUTBOX, code="kind", label=_l("What is sent"), kind=KeyKind.CHOICE, condition=_by_kind, choices=_kinds
+        subject=OUTBOX, code="kind", label=_l("What is sent"), kind=KeyKind.CHOICE, condition=_by_kind, choices=_kinds,
+        name=lazy_pgettext("query key", "kind"),
     ),
     QueryKey(
         subject=OUTBOX, code="decide", label=_l("Needs a decision"), kind=KeyKind.YES_NO, condition=_undecided,
         bare=True, help=_l("Refused, unknown, denied, or taken long ago and never shown."),
+        name=lazy_pgettext("query key", "decide"),
     ),
     QueryKey(
         subject=OUTBOX, code=QUEUED, label=_l("Queued since"), kind=KeyKind.DATE,
         condition=between(ChannelUpdate.created_at),
+        name=lazy_pgettext("query key", "queued"),
     ),
     QueryKey(
         subject=OUTBOX, code="goes", label=_l("Goes at"), kind=KeyKind.DATE,
         condition=_while(WAITING, ChannelUpdate.due_at),
+        name=lazy_pgettext("query key", "goes"),
     ),
     QueryKey(
         subject=OUTBOX, code=DEADLINE, label=_l("Deadline"), kind=KeyKind.DEADLINE,
         condition=_while(OPEN, ChannelUpdate.deadline), help=_l("While it can be missed: late, <4h."),
+        name=lazy_pgettext("query key", "deadline"),
     ),
     # By the update's own store, which its indexes have: by the order's, SQLite reads all the store's orders.
     replace(_OF_ORDERS["store"], subject=OUTBOX, condition=by_id(ChannelUpdate.store_id)),

@@ -12,6 +12,7 @@ from webapp.i18n import LANGUAGES, gettext as _, lazy_gettext as _l, ngettext
 from webapp.orders import jobs, statuses, tags
 from webapp.orders.models import OrderStatus, Tag
 from webapp.orders.states import STATE_LABELS, OrderState
+from webapp.search.values import shown
 from webapp.ui.forms import Form, choice, text
 from webapp.ui.frame.access import current_actor, needs
 from webapp.ui.frame.pages import page
@@ -32,14 +33,20 @@ def all_statuses() -> str:
 
 
 def _by_state() -> list[dict[str, Any]]:
-    numbers = statuses.numbers_of_orders(current_actor())
+    actor = current_actor()
+    numbers = statuses.numbers_of_orders(actor)
     rows = statuses.all_statuses()
     return [
         {
             "state": state,
             "label": STATE_LABELS[state],
             "statuses": [
-                {"row": row, "name": statuses.status_name(row.code), "orders": numbers.get(row.code, 0)}
+                {
+                    "row": row,
+                    "name": statuses.status_name(row.code),
+                    "orders": numbers.get(row.code, 0),
+                    "rule": shown(row.rule, actor),
+                }
                 for row in rows
                 if row.state == state
             ],
@@ -111,7 +118,7 @@ def _status_form(row: OrderStatus | None, given: Any) -> Form:
     )
     fields["rule"] = text(_l("Rule"), help=help, autocomplete="off", spellcheck="false")
     data = {} if row is None else {f"name_{language}": row.names.get(language, "") for language in LANGUAGES}
-    return Form(fields, given, data | ({"rule": row.rule} if row else {}))
+    return Form(fields, given, data | ({"rule": shown(row.rule, current_actor())} if row else {}))
 
 
 def _names(form: Form) -> dict[str, str]:

@@ -12,10 +12,11 @@ from webapp.errors import DeskError
 from webapp.hooks.fence import PluginFailed
 from webapp.i18n import gettext as _
 from webapp.search.compiling import check_query
-from webapp.search.contract import KeyKind, QueryKey
-from webapp.search.query import NO, YES, Clause, Query, QueryMistake, parse, written
+from webapp.search.contract import NO, YES, KeyKind, QueryKey
+from webapp.search.query import Clause, Query, QueryMistake, parse, written
 from webapp.search.registered import choices_of, filter_keys, query_keys
 from webapp.search.values import spellings
+from webapp.search.wording import said_value
 from webapp.ui.lists.list_request import ListRequest
 
 _RANGES = {KeyKind.NUMBER: "number", KeyKind.MONEY: "money", KeyKind.DATE: "date", KeyKind.DEADLINE: "deadline"}
@@ -87,7 +88,8 @@ def _values_in_words(clause: Clause, key: QueryKey | None, actor: Actor) -> str:
     words = {YES: _("yes"), NO: _("no")}
     with suppress(PluginFailed):  # then the values are shown as they were typed
         words |= _choices(key, actor)
-    return ", ".join(words.get(value) or words.get(value.replace("-", "_"), value) for value in clause.values)
+    said = ((value, said_value(key.kind, value)) for value in clause.values)
+    return ", ".join(words.get(value) or words.get(value.replace("-", "_"), word) for value, word in said)
 
 
 def _choices(key: QueryKey, actor: Actor) -> dict[str, str]:
@@ -146,7 +148,7 @@ def _field(key: QueryKey, clause: Clause | None, actor: Actor) -> FilterField:
     values = clause.values if clause else ()
     low, high, text = "", "", ",".join(values)
     if key.kind in _RANGES and values:
-        low, high, text = _range_ends(values[0])
+        low, high, text = _range_ends(said_value(key.kind, values[0]))
     shape = _RANGES.get(key.kind) or {KeyKind.YES_NO: "yes_no", KeyKind.TEXT: "text"}.get(key.kind, "ticks")
     if shape == "ticks" and len(choices) > _MOST_TICKS:
         shape = "list"

@@ -37,6 +37,7 @@ from webapp.search.completion import complete as completions
 from webapp.search.contract import Column
 from webapp.search.query import keep, reopen
 from webapp.search.registered import list_columns
+from webapp.search.values import in_words
 from webapp.ui.frame import htmx, unscripted
 from webapp.ui.frame.access import current_actor
 from webapp.ui.frame.failures import shown_again
@@ -329,7 +330,10 @@ class ListPages(SubjectPages):
             fields = chips.sent_fields(self.subject.code, given, actor)
             if not any(field.error for field in fields):
                 return self._list_page(asked, state, actor)
-            before = replace(ListRequest.typed(self.subject, str(query), state, actor, view), token=given.get("w", ""))
+            asked_before = in_words(query, actor)
+            before = replace(
+                ListRequest.typed(self.subject, asked_before, state, actor, view), token=given.get("w", "")
+            )
             return self._filters_page(before, fields), asked.problem.status
         with unit_of_work():
             _structured, token = keep(asked.query, actor)

@@ -18,7 +18,7 @@ from webapp.lists.contract import Sorting, Subject
 from webapp.lists.saved_views import EVERYTHING, ListState, View
 from webapp.search.compiling import Compiled, check_query, compile_query
 from webapp.search.query import Query, QueryMistake, parse, reopen
-from webapp.search.values import in_codes
+from webapp.search.values import in_codes, in_words
 from webapp.ui.lists.chosen import Chosen
 
 
@@ -63,8 +63,8 @@ class ListRequest:
             if changed or view is None:
                 query = reopen(text, token, actor, state.sealed, subject.code)
             if changed and not token and query.words:
-                return replace(asked, query=query, text=str(query), problem=WordsInUrl())
-            return replace(asked, query=query, text=str(query)).compile(actor)
+                return replace(asked, query=query, text=in_words(query, actor), problem=WordsInUrl())
+            return replace(asked, query=query, text=in_words(query, actor)).compile(actor)
         except DeskError as problem:
             return replace(asked, problem=problem)
 

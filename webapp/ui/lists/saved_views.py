@@ -24,6 +24,7 @@ from webapp.lists.saved_views import (
 from webapp.lists.subjects import subjects
 from webapp.search.query import Query, parse, reopen
 from webapp.search.registered import list_columns
+from webapp.search.values import shown
 from webapp.ui.forms import Form, hidden, text, tick
 from webapp.ui.frame.access import current_actor
 from webapp.ui.frame.pages import page, tell
@@ -56,6 +57,7 @@ class ViewPages(SubjectPages):
             "lists/views/index.html",
             start_list=other.label if other else "",
             views=list(state.views),
+            queries={view.code: shown(view.query, actor, self.subject.code) for view in state.views},
             searched=self.subject,
             predefined=list(self.subject.views),
             start_view=state.start_view,
