@@ -1,5 +1,6 @@
 """The query language in French: typed, shown and suggested in French, stored in English."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from webapp.audit.actor import Actor
 from webapp.channels.models import Store
 from webapp.i18n import LANGUAGES, LazyString, spoken
+from webapp.lists.subjects import subjects as list_subjects
 from webapp.search.compiling import check_query
 from webapp.search.completion import complete
 from webapp.search.contract import KeyKind, QueryKey
@@ -22,6 +24,7 @@ ANY_QUERY = settings(suppress_health_check=[HealthCheck.function_scoped_fixture]
 DAYS = st.sampled_from(["today", "tomorrow", "late", "2026-11-20", "2026-11", "-7d", "4h", "2w", "30min", "5m", "x"])
 TIMES = st.one_of(DAYS, st.builds("{}{}".format, st.sampled_from(["<", ">=", "..", ">"]), DAYS))
 TIMES |= st.builds("{}..{}".format, DAYS, DAYS)
+_EXAMPLE = re.compile(r"(?<=[ :])[\w-]+:[<\w][^\s,]*")
 WORDS = st.sampled_from(
     ["jane", "état", "etat", "transporteur", "suspendue", "état:ouverte", "aujourd’hui", "-x", "oui"]
 )
@@ -155,3 +158,15 @@ def test_mistakes_are_told_in_french(mia: Actor) -> None:
     assert "« transporteur" in mistake("carrier:").replace("\u00a0", " ")
     assert "ouverte, en-attente, en-cours" in mistake("état:rien")
     assert "« cadeau" in mistake("gift:perhaps").replace("\u00a0", " ")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_search_boxes_give_as_examples_is_found(app: Flask, mia: Actor, language: str) -> None:
+    with app.test_request_context(), spoken(language):
+        for code, subject in list_subjects().items():
+            examples = re.findall(r"[\w-]+:[^\s,]+", str(subject.words.placeholder))
+            examples += [
+                one.rstrip(".") for key in query_keys(code).values() for one in _EXAMPLE.findall(str(key.help))
+            ]
+            for example in examples:
+                check_query(parse(example, code), mia)
