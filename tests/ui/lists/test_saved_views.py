@@ -110,3 +110,16 @@ def test_the_page_to_begin_with_is_kept_beside_other_lists(browser: Browser, olg
     browser.post("/shipments/views/start", {"code": ""})
     assert db.session.get_one(User, olga.id).start_view == ""
     assert "selected disabled" not in browser.get("/shipments/views/").text
+
+
+def test_a_french_reader_types_and_sees_french_where_english_is_kept(browser: Browser, store: Any, olga: Actor) -> None:
+    with unit_of_work():
+        db.session.get_one(User, olga.id).language = "fr"
+    found = browser.post("/orders/search", {"text": "etat:ouverte -suspendue:oui expédier-avant:<=aujourd'hui"})
+    assert parse_qs(urlsplit(found.location).query)["q"] == ["state:open -hold due:<=today"]
+    browser.post("/orders/views/", {"name": "Mine", "q": "state:open -hold due:<=today"})
+
+    said = "état:ouverte -suspendue:oui expédier-avant:&lt;=aujourd’hui"
+    assert f'value="{said}"' in browser.get(found.location).text
+    assert f"<code>{said}</code>" in browser.get("/orders/views/").text
+    assert db.session.query(SavedView).one().query == "state:open -hold due:<=today"
