@@ -66,7 +66,7 @@ DECISIONS = {
             _l("Try again"),
             "refresh",
             _l("Refused updates are sent again. Updates with an unknown result are checked first."),
-            _l("It is being sent again."),
+            _l("The update is being sent again."),
             jobs.send_again,
         ),
         Decision(
