@@ -69,7 +69,7 @@ def test_one_line_is_refunded_in_four_and_the_total_follows_what_is_typed(
     amount.fill("1,5")
     expect(form).to_contain_text(re.compile("The buyer gets €1[.]"), timeout=LONG)
     amount.fill("99999")
-    expect(form).to_contain_text("left to refund", timeout=LONG)
+    expect(form).to_contain_text("The amount is too high. Left to refund of", timeout=LONG)
     amount.fill("")
     expect(form).to_contain_text("You can undo it until then", timeout=LONG)
     steps.click(form.locator("button.main"))
