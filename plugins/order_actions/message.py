@@ -236,7 +236,7 @@ class SendMailAgain(PartAction):
 class MailArrived(PartAction):
     """Say that a mail arrived of which nobody knew whether it did."""
 
-    code, label, right, icon = "mail_arrived", _l("Mark as received"), "messages.send", "check"
+    code, label, right, icon = "mail_arrived", _l("Mark as arrived"), "messages.send", "check"
     place, about, Input, nothing = Place.MESSAGES, "message", MailInput, NothingUndecided
 
     def refusals(self, order: Order, actor: Actor) -> Mapping[int, Refusal | None]:

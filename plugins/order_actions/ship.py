@@ -97,7 +97,7 @@ class ShipInput(ActionInput):
         ),
     ]
     ship_anyway: Annotated[bool, FormField(_l("The buyer asked to cancel: ship anyway"), Kind.TICK)] = False
-    invoice: Annotated[bool, FormField(_l("Invoice what ships"), Kind.TICK)] = False
+    invoice: Annotated[bool, FormField(_l("Invoice the shipped items"), Kind.TICK)] = False
 
     @model_validator(mode="before")
     @classmethod

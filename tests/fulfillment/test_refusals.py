@@ -221,7 +221,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown field of a package": ({"packages": [GOOD | {"colour": "red"}]}, "This field does not exist."),
     "a NUL character": (
         {"carrier": "DHL", "tracking_number": "JD\0001"},
-        "The text has a character that can't be stored.",
+        "This text has a character that can't be saved.",
     ),
     "anyway perhaps": (GOOD | {"ship_anyway": "perhaps"}, "Enter yes or no."),
     "a number for a carrier": ({"carrier": 7, "tracking_number": "1"}, "This value must be text."),

@@ -169,7 +169,7 @@ def read_input(action: OrderAction, given: Mapping[str, Any]) -> ActionInput:
     `PluginFailed` if the input's own check fails.
     """
     problems = [
-        Invalid(field=name, problem=_l("The text has a character that can't be stored. Remove it."))
+        Invalid(field=name, problem=_l("This text has a character that can't be saved. Remove the character."))
         for name, value in given.items()
         if _has_null((name, value))
     ]

@@ -164,7 +164,7 @@ def test_an_invoice_goes_to_the_buyer_from_its_place_on_the_tab(
     assert browser.post(url, typed).status_code == 302
     assert "Being sent to the buyer" in browser.get(tab).text
     thread = browser.get(f"/orders/{order.number}?tab=messages").text
-    assert "With: Invoice INV-000001" in thread
+    assert "Attached files: Invoice INV-000001" in thread
     assert "blockquote" not in thread
     channel.outcomes = [Effective()]
     with time_machine.travel(now() + timedelta(minutes=2)):
@@ -183,11 +183,13 @@ def test_the_tab_of_shipments_says_how_far_the_mail_about_one_is(
             store_all(BUYER_MAIL, switched_on, db.session.get_one(Store, order.store_id))
         browser.post(f"{url}/actions/ship", {"carrier": "DHL", "tracking_number": "JD14"})
         assert f'hx-get="{url}/shipment-mails"' in browser.get(f"{url}?tab=shipments").text
-        assert "Mail about package 1 is being sent to the buyer" in browser.get(f"{url}/shipment-mails", htmx=True).text
+        assert (
+            "E-mail about package 1 is being sent to the buyer" in browser.get(f"{url}/shipment-mails", htmx=True).text
+        )
         with time_machine.travel(now() + timedelta(hours=1)):
             send_mail()
     assert re.search(
-        "Mail about package 1 sent to the buyer <time", browser.get(f"{url}/shipment-mails", htmx=True).text
+        "E-mail about package 1 sent to the buyer <time", browser.get(f"{url}/shipment-mails", htmx=True).text
     )
     assert browser.get(f"{url}/shipment-mails").status_code == 302
     monkeypatch.setattr(FakeChannel, "mail", MailRoute(documents=("invoice",)))

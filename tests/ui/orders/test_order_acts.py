@@ -192,7 +192,7 @@ def test_a_character_that_can_not_be_kept_is_named_at_its_field(
     make_order: Callable[..., Order], browser: Browser
 ) -> None:
     refused = browser.post(f"/orders/{make_order().number}/actions/hold", {"reason": "a\x00b"}, htmx=True)
-    assert "can&#39;t be stored" in refused.text.partition('id="hold-reason-error"')[2]
+    assert "can&#39;t be saved" in refused.text.partition('id="hold-reason-error"')[2]
 
 
 def test_a_due_date_is_taken_off_only_where_there_is_one(make_order: Callable[..., Order], browser: Browser) -> None:

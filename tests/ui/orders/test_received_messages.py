@@ -85,8 +85,8 @@ def test_a_file_that_is_not_kept_is_named_and_says_why(
     part = "--f\nContent-Type: image/png; name={}\n\n{}\n"
     arrives("--f\n\nSee\n" + part.format("large.png", "12345") + part.format("empty.png", "") + "--f--\n")
     page = tab(browser, order)
-    assert re.search(r"large\.png\s*<span[^>]*>1 KB, too large to be kept; see your mailbox<", page)
-    assert re.search(r"empty\.png\s*<span[^>]*>Not kept: it is in the mailbox only<", page)
+    assert re.search(r"large\.png\s*<span[^>]*>1 KB, too large to be stored: see your mailbox<", page)
+    assert re.search(r"empty\.png\s*<span[^>]*>Not stored: the file is only in the mailbox<", page)
 
 
 def test_an_answer_is_assigned_and_found_by_who_has_it(

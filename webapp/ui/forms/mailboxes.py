@@ -21,7 +21,7 @@ def mailbox_form(row: Mailbox | None = None, given: Any = None) -> forms.Form:
             _l("Encryption"),
             _SECURITY,
             default=row.security if row else TLS,
-            help=_l("None only for a server on this machine or in its own network."),
+            help=_l("Choose “None” only for a server on this computer or in the same network."),
         ),
         "port": forms.text(
             _l("Port"),

@@ -27,8 +27,8 @@ bp = Blueprint("received_messages", __name__)
 SORTS: dict[str, LazyString] = {
     MailSort.ANSWER: _l("Buyer's answer"),
     MailSort.AUTOMATIC: _l("Automatic answer"),
-    MailSort.BOUNCE: _l("Undelivered mail"),
-    "unreadable": _l("Unreadable mail"),
+    MailSort.BOUNCE: _l("Returned e-mail"),
+    "unreadable": _l("Unreadable e-mail"),
 }
 _SAVED_AS = {"image/png", "image/jpeg", "image/gif", "image/webp", "application/pdf", "text/plain"}  # else as bytes
 
