@@ -360,7 +360,7 @@ def test_a_tax_that_fits_no_declared_rate_is_attention(store: Store, take: Take,
 
 
 def test_it_is_not_switched_on_without_a_day(store: Store, operator: Actor) -> None:
-    with pytest.raises(Invalid, match="is needed") as error, unit_of_work():
+    with pytest.raises(Invalid, match="Enter a day") as error, unit_of_work():
         change(AUTOMATIC, {"invoices": SHIPPED}, db.session.get_one(Store, store.id), actor=operator)
     assert error.value.values["field"] == "invoice_from"
     with unit_of_work():

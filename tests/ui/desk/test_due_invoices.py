@@ -57,7 +57,7 @@ def test_who_switches_it_on_sees_what_would_be_issued_and_issues_it(
     wrong = browser.post(f"{url}/groups/invoices", {"invoices": "when_shipped", "invoice_from": ""})
     assert wrong.status_code == 422
     assert "Invoice from" in words(wrong.text)
-    assert "is needed" in words(wrong.text)
+    assert "Enter a day" in words(wrong.text)
     saved = browser.post(f"{url}/groups/invoices", {"invoices": "when_shipped", "invoice_from": day()})
     assert saved.location == f"{url}/invoices"
     work()

@@ -43,7 +43,7 @@ def test_a_review_is_requested_and_undone(
     url = f"/orders/{order.number}"
     assert "Request review" in browser.get(url).text
     shown = browser.post(f"{url}/actions/request_review/preview", {}).text
-    assert "Fake channel asks the buyer once for a review, with a text of its own." in shown
+    assert "Fake channel asks the buyer for a review, once and in its own words." in shown
     assert "you can undo it until then" in shown
     done = browser.post(f"{url}/actions/request_review", {}, htmx=True).text
     tab = browser.get(f"{url}?tab=messages").text
