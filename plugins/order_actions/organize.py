@@ -138,7 +138,7 @@ Names = Annotated[list[str], BeforeValidator(_listed)]
 
 class TagInput(ActionInput):
     add: Annotated[Names, FormField(_l("Add"), Kind.SEVERAL)] = Field(default_factory=list)
-    remove: Annotated[Names, FormField(_l("Remove"), Kind.SEVERAL)] = Field(default_factory=list)
+    remove: Annotated[Names, FormField(_l("Remove tags"), Kind.SEVERAL)] = Field(default_factory=list)
     new: Annotated[Names, FormField(_l("Add a new tag"), help=_l("Separate several tags with commas."))] = Field(
         default_factory=list
     )
