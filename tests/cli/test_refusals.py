@@ -25,7 +25,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory, queue_server: str) -> dic
     env = {"WAYBILL_DATA_DIR": str(tmp_path_factory.mktemp("desk")), "REDIS_URL": queue_server}
     made = call("migrate", env=env)
     assert made.code == 0, made.err
-    assert "A key file was made" in made.out
+    assert "A key file was created" in made.out
     return env
 
 

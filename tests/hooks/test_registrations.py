@@ -157,7 +157,7 @@ def test_check_and_the_plugins_page_say_it_at_once(
     plugin_failures.clear()
     main(["check"])
     why = "register_badges: gave “object” where “Badge” is needed"
-    assert f"NO  plugins: left out: of odd: {why}" in capsys.readouterr().out
+    assert f"NO  plugins: not loaded: of odd: {why}" in capsys.readouterr().out
     shown = Browser(app).enter(make_user("manager", "Max")).get("/plugins/").text
     assert f"Not loaded: {why}" in shown
     assert "Partly loaded" in shown

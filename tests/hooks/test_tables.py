@@ -264,13 +264,13 @@ def test_migrate_and_check_name_the_plugin_that_is_left_out(
     with start():
         key_file().create()
         assert main(["migrate"]) == 0
-        said = "The plugin “loyalty” was left out: its migration to 2 failed (ZeroDivisionError)."
+        said = "The plugin “loyalty” was not loaded: its migration to 2 failed (ZeroDivisionError)."
         assert said in capsys.readouterr().err
         plugin_failures.clear()
     with start():
         main(["check"])
         out = capsys.readouterr().out
-        assert "NO  plugins: left out: loyalty (its migration to 2 failed)" in out, out
+        assert "NO  plugins: not loaded: loyalty (its migration to 2 failed)" in out, out
 
 
 STRAY = {

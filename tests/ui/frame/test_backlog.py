@@ -101,7 +101,7 @@ def test_pages_of_an_import_may_wait_for_each_other(browser: Browser) -> None:
     with in_seconds(120):
         assert "late" not in browser.get("/backlog").text
     with in_seconds(400):
-        assert "3 jobs wait, the oldest 6 min." in browser.get("/backlog").text
+        assert "3 jobs wait, the oldest for 6 min." in browser.get("/backlog").text
 
 
 def test_without_a_queue_pages_come_without_the_banner(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
