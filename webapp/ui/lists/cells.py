@@ -21,7 +21,7 @@ from webapp.search.contract import Column, ColumnKind, Label
 from webapp.search.registered import list_columns
 from webapp.ui.frame.formats import reader
 
-_DASH = '<span class="muted">—</span>'
+_DASH = '<span class="muted none">—</span>'
 _RIGHT = (ColumnKind.NUMBER, ColumnKind.MONEY)
 Draw = Callable[[PlainRow, Any], str]
 Beneath = Callable[[PlainRow], str]
