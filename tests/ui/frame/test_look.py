@@ -260,7 +260,8 @@ def test_axe_finds_nothing_on_any_page_and_all_fits_its_width(
     work()
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme=scheme)
-    flaws, unfit, looked_at = [], [], 0
+    flaws, unfit = [], []
+    looked_at: set[str] = set()
     of_return = [
         "?tab=returns",
         f"/actions/authorize_return?return_id={coming.id}",
@@ -270,12 +271,14 @@ def test_axe_finds_nothing_on_any_page_and_all_fits_its_width(
         answer = page.goto(path)
         if "text/html" not in answer.headers.get("content-type", "") or "<html" not in answer.text():
             continue
-        looked_at += 1
+        if page.url in looked_at:  # it leads to a page that was looked at, such as the list
+            continue
+        looked_at.add(page.url)
         expect(page.locator("main [aria-busy=true]")).to_have_count(0)  # cards and counts come after the page
         flaws += _flaws(page)
         unfit += _unfit(page)
     assert (flaws, unfit) == ([], [])
-    assert looked_at >= 30
+    assert len(looked_at) >= 30
 
 
 def test_an_order_is_shipped_in_place_and_its_update_settles_by_itself(
