@@ -32,12 +32,12 @@ COLUMNS = (
 
 class EmptyList(DeskError):
     code, status, field = "empty_ship_list", 422, "list"
-    sentence = _l("This list is empty. Each row needs an order number, a carrier and a tracking number.")
+    sentence = _l("There is nothing in this list. Each row holds an order number, a carrier and a tracking number.")
 
 
 class ListTooLong(DeskError):
     code, status, field = "ship_list_too_long", 422, "list"
-    sentence = _l("A list can have up to %(longest)s rows, and this list has more. Split the list and send the parts.")
+    sentence = _l("A list takes up to %(longest)s rows and this one has more. Send it in parts.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def _dated(rows: list[Row]) -> list[Row]:
     meant = {row.line: days for row in rows if (days := days_meant(row.ship_date))}
     if not meant:
         return rows
-    plain = [(row.ship_date, days[0]) for row in rows if len(days := meant.get(row.line, [])) == 1]
+    plain = [(row.ship_date, meant[row.line][0]) for row in rows if len(meant.get(row.line, ())) == 1]
     ways = {int(text.partition("/")[0]) == day.day for text, day in plain if day.day != day.month}
     known = {line: days[0] for line, days in meant.items() if len(days) == 1}
     if len(ways) == 1:
