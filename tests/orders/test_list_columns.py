@@ -78,7 +78,7 @@ def test_the_latest_event_is_told_in_a_sentence(take: Take, operator: Actor) -> 
     take(told)
     [order] = take(again(told, ship_by=now() + timedelta(days=9)))
 
-    assert list_columns()["latest"].values([order], operator) == {order.id: "News from the channel"}
+    assert list_columns()["latest"].values([order], operator) == {order.id: "News from the channel: Ship by"}
     with unit_of_work():
         db.session.add(OrderStatus(code="picked", state="processing", names={"en": "Picked"}, position=1))
         row = find_order(reference(order), operator, lock=True)

@@ -146,7 +146,8 @@ KEYS = (
     *of_documents.keys(CREDIT_MEMOS, CreditMemo, "memo", _NUMBER, lazy_pgettext("query key", "memo")),
     QueryKey(
         subject=CREDIT_MEMOS, code=REFUND, label=_l("Refund"), kind=KeyKind.CHOICE, condition=_in_state,
-        choices=lambda actor: _STATES, help=_l("The state of the refund. Refunds in the channel's accounts are also issued."),
+        choices=lambda actor: _STATES,
+        help=_l("The state of the refund. Refunds in the channel's accounts are also issued."),
         name=lazy_pgettext("query key", "refund"),
     ),
     QueryKey(

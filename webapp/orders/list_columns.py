@@ -27,6 +27,7 @@ from webapp.orders import addresses
 from webapp.orders.badges import Badges, badge_reads
 from webapp.orders.cancel_requests import CANCEL_REASON, CANCEL_SINCE, CancelRequest, requests_of
 from webapp.orders.events import event_words, sentence_of
+from webapp.orders.fact_words import CHANGED_THERE, news_in_short
 from webapp.orders.models import Order, OrderAmount, OrderEvent, OrderLine
 from webapp.orders.postal import FIELDS
 from webapp.orders.queries import reference
@@ -221,7 +222,7 @@ def _tagged(orders: Orders, actor: Actor) -> dict[int, list[Label]]:
 
 
 def _latest(orders: Orders, actor: Actor) -> dict[int, str]:
-    """The sentence of the newest event: what happened to the order last."""
+    """The sentence of the newest event: what happened to the order last; of news of the channel, with their facts."""
     newest = select(func.max(OrderEvent.id)).where(OrderEvent.order_id.in_(_ids(orders))).group_by(OrderEvent.order_id)
     events: list[Any] = list(
         db.session.execute(
@@ -230,7 +231,12 @@ def _latest(orders: Orders, actor: Actor) -> dict[int, str]:
     )
     of = {order.id: order for order in orders}
     known = event_words()
-    return {event.order_id: sentence_of(event, _said(of[event.order_id], orders), known) for event in events}
+
+    def said(event: Any) -> str:
+        news = news_in_short(event) if event.code == CHANGED_THERE else ""
+        return news or sentence_of(event, _said(of[event.order_id], orders), known)
+
+    return {event.order_id: said(event) for event in events}
 
 
 def _said(order: Order, orders: Orders) -> dict[str, Callable[[Any], str]]:

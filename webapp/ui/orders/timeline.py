@@ -31,6 +31,7 @@ from webapp.orders.events import (
     event_words,
     events_of,
 )
+from webapp.orders.fact_words import CHANGED_THERE, FACT_LABELS, MOST_NEWS, NEWS, NEWS_OF_LINES
 from webapp.orders.models import Order, OrderEvent
 from webapp.orders.postal import territory
 from webapp.orders.postal_lines import address_of
@@ -49,70 +50,6 @@ WHO: dict[str, tuple[LazyString, tuple[str, ...]]] = {
     "desk": (_l("Waybill"), (ActorKind.JOB, ActorKind.OPERATOR)),
     "plugin": (_l("Plugins"), (ActorKind.PLUGIN,)),
 }
-_COLUMNS: dict[str, LazyString] = {
-    "number": _l("Number"),
-    "state": _l("State"),
-    "status": _l("Status"),
-    "on_hold": _l("On hold"),
-    "canceling": _l("Canceling"),
-    "channel_status": _l("Status at the channel"),
-    "fulfilled_by": _l("Fulfilled by"),
-    "flags": _l("Flags"),
-    "buyer_wants_cancel": _l("Buyer wants to cancel"),
-    "address_state": _l("Address"),
-    "country": _l("Country"),
-    "placed_at": _l("Placed"),
-    "ship_from": _l("Ship from"),
-    "ship_by": _l("Ship by"),
-    "deliver_from": _l("Deliver from"),
-    "deliver_by": _l("Deliver by"),
-    "service_level": _l("Service"),
-    "assignee_id": _l("Assignee"),
-    "due_at": _l("Due"),
-    "tags": _l("Tags"),
-    "archived_at": _l("Archived"),
-    "unread": _l("Unread answers"),
-    "currency": _l("Currency"),
-    "total_minor": _l("Total"),
-    "residual_minor": _l("Difference"),
-    "items": _l("Units"),
-    "unshipped": _l("Units to ship"),
-    "attention": _l("Attention"),
-    "ordered": _l("Units ordered"),
-    "canceled": _l("Units canceled"),
-    "withdrawn": _l("Units withdrawn"),
-    "shipped": _l("Units shipped"),
-    "invoiced": _l("Units invoiced"),
-    "refunded": _l("Units refunded"),
-    "refunding": _l("Units being refunded"),
-    "refunded_minor": _l("Refunded"),
-    "refunding_minor": _l("Being refunded"),
-    "returned": _l("Units returned"),
-    "to_return": _l("Units on their way back"),
-    "unit_price_minor": _l("Price"),
-    "problems": _l("Attention"),
-    "sku": _l("SKU"),
-    "title": _l("Title"),
-}
-# What the sentence about a channel's news names, in this order.
-_NEWS = (
-    "state",
-    "channel_status",
-    "buyer_wants_cancel",
-    "ship_by",
-    "deliver_by",
-    "ship_from",
-    "deliver_from",
-    "address_state",
-    "country",
-    "service_level",
-    "fulfilled_by",
-    "total_minor",
-    "flags",
-    "placed_at",
-)
-_NEWS_OF_LINES = ("ordered", "canceled", "withdrawn", "shipped", "sku", "title", "unit_price_minor")
-_MOST_NEWS = 5
 _VALUES: dict[str, dict[str, LazyString]] = {
     "address_state": {"ok": _l("complete"), "partial": _l("incomplete"), "missing": _l("missing")},
     "fulfilled_by": {"merchant": _l("You"), "channel": _l("the channel")},
@@ -200,7 +137,7 @@ def sentence_of(order: Order, event: OrderEvent, known: Mapping[str, EventWords]
     """The event in the reader's language, news of the channel with the changed facts; an unknown code is returned
     itself.
     """
-    if event.code == "changed_there" and (facts := _news(order, event)):
+    if event.code == CHANGED_THERE and (facts := _news(order, event)):
         return str(_("News from the channel: %(facts)s", facts=" · ".join(facts)))
     said: dict[str, Callable[[Any], str]] = {
         "kind": lambda code: described.kind_label(order.store.channel, str(code)),
@@ -250,11 +187,11 @@ def _changes(order: Order, event: OrderEvent, had: _Had) -> list[dict[str, str |
     rows: list[dict[str, str | None]] = []
     titles: Mapping[str, str] | None = None
     for part, after in _parts(event.data.get("after") or {}):
-        shown = {name: value for name, value in after.items() if name in _COLUMNS}
+        shown = {name: value for name, value in after.items() if name in FACT_LABELS}
         if part and shown and titles is None:
             titles = {str(line.id): line.sku or line.title for line in order.lines}
         for name, value in shown.items():
-            label = str(_COLUMNS[name])
+            label = str(FACT_LABELS[name])
             if part:
                 label = str(_("%(name)s: %(text)s", name=(titles or {}).get(part, ""), text=label))
             before = had.get(part, {})
@@ -274,18 +211,18 @@ def _news(order: Order, event: OrderEvent) -> list[str]:
     def named(label: LazyString | str, line_id: str) -> LazyString | str:
         return _("%(fact)s (%(sku)s)", fact=label, sku=lines[line_id]) if len(lines) > 1 and line_id in lines else label
 
-    found = [(_COLUMNS[name], value_of(order, name, of_order[name])) for name in _NEWS if name in of_order]
+    found = [(FACT_LABELS[name], value_of(order, name, of_order[name])) for name in NEWS if name in of_order]
     for line_id, values in after.items():
         new = "channel_line_id" in values  # all columns of a new line are among them
-        for name in _NEWS_OF_LINES:
+        for name in NEWS_OF_LINES:
             if values.get(name) if new else name in values:
-                found.append((named(_COLUMNS[name], line_id), value_of(order, name, values[name])))
+                found.append((named(FACT_LABELS[name], line_id), value_of(order, name, values[name])))
     for at in sorted(charged, key=lambda at: (at[0] == OWN, at[0], component_place(at[1]))):
         if "total_minor" not in of_order and charged[at].net != charged_before.get(at, NOTHING).net:
             found.append((named(component_label(at[1]), str(at[0])), amount_of(charged[at].net, order.currency)))
     facts = [_("%(name)s: %(text)s", name=label, text=value) for label, value in found]
-    more = len(facts) - _MOST_NEWS
-    return facts if more <= 0 else [*facts[:_MOST_NEWS], ngettext("%(num)s more", "%(num)s more", more)]
+    more = len(facts) - MOST_NEWS
+    return facts if more <= 0 else [*facts[:MOST_NEWS], ngettext("%(num)s more", "%(num)s more", more)]
 
 
 def _amount_changes(order: Order, event: OrderEvent) -> list[dict[str, str | None]]:
@@ -326,7 +263,7 @@ def value_of(order: Order, column: str, value: Any) -> str:
 
 def label_of(column: str) -> str:
     """The label of a column."""
-    return str(_COLUMNS.get(column, column))
+    return str(FACT_LABELS.get(column, column))
 
 
 def _troubles(order: Order, value: Any) -> str:
