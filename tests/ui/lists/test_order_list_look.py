@@ -231,7 +231,7 @@ def test_the_bar_fits_the_choice_hides_no_row_and_leaves_states_to_be_seen(
     page.click("#list-rows tr:nth-child(1) td.tick input")
     bar, first = page.locator(".bulk-bar"), page.locator("#list-rows tr").first
     shown = bar.locator("button:visible, summary:visible")
-    expect(shown).to_have_text(["Ship", "Packing slips", "More"])
+    expect(shown).to_have_text(["Ship", "Packing slips", *(["Hold"] if width > 390 else []), "More"])
     bar.locator("summary").click()
     expect(bar.get_by_role("button", name="Hold", exact=True)).to_be_in_viewport()
     expect(bar.get_by_role("button", name="Release", exact=True)).to_have_count(0)
