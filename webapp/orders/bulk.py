@@ -9,15 +9,15 @@ they have while it goes on.
 import secrets
 import traceback
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from types import NoneType
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy import func, select
+from sqlalchemy import Row, func, or_, select
 
 from webapp.accounts.models import User
 from webapp.accounts.services import starter_of
@@ -32,7 +32,7 @@ from webapp.jobs.models import Run, RunResult
 from webapp.lists.listing import first_rows, matching_ids
 from webapp.money import Money
 from webapp.orders import freshness
-from webapp.orders.attention import in_words
+from webapp.orders.attention import kinds
 from webapp.orders.cancel_requests import asks_to_cancel
 from webapp.orders.contract import ActionInput, OrderAction, Preview
 from webapp.orders.inputs import is_needed
@@ -49,6 +49,16 @@ KIND = "bulk"
 CAP = 50_000
 CHUNK = 50
 FIRST = 10  # orders of the first chunk: few, so that the first results are soon there
+Found = TypeVar("Found", Order, Row[Any])  # an order, or what is read of it to say what should be looked at
+_LOOKED_AT_FIRST = (
+    Order.number,
+    Order.channel_order_number,
+    Order.attention,
+    Order.on_hold,
+    Order.buyer_wants_cancel,
+    Order.unshipped,
+    Order.canceling,
+)
 LOOKED_AT = 200  # orders that a form asks about before it says for how many the action is possible
 
 
@@ -408,13 +418,15 @@ def preview_many(action: OrderAction, orders: Sequence[Order], data: ActionInput
     return found
 
 
-def attention_of(orders: Sequence[Order]) -> dict[str, list[Order]]:
+def attention_of(orders: Iterable[Found]) -> dict[str, list[Found]]:
     """What should be looked at before an act on these orders, as their own pages show it: the label of each thing, with
     the orders that it is about.
     """
-    found: dict[str, list[Order]] = {}
+    known = kinds()
+    found: dict[str, list[Found]] = {}
     for order in orders:
-        labels = [trouble.label for trouble in in_words(order.attention)] if order.attention else []
+        codes = [trouble["kind"] for trouble in order.attention]
+        labels = [str(known[code].label) if code in known else code for code in codes]
         if asks_to_cancel(order):
             labels.insert(0, str(_l("The buyer asked to cancel")))
         if order.on_hold:
@@ -422,6 +434,12 @@ def attention_of(orders: Sequence[Order]) -> dict[str, list[Order]]:
         for label in dict.fromkeys(labels):
             found.setdefault(label, []).append(order)
     return found
+
+
+def to_look_at(actor: Actor, ids: Sequence[int]) -> list[Row[Any]]:
+    """Those of these orders, however many, that `attention_of` says something about, in the order of their ids."""
+    query = visible(actor).with_only_columns(*_LOOKED_AT_FIRST).where(among(Order.id, ids)).order_by(Order.id)
+    return list(db.session.execute(query.where(or_(Order.needs_attention, Order.on_hold, Order.buyer_wants_cancel))))
 
 
 def orders_to_look_at(

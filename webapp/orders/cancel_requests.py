@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ScalarSelect, Text, cast, func, inspect, select
+from sqlalchemy import Row, ScalarSelect, Text, cast, func, inspect, select
 
 from webapp.audit.actor import ActorKind
 from webapp.channels.incoming import FulfilledBy
@@ -31,7 +31,7 @@ class CancelRequest:
     reasons: Sequence[str]
 
 
-def asks_to_cancel(order: Order) -> bool:
+def asks_to_cancel(order: Order | Row[Any]) -> bool:
     """Whether the buyer's request to cancel still waits for an answer: something may leave, and nothing is canceled."""
     return bool(order.buyer_wants_cancel and order.unshipped and not order.canceling)
 

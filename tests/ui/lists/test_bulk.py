@@ -284,6 +284,21 @@ def test_what_should_be_looked_at_first_is_said_with_its_orders(
     assert "should be looked at" not in browser.get("/orders/bulk", {"order": [calm.id], "action": "comment"}).text
 
 
+def test_all_chosen_orders_are_looked_at_however_many(
+    browser: Browser, orders: list[Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with unit_of_work():
+        odd = {"kind": "odd_address", "values": {"missing": ["city"]}}
+        changed = {"attention": [odd], "needs_attention": True, "on_hold": True}
+        db.session.execute(update(Order).where(Order.id.in_([order.id for order in orders[1:]])).values(**changed))
+    monkeypatch.setattr(bulk, "LOOKED_AT", 1)
+    for chosen in ({"order": ids(orders)}, {"all": "1", "q": "sku:MUG", "sort": "placed"}):
+        said = browser.get("/orders/bulk", chosen | {"action": "comment"}).text
+        assert len(browser.queries) <= 11, "\n".join(browser.queries)
+        for label in ("Address incomplete", "On hold"):
+            assert f'>{label}</a> <span class="muted">(2)' in said
+
+
 def test_without_an_action_every_act_says_for_how_many_it_is_possible(browser: Browser, orders: list[Order]) -> None:
     page = browser.get("/orders/bulk", {"order": ids(orders)}).text
     assert "possible for 3 of 3" in page

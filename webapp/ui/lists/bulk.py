@@ -125,6 +125,7 @@ def _form_page(
         previewed=previewed,
         warned=_warned(previewed),
         problem=problem,
+        attention=_attention(sent, orders, actor),
         **around | {"chosen": chosen, "sent": sent},
     )
 
@@ -146,14 +147,19 @@ def _to_confirm(chosen: Chosen, orders: list[Order], actor: Actor) -> Chosen:
         return chosen
 
 
+def _attention(sent: Chosen, orders: list[Order], actor: Actor) -> list[tuple[str, int, str]]:
+    """What should be looked at first, of all orders that the form sends; nothing if they are too many to be sent."""
+    if len(orders) < bulk.LOOKED_AT:
+        return attention_of(orders)
+    return attention_of(bulk.to_look_at(actor, sent.counted or sent.ids))
+
+
 def _offers(orders: list[Order], actor: Actor) -> list[dict[str, Any]]:
     return [{"action": action, "fitting": len(bulk.possible(action, orders, actor))} for action in bar_actions(actor)]
 
 
 def _choice_context(chosen: Chosen, orders: list[Order], actor: Actor) -> dict[str, Any]:
-    """The choice, the number of its orders, whether they are too many for one run, how many were checked, and what
-    should be looked at first.
-    """
+    """The choice, the number of its orders, whether they are too many for one run, and how many were checked."""
     total, capped = len(orders), False
     if len(orders) == bulk.LOOKED_AT:
         total = len(chosen.counted or chosen.ids)
@@ -165,7 +171,6 @@ def _choice_context(chosen: Chosen, orders: list[Order], actor: Actor) -> dict[s
         "capped": capped,
         "looked_at": len(orders),
         "cap": bulk.CAP,
-        "attention": attention_of(orders),
     }
 
 
