@@ -68,6 +68,16 @@ def test_what_must_not_leave_is_left_out_with_its_reason_and_what_has_left_witho
     assert (found.picks, found.orders, found.refused) == ([], [], [])
 
 
+def test_what_should_be_looked_at_is_said_with_its_orders(orders: list[Order], mia: Actor) -> None:
+    assert composed_list(picked(mia, orders), "a4", AT, "en").notes == ()
+    trouble = [{"kind": "odd_address", "values": {"missing": ["city"]}}]
+    with unit_of_work():
+        odd = [orders[0].id, orders[2].id]
+        db.session.execute(update(Order).where(Order.id.in_(odd)).values(attention=trouble))
+    [note] = composed_list(picked(mia, orders), "a4", AT, "en").notes
+    assert note.text == f"Address incomplete: {orders[0].number}, {orders[2].number}"
+
+
 def test_a_choice_is_cut_where_a_list_ends(orders: list[Order], mia: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pick_list, "MOST", 2)
     found = pick_list_of(mia, orders_to_pick(mia, sort="placed"))

@@ -3,7 +3,8 @@
 While some units are open, an order's slip is that of its next parcel; once all have left, each parcel has its own slip.
 
 Whether an order may leave is checked again when its slip is printed, by the function that guards shipping: for an order
-that is being canceled, waits or is on hold, the reason is shown instead of a slip. `composed_slip` makes a document
+that is being canceled, waits or is on hold, the reason is shown instead of a slip. An incomplete address is said on the
+slip. `composed_slip` makes a document
 from a slip, in the language of the marketplace on which the buyer ordered; drawing it is left to the modules that draw
 documents.
 """
@@ -251,9 +252,16 @@ def composed_slip(slip: Slip, paper: str = "") -> Document:
             rows=tuple(_row(line) for line in slip.lines),
             totals=_units(slip),
             banner=_("PRACTICE – not a real order") if slip.order.store.practice else "",
-            notes=(labeled(_("Delivery instructions"), slip.instructions),) if slip.instructions else (),
+            notes=tuple(_notes(slip)),
             closing=(Text(_("Printed again: these units have left already."), Style.NOTE),) if slip.again else (),
         )
+
+
+def _notes(slip: Slip) -> Iterator[Text]:
+    if slip.order.address_state == "partial" and not slip.again:
+        yield Text(_("The address is incomplete: check it before this parcel leaves."), Style.STRONG)
+    if slip.instructions:
+        yield labeled(_("Delivery instructions"), slip.instructions)
 
 
 def _addressee(slip: Slip) -> Party:

@@ -1,31 +1,34 @@
 """Pick lists: what has to be fetched from the shelves for many orders, by SKU, before each is packed.
 
 It counts the open units of orders that may leave now, by the function that guards shipping, and names no buyer and no
-price. People who work here read it, so it is in the reader's language.
+price. Above the products, it says what should be looked at before the orders leave. People who work here read it, so it
+is in the reader's language.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 
 from webapp.audit.actor import Actor
 from webapp.channels.described import marketplace_of
 from webapp.channels.legal_face import Face
 from webapp.db import among, db
 from webapp.documents import formats
-from webapp.documents.composed import Column, Document, Fact, Style, Text
+from webapp.documents.composed import Column, Document, Fact, Style, Text, labeled
 from webapp.documents.packing import slip_refusal
 from webapp.errors import Refusal
 from webapp.fulfillment.services import NothingOpen
 from webapp.i18n import gettext as _, ngettext, pgettext
 from webapp.lists.listing import chosen_ids
+from webapp.orders.bulk import attention_of
 from webapp.orders.listing import ORDER_LIST
 from webapp.orders.models import Order
 from webapp.orders.queries import AROUND, reference, visible
 from webapp.search.compiling import Compiled
 
 MOST = 1_000  # orders of one list
-NAMED = 12  # orders that a row names; of more, the number is given
+NAMED = 12  # orders that a row or a note names; of more, the number is given
 
 
 @dataclass(slots=True)
@@ -121,9 +124,16 @@ def composed_list(found: PickList, paper: str, at: datetime, language: str) -> D
             Column(_("Orders"), 25),
         ),
         rows=tuple(_row(pick) for pick in found.picks),
+        notes=tuple(_to_look_at(found)),
         banner=_("PRACTICE – not a real order") if practice else "",
         foot=f"{title} {made}",
     )
+
+
+def _to_look_at(found: PickList) -> Iterator[Text]:
+    """What should be looked at before these orders leave, with the orders that it is about."""
+    for label, orders in attention_of(found.orders).items():
+        yield labeled(label, ", ".join(_first(reference(order) for order in orders)))
 
 
 def _row(pick: Pick) -> tuple[tuple[Text, ...], ...]:
@@ -137,7 +147,12 @@ def _row(pick: Pick) -> tuple[tuple[Text, ...], ...]:
 
 def _named(pick: Pick) -> Iterator[str]:
     """The orders of a row, each with its units if there are several."""
-    for number, units in list(pick.orders.items())[:NAMED]:
-        yield f"{number}\xa0×\xa0{units}" if units > 1 else number
-    if (more := len(pick.orders) - NAMED) > 0:
+    return _first(f"{number}\xa0×\xa0{units}" if units > 1 else number for number, units in pick.orders.items())
+
+
+def _first(names: Iterable[str]) -> Iterator[str]:
+    """The first of these names, and the number of the others."""
+    rest = iter(names)
+    yield from islice(rest, NAMED)
+    if more := sum(1 for _name in rest):
         yield str(ngettext("%(num)s more", "%(num)s more", more))

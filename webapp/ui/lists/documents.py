@@ -27,6 +27,7 @@ from webapp.ui.frame.access import current_actor, needs
 from webapp.ui.frame.header_values import attach
 from webapp.ui.frame.pages import page
 from webapp.ui.frame.redirects import redirect
+from webapp.ui.lists.attention import attention_of
 from webapp.ui.lists.chosen import Chosen
 from webapp.ui.orders import shown
 from webapp.ui.orders.order_page import url_of
@@ -144,6 +145,7 @@ def _page(found: Slips, back: str, chosen: Chosen, as_pdf: str = "", package: in
         refused=[(shown.ShownOrder(order), refusal) for order, refusal in found.refused],
         unprinted=unprinted[Drawing.PAGE],
         not_in_pdf=[(order, letters) for order, letters in unprinted[Drawing.PDF] if order.id not in on_page],
+        attention=attention_of(list({slip.order.id: slip.order for slip in found.slips if not slip.again}.values())),
         more=found.more,
         most=packing.MOST,
         most_in_pdf=print_runs.MOST,
