@@ -422,15 +422,15 @@ def attention_of(orders: Iterable[Found]) -> dict[str, list[Found]]:
     """What should be looked at before an act on these orders, as their own pages show it: the label of each thing, with
     the orders that it is about.
     """
-    known = kinds()
+    known = {code: str(kind.label) for code, kind in kinds().items()}
+    asks, held = str(_l("The buyer asked to cancel")), str(STATE_LABELS["on_hold"])
     found: dict[str, list[Found]] = {}
     for order in orders:
-        codes = [trouble["kind"] for trouble in order.attention]
-        labels = [str(known[code].label) if code in known else code for code in codes]
+        labels = [known.get(trouble["kind"], trouble["kind"]) for trouble in order.attention]
         if asks_to_cancel(order):
-            labels.insert(0, str(_l("The buyer asked to cancel")))
+            labels.insert(0, asks)
         if order.on_hold:
-            labels.append(str(STATE_LABELS["on_hold"]))
+            labels.append(held)
         for label in dict.fromkeys(labels):
             found.setdefault(label, []).append(order)
     return found
