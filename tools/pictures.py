@@ -205,7 +205,7 @@ def _ship_too_late(page: Page, practice_url: str) -> None:
             break  # otherwise the desk had heard of the cancellation before: try another order
     _await_update(page, "Refused")
     summary = page.locator("#order-summary")  # the newest events, which load later, may say it first
-    await_on(page, summary.get_by_text("Canceled there after it left"), progress=summary)
+    await_on(page, summary.get_by_text("Canceled after shipping"), progress=summary)
     keep(page, "refused")
 
 

@@ -19,9 +19,9 @@ from webapp.hooks import hookimpl, hooks
         (["orders", "list", "--as", "nobody@desk.test"], 3, "There is no person “nobody@desk.test”."),
         (["orders", "list", "--wrong"], 2, "No such option '--wrong'"),
         (["dance"], 2, "No such command 'dance'"),
-        (["updates", "wait", "77"], 3, "No update here goes by “77”."),
+        (["updates", "wait", "77"], 3, "There is no update “77”."),
         (["quarantine", "retry"], 2, "Give the IDs of the orders, or --all."),
-        (["quarantine", "retry", "77"], 3, "No quarantined order here goes by “77”."),
+        (["quarantine", "retry", "77"], 3, "There is no order “77” among those that couldn't be imported."),
         (["user", "create", "--email", "a@desk.test", "--role", "king"], 1, "Role: Choose one of these values: owner"),
         (
             ["user", "create", "--email", "a", "--role", "clerk"],

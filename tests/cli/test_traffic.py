@@ -104,6 +104,6 @@ def test_calls_are_listed_and_tried_again(
     [single] = cli("calls", "list", "--order", order.number, "--json").document
     assert (single["order"], single["status"], single["outcome"]) == (order.number, 200, "ok")
     assert "channel_failed" in cli("calls", "list").out
-    assert "The store is being read." in cli("calls", "retry", failed["id"]).out
+    assert "The sync of the store has started." in cli("calls", "retry", failed["id"]).out
     assert cli("calls", "retry", single["id"]).code != 0
     assert cli("calls", "retry", 99999).code == 3

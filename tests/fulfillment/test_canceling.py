@@ -265,7 +265,7 @@ def test_undone_before_it_leaves_nothing_is_sent_and_the_order_goes_on(
 def test_what_has_left_is_not_undone(order: Order, work: Work, do: Do) -> None:
     do(order, "cancel", reason="NoInventory")
     go_out(work)
-    with pytest.raises(Refusal, match="It is on its way"):
+    with pytest.raises(Refusal, match="This update is already being sent, so it can't be withdrawn"):
         do(order, "undo_cancel")
 
 

@@ -202,7 +202,7 @@ def test_one_that_failed_and_waits_is_followed_and_never_sent_again(
     go(work, 120)
     assert states() == [(1, "withdrawn", "JD1"), (2, "sent", "JD2")]
     assert told(channel) == ["JD1", "JD2"]
-    assert sentence_of(updates()[0].problem) == "A correction took its place."
+    assert sentence_of(updates()[0].problem) == "A correction replaced this update."
 
 
 def test_one_that_is_leaving_is_waited_for(

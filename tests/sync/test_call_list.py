@@ -181,7 +181,7 @@ def labels(actor: Actor) -> list[str | None]:
 
 
 def test_each_failed_call_is_offered_its_act(log: object, operator: Actor, mia: Actor) -> None:
-    store, order = "Read the store again", "Read the order again"
+    store, order = "Sync the store", "Reload the order"
     assert labels(operator) == [None, store, store, None, order, None, order, order]
     assert set(labels(replace(mia, rights=frozenset({"orders.view", "stores.view"})))) == {None}
 
@@ -194,10 +194,10 @@ def test_a_refused_update_is_sent_again(shipped: Order, channel: FakeChannel, wo
     assert labels(mia)[-1] == "Try again"
 
     with unit_of_work():
-        assert str(try_again(calls()[-1].id, actor=mia)) == "It is being sent again."
+        assert str(try_again(calls()[-1].id, actor=mia)) == "The update is being sent again."
     work()
     assert (update().state, len(channel.delivered)) == ("sent", 2)
-    assert labels(mia)[-1] in ("Read the order again", None)
+    assert labels(mia)[-1] in ("Reload the order", None)
 
 
 def test_an_order_is_read_again(
@@ -208,7 +208,7 @@ def test_an_order_is_read_again(
     work()
     assert (calls()[-1].operation, calls()[-1].order_id) == ("order", log[0].id)
     with unit_of_work():
-        assert str(try_again(calls()[1].id, actor=operator)) == "The store is being read."
+        assert str(try_again(calls()[1].id, actor=operator)) == "The sync of the store has started."
     work()
     assert len(channel.asked) > 0
     with pytest.raises(WentWell), unit_of_work():

@@ -199,7 +199,7 @@ def test_why_one_can_not_be_sent_again_is_stored_as_a_code(shipped: Order, mia: 
         deciding.retry(update(), actor=mia)
     stored = caught.value.stored()
     assert stored["values"] == {"state": "owed"}
-    assert sentence_of(stored) == "This update is Queued: there is nothing to send again."
+    assert sentence_of(stored) == "The status of this update is “Queued”, so it can't be sent again."
 
 
 @pytest.fixture

@@ -56,7 +56,10 @@ def test_one_that_a_worker_ever_took_is_on_its_way(
     with unit_of_work():
         assert delivering.claim_due(store.id, LANE, "worker") is not None
     for decide in (lambda: deciding.undo(update(), actor=mia), lambda: withdraw("credit", locked(order), ["C1"])):
-        with pytest.raises(OnItsWay, match="It is on its way"), unit_of_work():
+        with (
+            pytest.raises(OnItsWay, match="This update is already being sent, so it can't be withdrawn"),
+            unit_of_work(),
+        ):
             decide()
     till.fail = 1
     go_on(store, work, times=1)
@@ -147,7 +150,7 @@ def test_two_kinds_of_one_order_that_exclude_each_other_never_leave_together(
     credit()
     run(store)
     assert (update().state, till.paid) == ("owed", [])
-    assert sentence_of(update().problem) == "It waits until “Shipment confirmation” of this order is settled."
+    assert sentence_of(update().problem) == "This update waits for the result of “Shipment confirmation” of this order."
     shipment = db.session.scalars(select(ChannelUpdate).where(ChannelUpdate.kind == "shipment")).one()
     with unit_of_work():
         settling.end([shipment], "effective")  # type: ignore[arg-type]
@@ -182,7 +185,7 @@ def test_a_correction_of_what_has_left_goes_after_it_and_closes_it(
     till.refuses = set()
     run(store)
     db.session.expire_all()
-    assert (earlier.state, sentence_of(earlier.problem)) == ("withdrawn", "A correction took its place.")
+    assert (earlier.state, sentence_of(earlier.problem)) == ("withdrawn", "A correction replaced this update.")
     assert (later_one.state, till.paid) == ("sent", ["C1"])
     assert [one["amount"] for [one] in till.batches.values()] == [100, 90]
 
@@ -199,7 +202,7 @@ def test_a_kind_that_can_not_be_looked_up_waits_for_a_person(
     run(store)
     go_on(store, work)
     assert (update().state, update().look_again_at, till.paid) == ("unknown", None, ["C1"])
-    assert "somebody has to say" in (sentence_of(update().problem) or "")
+    assert "then decide here" in (sentence_of(update().problem) or "")
     with unit_of_work():
         deciding.confirm(update(), actor=mia)
     go_on(store, work)
@@ -311,5 +314,5 @@ def test_what_has_ended_can_not_be_undone(store: Store, till: tills.Ledger, cred
     credit(held=True)
     with unit_of_work():
         deciding.undo(update(), actor=mia)
-    with pytest.raises(deciding.AlreadyEnded, match="Withdrawn: there is nothing to undo"), unit_of_work():
+    with pytest.raises(deciding.AlreadyEnded, match="“Withdrawn”, so it can't be undone"), unit_of_work():
         deciding.undo(update(), actor=mia)

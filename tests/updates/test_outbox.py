@@ -76,7 +76,7 @@ def test_each_update_says_what_it_is_how_far_it_came_and_why_not_further(updates
         "Held", "Queued", "Sent", "Accepted", "Confirmed", "Refused", "Unknown", "Withdrawn",
     ]  # fmt: skip
     assert set(said("kind", updates, mia)) == {"Credit"}
-    lane, refused = "It waits for “Credit” of this account, which is under way.", said("reason", updates, mia)[5]
+    lane, refused = "This update waits until “Credit” of this account has finished.", said("reason", updates, mia)[5]
     assert said("reason", updates, mia) == [None, lane, None, None, None, refused, None, None]
     assert "does not show it" in str(refused)
     assert [at is not None for at in said("goes", updates, mia)] == [True, *[False] * 7]

@@ -34,8 +34,9 @@ class OlderDatabase(DeskError):
 
     code = "older_database"
     sentence = _l(
-        "The database is older than what was sent to the channel, as one from a backup. Nothing is sent until you let "
-        "it: first compare the newest orders, shipments and refunds with the channel's own pages."
+        "The database is older than the last updates that were sent to the channel, as after restoring a "
+        "backup. Nothing is sent until you resume sending. First compare the newest orders, shipments and "
+        "refunds with the channel's own pages."
     )
 
 
@@ -44,8 +45,9 @@ class AnotherPlace(DeskError):
 
     code = "another_place"
     sentence = _l(
-        "This desk runs at another place than before, as a copy would. If it is a copy, leave it so, or both desks act "
-        "on the same orders. If the desk has moved and the old one is off, let it send."
+        "This desk runs in another place than before, as a copy of a desk does. If this desk is a copy, do "
+        "not resume sending: both desks would act on the same orders. If the desk has moved and the old desk "
+        "is shut down, resume sending."
     )
 
 
@@ -53,7 +55,9 @@ class SendingStopped(DeskError):
     """Why nothing is sent to a store."""
 
     code = "sending_stopped"
-    sentence = _l("Nothing is sent until somebody lets it: sending was stopped here. Orders are still read.")
+    sentence = _l(
+        "Sending was stopped here. Nothing is sent until somebody resumes sending. Orders are still imported."
+    )
 
 
 def connected(store: Store, connection: Connection) -> Connection:

@@ -59,7 +59,7 @@ KEYS = (
         name=lazy_pgettext("query key", "at"),
     ),
     QueryKey(
-        subject=CALLS, code="operation", label=_l("What was asked for"), kind=KeyKind.CHOICE, condition=_by_operation,
+        subject=CALLS, code="operation", label=_l("Request"), kind=KeyKind.CHOICE, condition=_by_operation,
         choices=_operations,
         name=lazy_pgettext("query key", "operation"),
     ),
@@ -70,21 +70,21 @@ KEYS = (
     ),
     QueryKey(
         subject=CALLS, code="http", label=_l("HTTP"), kind=KeyKind.NUMBER, condition=between(ChannelCall.status),
-        help=_l("The status of the answer, such as 429 or >=500."),
+        help=_l("The HTTP status of the answer, such as 429 or >=500."),
         name=lazy_pgettext("query key", "http"),
     ),
     QueryKey(
         subject=CALLS, code="took", label=_l("Seconds"), kind=KeyKind.NUMBER, condition=_by_seconds,
-        help=_l("How long it took, in whole seconds: >=5."),
+        help=_l("The duration of the call, in whole seconds, such as >=5."),
         name=lazy_pgettext("query key", "took"),
     ),
     QueryKey(
         subject=CALLS, code="code", label=_l("Error code"), kind=KeyKind.TEXT, condition=_by_code,
-        help=_l("The channel's own code or the desk's, such as QuotaExceeded."),
+        help=_l("The error code of the channel or of the desk, such as QuotaExceeded."),
         name=lazy_pgettext("query key", "code"),
     ),
     QueryKey(
-        subject=CALLS, code="request", label=_l("Request id"), kind=KeyKind.TEXT,
+        subject=CALLS, code="request", label=_l("Request ID"), kind=KeyKind.TEXT,
         condition=spelled(ChannelCall.request_id, str),
         name=lazy_pgettext("query key", "request"),
     ),

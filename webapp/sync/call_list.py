@@ -59,7 +59,7 @@ class WentWell(Refusal):
     """Only a call that failed is tried again."""
 
     code = "call_went_well"
-    sentence = _l("This call went well: there is nothing to try again.")
+    sentence = _l("This call succeeded, so there is nothing to retry.")
 
 
 def visible(actor: Actor) -> Select[ChannelCall]:
@@ -144,7 +144,7 @@ COLUMNS = (
     Column(
         subject=CALLS,
         code="operation",
-        label=_l("What was asked for"),
+        label=_l("Request"),
         values=of_each(lambda row: operation_label(row.store.channel, row.operation)),
         reads={},
         default=True,
@@ -159,7 +159,7 @@ COLUMNS = (
         reads={},
         default=True,
         width=205,
-        help=_l("How the call ended, and what can be done about one that failed."),
+        help=_l("The result of the call. A failed call can be retried here."),
     ),
     Column(
         subject=CALLS,
@@ -169,7 +169,9 @@ COLUMNS = (
         reads={},
         default=True,
         width=220,
-        help=_l("Why it failed. The channel's own sentence is with the update, since it may name a buyer."),
+        help=_l(
+            "Why the call failed. The channel's own message is shown with the update, because it may name a buyer."
+        ),
     ),
     Column(
         subject=CALLS,
@@ -178,7 +180,7 @@ COLUMNS = (
         values=of_each(lambda row: row.detail or row.problem),
         reads={},
         width=125,
-        help=_l("The channel's own code, or else the desk's."),
+        help=_l("The error code of the channel, or else of the desk."),
     ),
     Column(
         subject=CALLS,
@@ -187,7 +189,7 @@ COLUMNS = (
         values=of_each(lambda row: row.http_status and str(row.http_status)),
         reads={},
         width=65,
-        help=_l("The status of the answer; none if no answer came."),
+        help=_l("The HTTP status of the answer. The cell is empty if no answer came."),
     ),
     Column(
         subject=CALLS,
@@ -197,7 +199,7 @@ COLUMNS = (
         reads=by_name(ChannelCall.took),
         default=True,
         width=70,
-        help=_l("Until the answer was there, all tries together."),
+        help=_l("The time until the answer arrived, all tries together."),
     ),
     Column(
         subject=CALLS,
@@ -212,11 +214,11 @@ COLUMNS = (
     Column(
         subject=CALLS,
         code="request_id",
-        label=_l("Request id"),
+        label=_l("Request ID"),
         values=of_each(lambda row: row.request_id),
         reads=by_name(ChannelCall.request_id),
         width=140,
-        help=_l("The channel's own; its support asks for it."),
+        help=_l("The channel's own ID of the request. The channel's support asks for this ID."),
     ),
     Column(
         subject=CALLS,
@@ -254,23 +256,24 @@ WORDS = ListWords(
     region=_l("List of calls"),
     select=_l("Select all calls of this page"),
     older=_l("No older calls"),
-    none=_l("No such calls"),
-    empty=_l("No call was made yet"),
-    empty_text=_l("Each call to a channel appears here: when, about which order, how it ended and how long it took."),
+    none=_l("No calls match"),
+    empty=_l("No calls yet"),
+    empty_text=_l("Each call to a channel appears here, with its time, order, result and duration."),
     show=_l("Show the calls"),
     search=_l("Search the communication"),
     placeholder=_l("Search calls: order number, outcome:failed, took:>=5, http:429"),
     filter=_l("Filter the communication"),
     choose=_l("Choose at least one call first."),
-    chosen=_l("For the chosen calls"),
+    chosen=_l("For the selected calls"),
     save=_l("Filter or search the communication, then save the list under a name from its Views menu."),
-    back=_l("To the communication"),
-    where=_l("How calls ended"),
+    back=_l("Back to the communication"),
+    where=_l("Calls by result"),
     counted=lambda count: ngettext("%(num)s call", "%(num)s calls", count),
     counted_more=_l("%(count)s+ calls"),
     newer=lambda count: ngettext("%(num)s new call", "%(num)s new calls", count),
     in_background=_l(
-        "Workbooks, and more than %(count)s calls, are written in the background; you get the file on the run's page."
+        "Excel workbooks and exports of more than %(count)s calls are prepared in the background. You can then "
+        "download the file from the run's page."
     ),
 )
 _TROUBLES = (CallOutcome.REFUSED, CallOutcome.FAILED, CallOutcome.LOST)
@@ -351,7 +354,7 @@ def list_calls(
 
 # --- Trying again -----------------------------------------------------------------------------------------------------
 
-SEND, READ_ORDER, READ_STORE = _l("Try again"), _l("Read the order again"), _l("Read the store again")
+SEND, READ_ORDER, READ_STORE = _l("Try again"), _l("Reload the order"), _l("Sync the store")
 
 
 def offered(row: CallRow, actor: Actor) -> LazyString | None:
@@ -374,7 +377,7 @@ class UnknownCall(NotFound):
     """No call has this id, or none that this person may see."""
 
     code = "unknown_call"
-    sentence = _l("No call here goes by “%(name)s”.")
+    sentence = _l("There is no call “%(name)s”.")
 
 
 def try_again(call_id: int, *, actor: Actor) -> LazyString:
@@ -391,7 +394,7 @@ def try_again(call_id: int, *, actor: Actor) -> LazyString:
     update = find_update(call.update_id, actor) if call.update_id is not None else None
     if update is not None and _can_be_sent(update, actor):
         jobs.send_again(update, actor=actor)
-        return _l("It is being sent again.")
+        return _l("The update is being sent again.")
     actor.needs("stores.sync")
     store = db.session.get_one(Store, call.store_id)
     if not store.active:
@@ -399,6 +402,6 @@ def try_again(call_id: int, *, actor: Actor) -> LazyString:
     if call.order_id is None:
         runs.start(store, actor=actor)
         jobs.import_orders.enqueue(call.store_id)
-        return _l("The store is being read.")
+        return _l("The sync of the store has started.")
     jobs.fetch_order.enqueue(call.store_id, number)
-    return _l("The order is being read.")
+    return _l("The order is being reloaded.")

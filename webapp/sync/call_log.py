@@ -32,19 +32,19 @@ from webapp.updates.models import ChannelUpdate
 log = structlog.get_logger(__name__)
 KEPT = Setting(
     name="calls_kept_days",
-    label=_l("Keep calls for so many days"),
+    label=_l("Days to keep calls"),
     default=90,
     minimum=1,
     maximum=3650,
-    help=_l("Of the communication with channels. A failed call about an order is kept as long as the order."),
+    help=_l("A failed call about an order is kept as long as the order."),
 )
 QUIET_KEPT = Setting(
     name="quiet_calls_kept_days",
-    label=_l("Keep calls that went well and are about no single order for so many days"),
+    label=_l("Days to keep successful calls that are about no single order"),
     default=7,
     minimum=1,
     maximum=3650,
-    help=_l("A store that is read every few minutes makes hundreds of them a day."),
+    help=_l("A store that is synced every few minutes makes hundreds of these calls a day."),
 )
 SETTINGS = SettingsGroup("communication", _l("Communication with channels"), (KEPT, QUIET_KEPT))
 OUTCOMES: Mapping[str, LazyString] = {

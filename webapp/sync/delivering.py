@@ -51,19 +51,22 @@ ASK_AGAIN = timedelta(minutes=5)  # until an update that has to wait is asked ag
 
 class AnswerLost(DeskError):
     code = "answer_lost"
-    sentence = _l("The channel's answer was lost: the desk looks whether it happened.")
+    sentence = _l("The channel's answer was lost. The desk is checking whether the update was carried out.")
 
 
 class NobodyKnows(DeskError):
     code = "nobody_knows"
-    sentence = _l("The channel's answer was lost, and nothing there shows whether it happened: somebody has to say.")
+    sentence = _l(
+        "The channel's answer was lost, and the channel does not show whether the update was carried out. Check "
+        "on the channel's own page, then decide here."
+    )
 
 
 class OtherUnderWay(DeskError):
     """Stored with the kind's code, shown with its label."""
 
     code = "other_under_way"
-    sentence = _l("It waits until “%(kind)s” of this order is settled.")
+    sentence = _l("This update waits for the result of “%(kind)s” of this order.")
 
     def __str__(self) -> str:
         code = self.values["kind"]
@@ -72,12 +75,12 @@ class OtherUnderWay(DeskError):
 
 class EarlierUnsettled(DeskError):
     code = "earlier_unsettled"
-    sentence = _l("It waits until it is known what became of the one that it corrects.")
+    sentence = _l("This update waits for the result of the update that it corrects.")
 
 
 class Superseded(DeskError):
     code = "superseded"
-    sentence = _l("A correction took its place.")
+    sentence = _l("A correction replaced this update.")
 
 
 def due_work() -> list[tuple[int, str, str]]:

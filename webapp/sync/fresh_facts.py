@@ -30,16 +30,16 @@ from webapp.sync.models import QuarantinedOrder, StoreDenial, SyncWindow, Window
 
 AGE = Setting(
     name="reread_after",
-    label=_l("Minutes after which an order is read again before it leaves"),
+    label=_l("Minutes after which an order is reloaded before it ships"),
     default=10,
     minimum=0,
     maximum=1440,
     help=_l(
-        "An order that ships, or whose packing slip is printed, is read again first if nothing was read of its store "
-        "for so long: it may be canceled meanwhile. 0: each time."
+        "Before an order ships or its packing slip is printed, the desk reloads the order if its store was "
+        "not synced for so long, because the order may have been canceled. 0: each time."
     ),
 )
-SETTINGS = SettingsGroup("leaving", _l("Before an order leaves"), (AGE,), scope=STORE)
+SETTINGS = SettingsGroup("leaving", _l("Before an order ships"), (AGE,), scope=STORE)
 _LOOK = 0.1  # seconds between two looks
 
 

@@ -41,7 +41,7 @@ class Broken(ChannelError):
     """The channel's plugin failed with an error that it does not handle."""
 
     code = "channel_broken"
-    sentence = _l("The desk's part for %(channel)s failed. The Plugins page says how.")
+    sentence = _l("The plugin for %(channel)s failed. The Plugins page shows the reason.")
 
 
 # --- Windows ----------------------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ KEYS = [
         kind=KeyKind.CHOICE,
         condition=_with_updates,
         choices=_choices,
-        help=_l("what became of the updates for the channel"),
+        help=_l("the status of the updates to the channel"),
         name=lazy_pgettext("query key", "update"),
     )
 ]

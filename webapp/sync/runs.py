@@ -39,14 +39,16 @@ class ReaderLost(DeskError):
     """The worker that read a page did not finish: it was killed, or hung beyond its time."""
 
     code = "reader_lost"
-    sentence = _l("The worker that read this was stopped in the middle. The desk tries again by itself.")
+    sentence = _l("The sync was interrupted because its worker stopped. The desk retries automatically.")
 
 
 class PageTooSlow(DeskError):
     """A page took longer than its time limit, and was given up."""
 
     code = "page_too_slow"
-    sentence = _l("One page took longer than %(seconds)s seconds and was given up. The desk tries again by itself.")
+    sentence = _l(
+        "One page took longer than %(seconds)s seconds, so the sync was stopped. The desk retries automatically."
+    )
 
 
 class StoreInactive(Refusal):

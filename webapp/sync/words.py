@@ -9,7 +9,7 @@ NEWS = EventGroup("news", _l("News from the channel"), 10)
 WORDS = (
     EventWords("placed", _l("The order arrived"), NEWS),
     EventWords("changed_there", _l("News from the channel"), NEWS),
-    EventWords("numbered", _l("Numbered, since its store's orders are imported now"), NEWS),
+    EventWords("numbered", _l("The order got its number, because the orders of its store are imported now"), NEWS),
 )
 _TIMES = {
     "ship_from": _l("Ship from"),
@@ -19,66 +19,72 @@ _TIMES = {
     "shipped_at": _l("Shipped"),
 }
 _REASONS = {
-    "odd_shape": _l("they are not plain text, whole numbers, yes or no, and lists of text"),
-    "unkept_text": _l("they hold a character that can't be kept"),
-    "too_long": _l("they are longer than 8 KB"),
+    "odd_shape": _l("a value is not plain text, a whole number, yes or no, or a list of texts"),
+    "unkept_text": _l("a value has a character that can't be saved"),
+    "too_long": _l("the details are longer than 8 KB"),
 }
 KINDS = (
     AttentionKind(
         "unmatched_sku",
-        _l("Product not known"),
-        _l("The channel named no SKU for this line."),
-        _l("Ship it by its title, and give the listing a SKU on the channel."),
+        _l("Unknown product"),
+        _l("The channel sent no SKU for this order line."),
+        _l("Identify the product by its title when you ship, and add a SKU to the listing on the channel."),
     ),
     AttentionKind(
         "odd_address",
         _l("Address incomplete"),
-        _l("The delivery address lacks: %(missing)s."),
-        _l("Ask the buyer, or look at the order on the channel's own page, before it leaves."),
+        _l("These parts of the delivery address are missing: %(missing)s."),
+        _l("Before you ship, ask the buyer or check the order on the channel's own page."),
         ADDRESS_LABELS,
     ),
     AttentionKind(
         "unknown_status",
         _l("Unknown status"),
-        _l("The channel calls this order “%(status)s”, a word the desk does not know."),
-        _l("Look at the order on the channel's own page before working it."),
+        _l("The channel sent the status “%(status)s”, which the desk does not know."),
+        _l("Check the order on the channel's own page before you process it."),
     ),
     AttentionKind(
         "canceled_after_shipping",
-        _l("Canceled there after it left"),
-        _l("The channel canceled this order after the desk had shipped it."),
-        _l("Ask the carrier to return the parcel, or agree with the buyer."),
+        _l("Canceled after shipping"),
+        _l("The channel canceled this order after you had shipped it."),
+        _l("Ask the carrier to return the parcel, or contact the buyer."),
     ),
     AttentionKind(
         "conflict",
-        _l("Quantities disagree"),
-        _l("The channel counts %(there)s shipped of %(sku)s, the desk %(here)s."),
-        _l("Compare the packages of both sides."),
+        _l("Shipped quantities differ"),
+        _l("Shipped units of %(sku)s: %(there)s on the channel, %(here)s on the desk."),
+        _l("Compare the packages on the channel with the packages here."),
     ),
     AttentionKind(
         "overcanceled",
-        _l("Canceled quantities disagree"),
-        _l("The channel counts %(there)s canceled of %(sku)s, and only %(here)s had not left."),
-        _l("Compare both sides, and ask the carrier to return what should not have left."),
+        _l("Canceled quantities differ"),
+        _l("The channel canceled %(there)s units of %(sku)s, but only %(here)s were still unshipped."),
+        _l(
+            "Compare the order on the channel with the order here, and ask the carrier to return the units that "
+            "should not have shipped."
+        ),
     ),
     AttentionKind(
         "incomplete",
-        _l("Incomplete answer"),
-        _l("The channel left out: %(missing)s."),
-        _l("Check the permissions of the app on the channel; the next sync fills the gaps."),
+        _l("Incomplete order data"),
+        _l("The channel did not send these parts of the order: %(missing)s."),
+        _l("Check the permissions of the application on the channel. The next sync loads the missing parts."),
     ),
     AttentionKind(
         "odd_extra",
-        _l("Facts left out"),
-        _l("The channel's plugin gave facts of its own that the desk can't keep: %(reasons)s."),
-        _l("Everything else of the order is here. Tell who made the plugin; the next reading mends it."),
+        _l("Details not saved"),
+        _l("The channel's plugin sent details that the desk can't save: %(reasons)s."),
+        _l(
+            "The rest of the order was imported. Report this to the author of the plugin. Once it is corrected, "
+            "the next sync saves the details."
+        ),
         _REASONS,
     ),
     AttentionKind(
         "odd_time",
-        _l("Impossible time"),
-        _l("The channel gave times before 1970 or after 2199, so the desk left them out: %(times)s."),
-        _l("Look at the order on the channel's own page for when it must leave."),
+        _l("Invalid date"),
+        _l("The channel sent dates before 1970 or after 2199, so the desk did not save them: %(times)s."),
+        _l("Check on the channel's own page by when the order must ship."),
         _TIMES,
     ),
 )

@@ -45,63 +45,68 @@ class NotRetriable(_StateRefusal):
     """Only an update that was refused, or whose result is unknown, can be sent again."""
 
     code = "not_retriable"
-    sentence = _l("This update is %(state)s: there is nothing to send again.")
+    sentence = _l("The status of this update is “%(state)s”, so it can't be sent again.")
 
 
 class NotClosable(_StateRefusal):
     """Only an update that the channel refused, or never confirmed, can be closed."""
 
     code = "not_closable"
-    sentence = _l("This update is %(state)s: there is nothing to close.")
+    sentence = _l("The status of this update is “%(state)s”, so it can't be closed.")
 
 
 class NotHeld(_StateRefusal):
     """Only an update that waits for its time can be sent before it."""
 
     code = "not_held"
-    sentence = _l("This update is %(state)s: it is not held back.")
+    sentence = _l("The status of this update is “%(state)s”, so it can't be sent early.")
 
 
 class NotRefused(_StateRefusal):
     """Only of an update that the channel refused can a person say that it was done at the channel itself."""
 
     code = "not_refused"
-    sentence = _l("This update is %(state)s: only one that was refused can have been done elsewhere.")
+    sentence = _l("The status of this update is “%(state)s”. Only a refused update can be marked as done elsewhere.")
 
 
 class OnlyReadingsShow(Refusal):
     """Its kind says that people can't say that it happened."""
 
     code = "only_readings_show"
-    sentence = _l("Nobody can say that this was done: the desk reads it from the channel by itself.")
+    sentence = _l("This update can't be marked as done. The desk reads its result from the channel.")
 
 
 class AlreadyEnded(_StateRefusal):
     """The update has ended."""
 
     code = "update_ended"
-    sentence = _l("This update is %(state)s: there is nothing to undo.")
+    sentence = _l("The status of this update is “%(state)s”, so it can't be undone.")
 
 
 class NotUndoable(Refusal):
     """The plugin is missing that knows what it would mean."""
 
     code = "not_undoable"
-    sentence = _l("This can't be undone while its plugin is missing.")
+    sentence = _l("This update can't be undone, because its plugin is not loaded.")
 
 
 class TooSoonToDisown(Refusal):
     """Channels may show an effect late: until then nobody can say that it did not happen."""
 
     code = "too_soon_to_disown"
-    sentence = _l("It may still show there. Nobody can say that it did not happen until %(hours)s hours after it left.")
+    sentence = _l(
+        "The channel may still show this update. Wait until %(hours)s hours after it was sent before you mark it "
+        "as not done."
+    )
 
 
 class LookFirst(Refusal):
     """The last look-up at the channel is too old to say that nothing happened."""
 
     code = "look_first"
-    sentence = _l("The desk last looked at the channel too long ago. It looks again by itself: try again after that.")
+    sentence = _l(
+        "The desk last checked the channel too long ago. It checks again automatically. Try again after that."
+    )
 
 
 def right_to(update: ChannelUpdate) -> str:
@@ -140,14 +145,14 @@ class Offer:
 def offers(update: ChannelUpdate, actor: Actor) -> list[Offer]:
     """What the actor can decide about an update now, in the order of the buttons."""
     may, may_undo = actor.may(right_to(update)), actor.may(right_to_undo(update))
-    again = _l("It did not happen: send it again") if undecided(update) else _l("Try again")
+    again = _l("Not done: send again") if undecided(update) else _l("Try again")
     confirms = confirmable(update)
-    closes = _l("It did not happen") if confirms else _l("Close without sending again")
+    closes = _l("Mark as not done") if confirms else _l("Close without sending again")
     every = (
         (may_undo and update.state in WAITING and undo_refusal(update) is None, Offer("undo", _l("Undo"))),
         (may and sendable(update), Offer("send", _l("Send now"))),
         (may and retriable(update), Offer("retry", again)),
-        (may and confirms, Offer("confirm", _l("It happened"))),
+        (may and confirms, Offer("confirm", _l("Mark as done"))),
         (may and elsewhere_refusal(update) is None, Offer("elsewhere", _l("Done elsewhere"))),
         (may and closable(update), Offer("close", closes)),
     )

@@ -92,7 +92,7 @@ COLUMNS = (
     Column(
         subject=OUTBOX,
         code="kind",
-        label=_l("What is sent"),
+        label=_l("Update"),
         values=of_each(lambda row: kind_label(row.store.channel, row.kind)),
         reads={},
         default=True,
@@ -101,13 +101,13 @@ COLUMNS = (
     Column(
         subject=OUTBOX,
         code="sending",
-        label=_l("How far"),
+        label=_l("Sending status"),
         kind=ColumnKind.LABELS,
         values=of_each(_state),
         reads={},
         default=True,
         width=195,
-        help=_l("How far telling the channel has come, and what you can decide about it."),
+        help=_l("The status of sending the update to the channel, and what you can do about it."),
     ),
     Column(
         subject=OUTBOX,
@@ -117,7 +117,7 @@ COLUMNS = (
         reads={},
         default=True,
         width=185,
-        help=_l("What the channel complained of, or why it waits."),
+        help=_l("Why the channel refused the update, or why the update waits."),
     ),
     Column(
         subject=OUTBOX,
@@ -133,14 +133,16 @@ COLUMNS = (
     Column(
         subject=OUTBOX,
         code="goes",
-        label=_l("Goes at"),
+        label=_l("Scheduled for"),
         kind=ColumnKind.TIME,
         values=of_each(_goes_at),
         reads={},
         sort=DUE,
         default=True,
         width=110,
-        help=_l("When the next batch goes, as far as the channel says. Until then it can be undone or sent now."),
+        help=_l(
+            "The time of the next batch, if the channel gives one. Until then you can undo the update or send it now."
+        ),
     ),
     Column(
         subject=OUTBOX,
@@ -187,7 +189,7 @@ COLUMNS = (
         values=of_each(lambda row: row.reference),
         reads=by_name(ChannelUpdate.reference),
         width=100,
-        help=_l("The desk's name for it at the channel, such as the package's number."),
+        help=_l("The reference under which the channel gets the update, such as the package's number."),
     ),
     *columns_of_orders(OUTBOX, _ORDER_CODES, _DEFAULT),
 )
@@ -207,23 +209,24 @@ WORDS = ListWords(
     region=_l("List of updates"),
     select=_l("Select all updates of this page"),
     older=_l("No older updates"),
-    none=_l("No such updates"),
-    empty=_l("Nothing had to be sent yet"),
-    empty_text=_l("Whatever you decide and a channel must know appears here: shipments, cancellations and the like."),
+    none=_l("No updates match"),
+    empty=_l("No updates yet"),
+    empty_text=_l("Updates to the channels appear here: shipments, cancellations, refunds and others."),
     show=_l("Show the updates"),
     search=_l("Search the outbox"),
     placeholder=_l("Search the outbox: order number, SKU, sending:refused, or deadline:<4h"),
     filter=_l("Filter the outbox"),
     choose=_l("Choose at least one update first."),
-    chosen=_l("For the chosen updates"),
+    chosen=_l("For the selected updates"),
     save=_l("Filter or search the outbox, then save the list under a name from its Views menu."),
-    back=_l("To the outbox"),
-    where=_l("How far updates have come"),
+    back=_l("Back to the outbox"),
+    where=_l("Updates by status"),
     counted=lambda count: ngettext("%(num)s update", "%(num)s updates", count),
     counted_more=_l("%(count)s+ updates"),
     newer=lambda count: ngettext("%(num)s new update", "%(num)s new updates", count),
     in_background=_l(
-        "Workbooks, and more than %(count)s updates, are written in the background; you get the file on the run's page."
+        "Excel workbooks and exports of more than %(count)s updates are prepared in the background. You can then "
+        "download the file from the run's page."
     ),
 )
 NEEDS_DECISION = "decide:yes"
@@ -233,8 +236,8 @@ _FAILED = f"sending:{UpdateState.REFUSED},{UpdateState.UNKNOWN}"
 VIEWS = (
     View(EVERYTHING, _l("Everything"), ""),
     View("decide", _l("Needs a decision"), NEEDS_DECISION, tone="bad"),
-    View("waiting", _l("Waiting to go"), _WAITING, DUE, tone="warn"),
-    View("on_the_way", _l("On its way"), _ON_THE_WAY, tone="info"),
+    View("waiting", _l("Waiting"), _WAITING, DUE, tone="warn"),
+    View("on_the_way", _l("Sent, not confirmed"), _ON_THE_WAY, tone="info"),
     View("failed", lazy_pgettext("updates", "Refused or unknown"), _FAILED, tone="bad"),
 )
 OUTBOX_LIST = Subject(

@@ -29,7 +29,7 @@ class OnItsWay(Refusal):
     """The update may have reached the channel: nobody can withdraw it."""
 
     code = "on_its_way"
-    sentence = _l("It is on its way.")
+    sentence = _l("This update is already being sent, so it can't be withdrawn.")
 
 
 def owe(code: str, owing: Sequence[Owing]) -> list[ChannelUpdate]:

@@ -30,7 +30,9 @@ class NotShown(DeskError):
     """Stored by its code; an earlier version set it after a day, whatever the kind."""
 
     code = "not_shown"
-    sentence = _l("The channel took it long ago and does not show it yet. Look at the order there.")
+    sentence = _l(
+        "The channel accepted this update long ago and does not show it yet. Check the order on the channel's own page."
+    )
 
 
 class UpdatesUnsettled(Refusal):
@@ -44,7 +46,7 @@ class UpdateRefused(Refusal):
     """The channel has yet to get the update, and a person has to see to it."""
 
     code = "update_refused"
-    sentence = _l("The channel refused an update of this order: first send it again, or close it.")
+    sentence = _l("The channel refused an update of this order. First send the update again or close it.")
 
 
 def unconfirmed(order_ids: Sequence[int]) -> dict[int, Refusal]:
@@ -141,12 +143,12 @@ def undecided(update: ChannelUpdate) -> bool:
 
 class StorePaused(DeskError):
     code = "store_paused"
-    sentence = _l("It waits until its store is activated.")
+    sentence = _l("This update waits until its store is activated.")
 
 
 class LaneBusy(DeskError):
     code = "lane_busy"
-    sentence = _l("It waits for “%(kind)s” of this account, which is under way.")
+    sentence = _l("This update waits until “%(kind)s” of this account has finished.")
 
 
 def why_it_waits(update: ChannelUpdate) -> str | None:
@@ -224,7 +226,7 @@ class UnknownUpdate(NotFound):
     """No update has this id, or none that this person may see."""
 
     code = "unknown_update"
-    sentence = _l("No update here goes by “%(name)s”.")
+    sentence = _l("There is no update “%(name)s”.")
 
 
 def find_update(update_id: int, actor: Actor) -> ChannelUpdate:

@@ -304,7 +304,7 @@ def test_units_canceled_there_that_have_left_here_are_a_conflict(take: Take, mia
     [order] = take(again(told, lines=line_again(told, ordered=1, unfulfilled=1, canceled_by="BUYER")))
     assert (order.lines[0].shipped, order.lines[0].canceled) == (2, 1)
     [trouble] = in_words(order.attention)
-    assert trouble.cause == "The channel counts 2 canceled of MUG, and only 1 had not left."
+    assert trouble.cause == "The channel canceled 2 units of MUG, but only 1 were still unshipped."
 
 
 def test_an_order_canceled_there_is_canceled_here(take: Take) -> None:

@@ -115,7 +115,7 @@ def test_connecting(
     assert db.session.get_one(Store, failing).problem is None
     page = unescape(browser.get(f"/stores/{failing}").text)
     assert "Failing" in page
-    assert "The desk's part for Moody channel failed. The Plugins page says how." in page
+    assert "The plugin for Moody channel failed. The Plugins page shows the reason." in page
     assert 'Connection<span class="sub code">moody' in browser.get("/plugins/").text.partition("moods")[2]
     assert list(db.session.scalars(select(Order.channel_order_number))) == ["302-1"]
 

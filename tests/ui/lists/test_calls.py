@@ -68,7 +68,7 @@ def test_a_row_is_tried_again_and_the_list_is_shown_as_before(
     assert unescape(answer.location).startswith("/communication/?q=outcome:refused")
     work()
     assert update().state == "sent"
-    assert "It is being sent again." in browser.get("/communication/").text
+    assert "The update is being sent again." in browser.get("/communication/").text
     assert browser.post("/communication/again", {}).status_code == 404
     assert browser.post("/communication/again", {"call": "99999"}).status_code == 404
 

@@ -71,7 +71,7 @@ def test_the_page_of_the_outbox_costs_few_queries(many: list[Order], browser: Br
         assert page.status_code == 200
         assert len(ids_of(page.text)) in (30, 10, 20), url
         assert len(browser.queries) <= 8, "\n".join(browser.queries)
-    assert 'aria-label="How far updates have come"' in page.text
+    assert 'aria-label="Updates by status"' in page.text
     assert all(tells(browser.get("/outbox/").text, one) for one in many)
     assert "30 updates" in browser.get("/outbox/count").text
 
@@ -100,7 +100,7 @@ def test_a_row_has_buttons_for_what_can_be_decided_about_it(
     assert "The update is undone. Nothing was sent." in page
     assert buttons_of(page) == set()
     assert browser.post("/outbox/decide/undo", {"update": row}).status_code == 302
-    assert "This update is Withdrawn: there is nothing to undo." in browser.get("/outbox/").text
+    assert "The status of this update is “Withdrawn”, so it can't be undone." in browser.get("/outbox/").text
 
 
 def test_it_says_when_a_batch_goes(
@@ -128,7 +128,7 @@ def test_many_are_decided_about_after_a_page_that_asks(many: list[Order], browse
     assert answer.status_code == 200
     assert "Done: 10 updates" in answer.text
     assert "20 updates are left as they are:" in answer.text
-    assert answer.text.count("there is nothing to close.") == 20
+    assert answer.text.count("so it can't be closed.") == 20
     assert tells(answer.text, many[1])
     states = [row.state for row in db.session.query(ChannelUpdate).order_by(ChannelUpdate.id)]
     assert states == ["withdrawn", "owed", "held"] * 10
@@ -149,7 +149,7 @@ def test_many_that_were_refused_are_done_elsewhere(many: list[Order], browser: B
     assert "You confirm that these changes were made directly on the channel." in asked
     answer = browser.post("/outbox/decide/elsewhere", {"update": ids})
     assert "Done: 10 updates" in answer.text
-    assert answer.text.count("only one that was refused can have been done elsewhere.") == 20
+    assert answer.text.count("Only a refused update can be marked as done elsewhere.") == 20
     states = [row.state for row in db.session.query(ChannelUpdate).order_by(ChannelUpdate.id)]
     assert states == ["done_elsewhere", "owed", "held"] * 10
 

@@ -61,7 +61,7 @@ def test_refused_updates_are_settled_by_keys_alone(
     page.keyboard.press("Enter")  # the button has the focus
     expect(page.locator("main")).to_contain_text("Done: 2 updates")
     assert _flaws(page) == []
-    tab_to(page, "To the outbox")
+    tab_to(page, "Back to the outbox")
     page.keyboard.press("Enter")
     expect(page.locator("#list-rows tr")).to_have_count(3)
     [left] = db.session.query(ChannelUpdate).filter_by(state="refused")

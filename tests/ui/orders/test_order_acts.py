@@ -347,7 +347,7 @@ def test_a_refused_update_is_closed_by_its_button_and_no_longer_keeps_the_order(
     page = browser.get(f"{url}?tab=updates").text
     assert "then send the update again or close it" in page
     [way] = re.findall(r'action="(/updates/\d+/close)"', page)
-    assert "first send it again, or close it" in browser.post(f"{url}/actions/archive").text
+    assert "First send the update again or close it" in browser.post(f"{url}/actions/archive").text
 
     closed = browser.post(way)
 

@@ -50,7 +50,7 @@ def test_what_is_held_is_undone_or_sent_at_once(
     assert decide(browser, "undo") == 200
     assert update().state == "withdrawn"
     assert ways(browser, order) == set()
-    assert "Undone before it left" in browser.get(f"/orders/{order.number}?tab=timeline").text
+    assert "The update was undone before it was sent" in browser.get(f"/orders/{order.number}?tab=timeline").text
     credit(2, held=True)
     assert browser.post(f"/updates/{update(2).id}/send", htmx=True).status_code == 200
     work()
@@ -71,7 +71,7 @@ def test_what_nobody_knows_is_said_to_have_happened(
     assert ways(browser, order) == {"retry", "confirm", "close"}
     assert decide(browser, "confirm") == 200
     assert update().state == "effective"
-    assert "Said to have happened" in browser.get(f"/orders/{order.number}?tab=timeline").text
+    assert "The update was marked as done" in browser.get(f"/orders/{order.number}?tab=timeline").text
 
 
 def test_what_was_refused_is_said_to_be_done_elsewhere(
@@ -92,7 +92,7 @@ def test_what_was_refused_is_said_to_be_done_elsewhere(
         ("bad", "Refused"),
         ("done", "Done elsewhere"),
     ]
-    assert "Said to have been done at the channel itself" in browser.get(f"/orders/{order.number}?tab=timeline").text
+    assert "The update was marked as done directly on the channel" in browser.get(f"/orders/{order.number}?tab=timeline").text
     assert browser.post(f"/updates/{update().id}/elsewhere", htmx=True).status_code == 409
 
 
@@ -200,7 +200,7 @@ def test_what_is_decided_needs_the_right_that_the_kind_names(
     ("changes", "said"),
     [
         ({"problem": Disconnected(channel="Till", problem="wrong secret").stored()}, "refuses the desk"),
-        ({"active": False}, "It waits until its store is activated."),
+        ({"active": False}, "This update waits until its store is activated."),
         ({"read_only": {"code": "older_database", "values": {}}}, "The database is older than what was sent"),
     ],
 )
@@ -215,7 +215,7 @@ def test_what_is_owed_to_a_store_that_is_told_nothing_says_why(
     assert said in browser.get(f"/orders/{order.number}?tab=updates").text
 
 
-BUSY = "It waits for “Credit” of this account, which is under way."
+BUSY = "This update waits until “Credit” of this account has finished."
 
 
 def test_what_waits_behind_others_of_its_lane_says_so(

@@ -31,7 +31,7 @@ class NotQuarantined(NotFound):
     """No quarantined order has this id."""
 
     code = "not_quarantined"
-    sentence = _l("No quarantined order here goes by “%(name)s”.")
+    sentence = _l("There is no order “%(name)s” among those that couldn't be imported.")
 
 
 def entry_of(unreadable: UnreadableOrder) -> Entry:

@@ -71,7 +71,7 @@ DECISIONS = {
         ),
         Decision(
             "confirm",
-            _l("It happened"),
+            _l("Mark as done"),
             "check",
             _l(
                 "You confirm that these updates took effect, although the channel does not show it. They are not "
