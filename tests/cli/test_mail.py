@@ -31,7 +31,7 @@ def test_mails_are_listed_and_tried_again(cli: Command, postbox: Postbox) -> Non
     send_mail()
     [row] = cli("mail", "queue", "--json").document
     assert (row["kind"], row["state"], row["next_at"]) == ("sign_in_link", "refused", None)
-    assert row["problem"] == "The mail server refuses it: 554 5.7.1 Looks like spam"
+    assert row["problem"] == "The mail server refused the e-mail: 554 5.7.1 Looks like spam"
     assert "secret" not in cli("mail", "queue").out
 
     postbox.refused.clear()

@@ -35,7 +35,7 @@ def test_a_message_is_written_listed_and_shown(
     sync_now(order.store)
     assert cli("messages", "list", "--json").document[0]["state"] == "withdrawn"
     missing = cli("messages", "show", "9")
-    assert (missing.code, "No message here goes by “9”." in missing.err) == (3, True)
+    assert (missing.code, "There is no message “9”." in missing.err) == (3, True)
     channel.messages = []
     ask_allowed(order.id)
     refused = cli("orders", "act", order.number, "message", "--data", wish)
@@ -81,7 +81,7 @@ def test_a_message_is_written_from_a_template(
     assert [row["template"] for row in cli("messages", "list", "--json").document] == [None, "Question", "Delay"]
     assert cli("messages", "show", "2", "--json").document["template"] == "Question"
     unknown = write(kind="details", template="holiday")
-    assert (unknown.code, "No template for this order's shop goes by “holiday”." in unknown.err) == (1, True)
+    assert (unknown.code, "There is no template “holiday” for this order's shop." in unknown.err) == (1, True)
     left = write(kind="details", template="question-en")
     assert (left.code, "still has {write_here}" in left.err) == (1, True)
 

@@ -33,7 +33,7 @@ def test_a_day_that_is_none_is_refused(cli: Command) -> None:
     assert cli("reports", "tax", "--from", "2026-13-01", "--to", "2026-12-31").code == 2
     assert cli("reports", "tax", "--from", "2026-12-01").code == 2
     refused = cli("reports", "tax", "--from", "2026-12-31", "--to", "2026-12-01")
-    assert (refused.code, refused.err.strip()) == (1, "The last day is before the first.")
+    assert (refused.code, refused.err.strip()) == (1, "The last day is before the first day. Correct one of them.")
 
 
 @ON_SQLITE

@@ -282,7 +282,7 @@ def test_a_group_that_fails_is_named_and_the_others_are_listed(
     }
     assert listed.code == 1
     for code, label in (("shelves", "Shelves"), ("drawers", "Drawers")):
-        assert f"{code}: “{label}” of the plugin “shelves” failed. The Plugins page says how." in listed.err
+        assert f"{code}: “{label}” of the plugin “shelves” failed. The Plugins page shows the reason." in listed.err
     assert "Room" in cli("settings", "list", "--store", store.name).out
     assert {(one.place, one.code) for one in plugin_failures} == {("setting", "shelves"), ("setting", "drawers")}
     plugin_failures.clear()

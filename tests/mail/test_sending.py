@@ -228,7 +228,9 @@ def test_without_a_server_mails_wait_and_are_given_up_in_the_end(postbox: Postbo
         send_mail()
     state, problem = found(mail)
     assert state == MailState.REFUSED
-    assert (problem or "").startswith("It was not sent in time. The last problem: The mail server 127.0.0.1")
+    assert (problem or "").startswith(
+        "This e-mail was not sent in time. The last problem was: The mail server 127.0.0.1"
+    )
 
 
 def test_a_wrong_password_says_so_and_the_right_one_sends(postbox: Postbox) -> None:

@@ -119,7 +119,10 @@ def test_documents_are_offered_with_the_kinds_that_take_them(
     order: Order, invoice: Invoice, mia: Actor, channel: FakeChannel
 ) -> None:
     offered = [(f"invoice:{invoice.number}", f"Invoice {invoice.number}")]
-    assert documents_offered(order) == (offered, "As PDF, with: Invoice")  # while the channel is asked
+    assert documents_offered(order) == (
+        offered,
+        "Documents are attached as PDF files. They can be sent with: Invoice",
+    )  # while the channel is asked
     ask_allowed(order.id)
     assert documents_offered(order)[0] == offered
     preview = preview_message(order, "invoice", "", attach=[offered[0][0]], actor=mia)

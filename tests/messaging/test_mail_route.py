@@ -417,7 +417,7 @@ def test_an_invoice_is_issued_also_if_it_can_not_be_mailed(
     issue(order, mia)  # the rest, with the same cause
     send_mail()
     assert (postbox.mails, sendings("invoice", [invoice.id])) == ([], {})
-    why = "Invoice not sent by e-mail: The order has no e-mail address of its buyer."
+    why = "Invoice not sent by e-mail: This order has no e-mail address for its buyer."
     assert [one for one in told(order) if "by e-mail" in one] == [why]
 
 
@@ -449,8 +449,8 @@ def test_the_timeline_says_for_what_the_mail_about_a_shipment_has_no_value(
     with unit_of_work():
         add_template(situation="shipped", language="en", shop=None, text=text, actor=operator)
     ship(order, {"carrier": "DHL", "tracking_number": "JD14"})
-    why = "The template's text needs what the order does not have: {write_here}"
-    assert f"No mail about the shipment: {why}" in told(order)
+    why = "The template uses variables for which this order has no value: {write_here}"
+    assert f"E-mail about the shipment not sent: {why}" in told(order)
     assert list_messages(mia) == []
 
 
@@ -460,11 +460,14 @@ def test_the_timeline_does_not_quote_what_is_wrong_with_a_text(
     switch(order, mail_shipments=True)
 
     def refuse(*_: Any, **__: Any) -> None:
-        raise Invalid(field="text", problem="has an e-mail address, which is not allowed: jane@buyer.test")
+        raise Invalid(
+            field="text",
+            problem="This text has an e-mail address, which is not allowed. Remove the address: jane@buyer.test",
+        )
 
     monkeypatch.setattr(document_mails, "write_mail", refuse)
     ship(order, {"carrier": "DHL", "tracking_number": "JD14"})
-    [why] = [one for one in told(order) if one.startswith("No mail about the shipment")]
+    [why] = [one for one in told(order) if one.startswith("E-mail about the shipment not sent")]
     assert "has what the channel does not allow" in why
     assert "jane" not in str(db.session.scalars(select(OrderEvent.data)).all())
 

@@ -297,7 +297,7 @@ def test_a_mail_that_the_server_does_not_give_stops_no_mailbox(
         found = receiving.read_next(mailbox.id)
         assert found is not None
         assert found.problem is not None
-        assert str(found.problem).startswith("One mail could not be read: ")
+        assert str(found.problem).startswith("One e-mail could not be read: ")
     assert read(mailbox) == {Taken.UNREADABLE: 1, Taken.ORDER: 1}
     assert [row.sort for row in received()] == ["answer", "unreadable", "answer"]
     assert "tried 3 times" in (sentence_of(received()[1].problem) or "")

@@ -76,7 +76,7 @@ def test_the_buyers_language_comes_first(order: Order, operator: Actor, channel:
     with unit_of_work():
         allowed.note_allowed(order.id, MessagesAnswer(["problem"], "fr_BE"))
     assert (allowed.buyer_locale(order), languages()) == ("fr_BE", ["fr", "en"])
-    assert str(templates_offered(order).help) == "The buyer's language, as Fake channel says: French."
+    assert str(templates_offered(order).help) == "The buyer's language according to Fake channel: French."
     with unit_of_work():
         allowed.note_allowed(order.id, MessagesAnswer(["problem"], "de_DE"))
     assert languages() == ["en", "fr"]  # nothing is in German
@@ -121,13 +121,13 @@ def test_a_text_with_a_variable_left_is_not_sent(order: Order, operator: Actor) 
 @pytest.mark.parametrize(
     ("wish", "problem"),
     [
-        ({"text": "Hello {buyer}"}, r"has the variable \{buyer\}, which there is not. There are: \{order_number\}, "),
-        ({"text": " \n"}, "is needed"),
-        ({"text": "x" * 4001}, "has 4001 characters, of at most 4000"),
-        ({"situation": CUSTOM}, "name: is needed"),
-        ({"situation": CUSTOM, "name": "x" * 61}, "has 61 characters, of at most 60"),
-        ({"language": "klingon"}, "no language code"),
-        ({"situation": "holiday"}, "Choose one"),
+        ({"text": "Hello {buyer}"}, r"There is no variable \{buyer\}. The variables are: \{order_number\}, "),
+        ({"text": " \n"}, "Enter a value"),
+        ({"text": "x" * 4001}, "This text has 4001 characters. Shorten it to 4000 or fewer"),
+        ({"situation": CUSTOM}, "name: Enter a value"),
+        ({"situation": CUSTOM, "name": "x" * 61}, "This text has 61 characters. Shorten it to 60 or fewer"),
+        ({"language": "klingon"}, "is not a language code"),
+        ({"situation": "holiday"}, "Choose a situation"),
     ],
 )
 def test_what_can_not_be_kept(operator: Actor, store: Store, wish: dict[str, str], problem: str) -> None:

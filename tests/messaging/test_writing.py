@@ -138,7 +138,7 @@ def test_after_a_crash_the_channel_is_asked_again(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("  ", "is needed"),
+        ("  ", "Enter a value"),
         ("x" * 2001, "2001"),
         ("See https://shop.example.com/a", "https://shop.example.com/a"),
         ("See WWW.shop.example", "WWW.shop.example"),

@@ -37,7 +37,7 @@ class NoSuchFolder(Refusal):
     """The server knows the user, and has no such folder."""
 
     code = "mail_folder_unknown"
-    sentence = _l("The mail server %(host)s does not open the folder %(folder)s: %(answer)s")
+    sentence = _l("The mail server %(host)s can't open the folder %(folder)s: %(answer)s")
 
 
 class OddAnswer(Refusal):

@@ -36,19 +36,19 @@ _WHERE = ("host", "port", "user", "folder")  # a change of these makes it anothe
 
 class UnknownMailbox(NotFound):
     code = "unknown_mailbox"
-    sentence = _l("No mailbox here goes by “%(name)s”.")
+    sentence = _l("There is no mailbox “%(name)s”.")
 
 
 class TooManyMailboxes(Refusal):
     code = "too_many_mailboxes"
-    sentence = _l("A desk reads at most %(most)s mailboxes.")
+    sentence = _l("There are %(most)s mailboxes already, and no more can be added. Delete one first.")
 
 
 class MailboxFailed(DeskError):
     """Reading it failed with a bug, which is in the log."""
 
     code = "mailbox_failed"
-    sentence = _l("Reading it failed. The log has the reason.")
+    sentence = _l("Reading this mailbox failed. The log shows the reason.")
 
 
 def every() -> Sequence[Mailbox]:
@@ -155,7 +155,7 @@ def _checked(values: Mapping[str, Any], *, keeps_password: bool = False) -> dict
     needed = ("host", "user") if keeps_password else ("host", "user", "password")
     for name in needed:
         if not given[name]:
-            raise Invalid(field=name, problem=_l("is needed."))
+            raise Invalid(field=name, problem=_l("Enter a value."))
     given["folder"] = given["folder"] or "INBOX"
     given["name"] = given["name"] or given["user"]
     return given

@@ -26,7 +26,7 @@ class MailState(StrEnum):
 
 STATE_LABELS: dict[str, LazyString] = {
     MailState.QUEUED: _l("Queued"),
-    MailState.LEAVING: _l("Leaving"),
+    MailState.LEAVING: _l("Sending"),
     MailState.SENT: lazy_pgettext("mail", "Sent"),
     MailState.REFUSED: lazy_pgettext("mail", "Refused"),
     MailState.UNKNOWN: lazy_pgettext("mail", "Unknown"),

@@ -42,47 +42,47 @@ class MailTooOld(Refusal):
     """It was tried for as long as it makes sense."""
 
     code = "mail_too_old"
-    sentence = _l("It was not sent in time. The last problem: %(problem)s")
+    sentence = _l("This e-mail was not sent in time. The last problem was: %(problem)s")
 
 
 class NothingToSendAgain(Refusal):
     code = "mail_not_to_send_again"
-    sentence = _l("Only a mail that was refused, or may not have arrived, can be sent again.")
+    sentence = _l("Only an e-mail that was refused, or whose result is unknown, can be sent again.")
 
 
 class SentFromItsOrder(Refusal):
     """Whoever sends it again needs another right, and the order's history tells of it."""
 
     code = "mail_sent_from_its_order"
-    sentence = _l("A mail to a buyer is sent again from its order, under Messages.")
+    sentence = _l("To send an e-mail to a buyer again, open its order, under Messages.")
 
 
 class LinkEnded(Refusal):
     """What the mail says no longer holds."""
 
     code = "mail_of_ended_link"
-    sentence = _l("The link in this mail no longer works: make a new one.")
+    sentence = _l("The link in this e-mail no longer works. Create a new link.")
 
 
 class MailExpired(Refusal):
     """Nothing tried to send it for as long as it makes sense."""
 
     code = "mail_expired"
-    sentence = _l("It was not sent in time: no worker was there to send it.")
+    sentence = _l("This e-mail was not sent in time, because no worker was running.")
 
 
 class MailFailed(DeskError):
     """Sending it failed with a bug, which is in the log."""
 
     code = "mail_failed"
-    sentence = _l("Sending it failed. The log has the reason.")
+    sentence = _l("Sending this e-mail failed. The log shows the reason.")
 
 
 class UnknownMail(NotFound):
     """No mail has this id."""
 
     code = "unknown_mail"
-    sentence = _l("No mail here goes by “%(name)s”.")
+    sentence = _l("There is no e-mail “%(name)s”.")
 
 
 @mail_kind

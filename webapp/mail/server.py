@@ -26,14 +26,14 @@ def _address(text: str) -> None:
         try:
             ascii_address(text)
         except NoSuchAddress:
-            raise ValueError(_l("is no e-mail address.")) from None
+            raise ValueError(_l("This is not an e-mail address.")) from None
 
 
 HOST = Setting(
     name="host",
     label=_l("Mail server"),
     compact=True,
-    help=_l("SMTP, such as smtp.example.com. Empty: no mail leaves."),
+    help=_l("The SMTP server, such as smtp.example.com. Leave this field empty to send no e-mails."),
 )
 PORT = Setting(name="port", label=_l("Port"), default=587, minimum=1, maximum=65535)
 SECURITY = Setting(
@@ -41,7 +41,7 @@ SECURITY = Setting(
     label=_l("Encryption"),
     default=STARTTLS,
     choices={STARTTLS: _l("STARTTLS (587)"), TLS: _l("TLS (465)"), PLAIN: _l("None")},
-    help=_l("None only for a server on this machine or in its own network."),
+    help=_l("Choose “None” only for a server on this computer or in the same network."),
 )
 USER = Setting(name="user", label=_l("User name"), compact=True)
 PASSWORD = Setting(name="password", label=_l("Password"), secret=True)
@@ -53,13 +53,16 @@ RETURNS = Setting(
     compact=True,
     advanced=True,
     check=_address,
-    help=_l("Where mail servers report what they could not deliver. Empty: the sender's address."),
+    help=_l(
+        "The address to which mail servers report e-mails that they could not deliver. If empty, the sender's "
+        "address is used."
+    ),
 )
 TO_BUYERS = Setting(
     name="to_buyers",
-    label=_l("Send mail to buyers"),
+    label=_l("Send e-mails to buyers"),
     default=True,
-    help=_l("No: nothing goes to buyers by e-mail, whatever shops and stores say."),
+    help=_l("If this is off, no e-mails are sent to buyers, whatever the settings of shops and stores."),
 )
 MAIL = SettingsGroup(
     "mail",
@@ -72,12 +75,12 @@ class NoSuchAddress(Refusal):
     """A mail can't be addressed so, or not be from there."""
 
     code = "mail_address_unusable"
-    sentence = _l("Its address, or that of the sender, can't be used for mail.")
+    sentence = _l("The recipient's address or the sender's address is not valid for e-mail. Correct the address.")
 
 
 class MailNotSetUp(Refusal):
     code = "mail_not_set_up"
-    sentence = _l("No mail server is set up: enter it in the settings of the desk, under Outgoing mail.")
+    sentence = _l("No mail server is set up. Enter one in the settings of the desk, under Outgoing mail.")
 
 
 class ServerUnreachable(Refusal):
@@ -91,28 +94,28 @@ class SignInRefused(Refusal):
     """The server does not know the user, or the password is wrong."""
 
     code = "mail_sign_in_refused"
-    sentence = _l("The mail server %(host)s refuses the user name or the password: %(answer)s")
+    sentence = _l("The mail server %(host)s refused the user name or the password: %(answer)s")
 
 
 class MailPutOff(Refusal):
     """The server does not take the mail now."""
 
     code = "mail_put_off"
-    sentence = _l("The mail server does not take it now: %(answer)s")
+    sentence = _l("The mail server does not accept the e-mail at the moment: %(answer)s")
 
 
 class MailRefused(Refusal):
     """The server will never take the mail."""
 
     code = "mail_refused"
-    sentence = _l("The mail server refuses it: %(answer)s")
+    sentence = _l("The mail server refused the e-mail: %(answer)s")
 
 
 class LeftUnanswered(Refusal):
     """The server was given the text, and the conversation ended before its answer."""
 
     code = "mail_left_unanswered"
-    sentence = _l("The mail server did not answer after it was given the mail: it may have arrived.")
+    sentence = _l("The mail server got the e-mail and did not answer, so the e-mail may have arrived.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ class NothingAllowed(Refusal):
     """The channel was asked, and allows nothing."""
 
     code = "no_message_allowed"
-    sentence = _l("%(channel)s allows no message to the buyer of this order now.")
+    sentence = _l("%(channel)s allows no message to the buyer of this order at the moment.")
 
 
 class NotSaid(Refusal):
@@ -40,7 +40,7 @@ class NotSaid(Refusal):
     code = "messages_not_said"
     field = "kind"
     sentence = _l(
-        "%(channel)s has not said lately what it allows for this order: open the form again, and it is asked."
+        "The desk does not know which messages %(channel)s allows for this order now. Open the form again to check."
     )
 
 
@@ -49,7 +49,10 @@ class NotAnswered(Refusal):
 
     code = "messages_not_answered"
     field = "kind"
-    sentence = _l("%(channel)s did not say what it allows: open the form again, and it is asked again. %(problem)s")
+    sentence = _l(
+        "The desk could not check which messages %(channel)s allows. Open the form again to check once more. "
+        "%(problem)s"
+    )
 
 
 def nothing_allowed(order: Order) -> Refusal | None:

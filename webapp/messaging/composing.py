@@ -50,7 +50,7 @@ def _why_first(order: Order, language: str) -> LazyString:
     if answer is not None and answer.language:
         channel = channel_name(order.store.channel)
         named = {"channel": channel, "language": language_name(reads)}
-        return _l("The buyer's language, as %(channel)s says: %(language)s.", **named)
+        return _l("The buyer's language according to %(channel)s: %(language)s.", **named)
     return _l("The marketplace's language: %(language)s.", language=language_name(reads))
 
 
@@ -60,7 +60,7 @@ def fill_from_template(order: Order, named: str, kind: str, actor: Actor) -> Fil
     """
     found = filled_for(order, named, actor, kind=kind)
     sentences: list[tuple[LazyString | str, dict[str, object]]] = [
-        (_l("“%(name)s” was put into the text."), {"name": found.template.name})
+        (_l("The text of “%(name)s” was inserted."), {"name": found.template.name})
     ]
     values: dict[str, str | list[str]] = {"started_from": found.template.code}
     if found.kind != kind:
@@ -69,10 +69,10 @@ def fill_from_template(order: Order, named: str, kind: str, actor: Actor) -> Fil
         sentences.append((kind_chosen, {"kind": kind_name(order.store.channel, found.kind)}))
     if documents := _documents(order, found):
         values["attach"] = list(documents)
-        sentences.append((_l("Attached: %(files)s."), {"files": ", ".join(documents.values())}))
+        sentences.append((_l("These files are attached: %(files)s."), {"files": ", ".join(documents.values())}))
     if found.without:
         variables = ", ".join(f"{{{name}}}" for name in found.without)
-        sentences.append((_l("Still to be written by you: %(variables)s."), {"variables": variables}))
+        sentences.append((_l("Replace these variables in the text: %(variables)s."), {"variables": variables}))
     return Filling("text", found.text, values, sentences)
 
 

@@ -37,14 +37,14 @@ class NothingToFillIn(Refusal):
     """The text of a template has variables without a value for the order."""
 
     code = "template_without_values"
-    sentence = _l("The template's text needs what the order does not have: %(variables)s")
+    sentence = _l("The template uses variables for which this order has no value: %(variables)s")
 
 
 class TextNotAllowed(Refusal):
     """The text of a template, filled in for the order, has what the channel forbids."""
 
     code = "template_text_not_allowed"
-    sentence = _l("The template's text, filled in for this order, has what the channel does not allow.")
+    sentence = _l("With the values of this order, the template's text has content that the channel does not allow.")
 
 
 def mail_documents(kind: str, ids: Sequence[int]) -> bool:

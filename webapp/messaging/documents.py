@@ -18,14 +18,14 @@ from webapp.messaging.models import Message, MessageDocument
 from webapp.orders.models import Order
 
 INVOICE, CREDIT_MEMO, SHIPMENT = "invoice", "credit_memo", "shipment"
-ALL: Mapping[str, LazyString] = {INVOICE: _l("Its invoices"), CREDIT_MEMO: _l("Its credit memos")}
+ALL: Mapping[str, LazyString] = {INVOICE: _l("Invoices of the order"), CREDIT_MEMO: _l("Credit memos of the order")}
 LABELS: Mapping[str, LazyString] = {INVOICE: _l("Invoice %(number)s"), CREDIT_MEMO: _l("Credit memo %(number)s")}
 MODELS: Mapping[str, type[Invoice | CreditMemo]] = {INVOICE: Invoice, CREDIT_MEMO: CreditMemo}
 
 
 class ShipmentTakenBack(Refusal):
     code = "message_shipment_taken_back"
-    sentence = _l("The shipment that it is about was taken back.")
+    sentence = _l("The shipment that this e-mail is about was undone.")
 
 
 class NoSuchDocument(Refusal):
@@ -33,7 +33,7 @@ class NoSuchDocument(Refusal):
 
     code = "message_document_unknown"
     field = "attach"
-    sentence = _l("This order has no document “%(name)s” that can be attached; there are: %(documents)s")
+    sentence = _l("This order has no document “%(name)s” to attach. Its documents are: %(documents)s")
 
 
 def documents_of(order: Order, kinds: Iterable[str]) -> dict[str, Invoice | CreditMemo]:

@@ -47,7 +47,7 @@ BY_MAIL = MessageKind(
     MAIL,
     _l("E-mail"),
     10_000,
-    _l("To the buyer's e-mail address, with a subject and, if you like, documents."),
+    _l("Send the message to the buyer's e-mail address, with a subject and, if you like, documents."),
     situations=("invoice", "credit_memo", "shipped"),
 )
 LONGEST_SUBJECT = 150
@@ -57,45 +57,53 @@ _WORKER = Actor.job("messages")
 
 class NoMailThere(Refusal):
     code = "no_mail_there"
-    sentence = _l("%(channel)s takes no e-mail to its buyers.")
+    sentence = _l("%(channel)s does not accept e-mails to its buyers.")
 
 
 class MailSwitchedOff(Refusal):
     code = "buyer_mail_off"
-    sentence = _l("By this store's settings, its buyers are not written to by e-mail.")
+    sentence = _l("In this store's settings, e-mails to buyers are off.")
 
 
 class NoMailToBuyers(Refusal):
     """A switch for the whole desk."""
 
     code = "no_mail_to_buyers"
-    sentence = _l("By the settings of the desk, nothing goes to buyers by e-mail.")
+    sentence = _l("In the settings of the desk, e-mails to buyers are off.")
 
 
 class MailIsCaught(Refusal):
     """A practice marketplace takes all mail of the desk, and delivers none."""
 
     code = "buyer_mail_caught"
-    sentence = _l("No mail server is set up: the practice marketplace takes all mail, so no real buyer would get it.")
+    sentence = _l(
+        "No mail server is set up, so the practice marketplace receives all e-mails, and no real buyer would get "
+        "this one. Set up a mail server first."
+    )
 
 
 class BuyersAreInvented(Refusal):
     """A practice store, whose buyers' addresses may be those of real people."""
 
     code = "buyers_are_invented"
-    sentence = _l("The buyers of a practice store are invented: they get no mail from a real mail server.")
+    sentence = _l(
+        "The buyers of a practice store are fictitious, so no e-mails are sent to them through a real mail server."
+    )
 
 
 class StoreSendsNothing(NotNow):
     """Its store is paused, or read-only: the database may be a copy, or older than what was sent."""
 
     code = "mail_waits_for_store"
-    sentence = _l("Its store is paused or read-only: nothing goes to its buyers until somebody changes that.")
+    sentence = _l(
+        "The store of this order is paused or read-only, so nothing is sent to its buyers until the store is "
+        "active again."
+    )
 
 
 class NoBuyerAddress(Refusal):
     code = "no_buyer_address"
-    sentence = _l("The order has no e-mail address of its buyer.")
+    sentence = _l("This order has no e-mail address for its buyer.")
 
 
 def mail_refusal(order: Order) -> Refusal | None:
@@ -144,7 +152,11 @@ def checked_mail(
     if not subject:
         subject = _reply_subject(answers, actor, forbids=route.relayed) or usual_subject(order)
     if len(subject) > LONGEST_SUBJECT:
-        problem = _l("has %(length)s characters, of at most %(longest)s.", length=len(subject), longest=LONGEST_SUBJECT)
+        problem = _l(
+            "This text has %(length)s characters. Shorten it to %(longest)s or fewer.",
+            length=len(subject),
+            longest=LONGEST_SUBJECT,
+        )
         raise Invalid(field="subject", problem=problem)
     check_words(subject, "subject", forbids=route.relayed)
     text = checked_words(text, BY_MAIL.longest, forbids=route.relayed)
@@ -235,7 +247,7 @@ def _answered(message: Message) -> str:
 class BuyerMail(MailKind):
     """A mail to the buyer of an order, made of a message."""
 
-    code, label = "message", _l("Mail to a buyer")
+    code, label = "message", _l("E-mail to a buyer")
 
     def letter(self, mail: Mail) -> Letter:
         message, order = db.session.get_one(Message, mail.source_id), _order_of(mail)

@@ -16,25 +16,25 @@ from webapp.settings.stored import stored_everywhere
 
 MESSAGE_HOLD = Setting(
     name="message_hold",
-    label=_l("Seconds in which a message can be undone"),
+    label=_l("Seconds during which a message can be undone"),
     default=60,
     minimum=0,
     maximum=3600,
-    help=_l("A message waits for so long before it leaves. 0: it goes at once."),
+    help=_l("A message waits for this time before it is sent. 0: messages are sent at once."),
 )
 MESSAGES = SettingsGroup("messages", _l("Messages to buyers"), (MESSAGE_HOLD,), scope=STORE)
 BY_MAIL = Setting(
     name="by_mail",
-    label=_l("Write to buyers by e-mail, too"),
+    label=_l("Also write to buyers by e-mail"),
     default=False,
-    help=_l("Mails come from the shop's sender of messages, by the desk's mail server."),
+    help=_l("E-mails are sent from the shop's sender of messages through the desk's mail server."),
 )
 AUTOMATIC: dict[str, Setting[bool]] = {
     INVOICE: Setting(name="mail_invoices", label=_l("Send each invoice by e-mail once it is issued"), default=False),
     CREDIT_MEMO: Setting(
         name="mail_memos", label=_l("Send each credit memo by e-mail once it is issued"), default=False
     ),
-    SHIPMENT: Setting(name="mail_shipments", label=_l("Send a mail about each shipment"), default=False),
+    SHIPMENT: Setting(name="mail_shipments", label=_l("Send an e-mail about each shipment"), default=False),
 }
 
 

@@ -38,9 +38,11 @@ def messages_offered(order: Order) -> tuple[Sequence[MessageKind], LazyString | 
     if problem := problem_of(answer):
         return kinds, problem
     if unsaid(order) is not None:
-        return kinds, _l("%(channel)s is being asked what it allows; this takes a few seconds.", channel=channel)
+        return kinds, _l(
+            "The desk is checking which messages %(channel)s allows. This takes a few seconds.", channel=channel
+        )
     at = f"{answer.asked_at.astimezone(reader_zone()):%H:%M}" if answer else ""
-    return kinds, _l("%(channel)s allows these as of %(time)s.", channel=channel, time=at)
+    return kinds, _l("%(channel)s allowed these kinds of messages at %(time)s.", channel=channel, time=at)
 
 
 def kinds_by_route(
@@ -65,7 +67,7 @@ def documents_offered(order: Order) -> tuple[Sequence[tuple[str, str]], LazyStri
     if mail_refusal(order) is None and (route := route_of(order.store)) is not None and route.documents:
         takes[str(BY_MAIL.label)] = route.documents
     found = documents_of(order, frozenset().union(*takes.values()))
-    with_which = _l("As PDF, with: %(kinds)s", kinds=", ".join(takes))
+    with_which = _l("Documents are attached as PDF files. They can be sent with: %(kinds)s", kinds=", ".join(takes))
     return [(name, label_of(one)) for name, one in found.items()], with_which
 
 
@@ -100,7 +102,7 @@ def preview_message(
 
 
 def _with(documents: Sequence[Invoice | CreditMemo]) -> list[Sentence]:
-    return [(_l("With: %(files)s"), {"files": ", ".join(map(label_of, documents))})] if documents else []
+    return [(_l("Attached files: %(files)s"), {"files": ", ".join(map(label_of, documents))})] if documents else []
 
 
 def preview_review_request(order: Order, actor: Actor) -> Preview:
@@ -110,12 +112,12 @@ def preview_review_request(order: Order, actor: Actor) -> Preview:
     if refusal := review_refusal(order, actor):
         raise refusal
     channel = {"channel": channel_name(order.store.channel)}
-    asks = _l("%(channel)s asks the buyer for a review, once and in its own words.")
+    asks = _l("%(channel)s asks the buyer once for a review, with a text of its own.")
     warnings: list[Sentence] = []
     if is_refunded(order):
-        warnings.append((_l("This order was refunded in full: its buyer may not care to be asked."), {}))
+        warnings.append((_l("This order was refunded in full, so its buyer may not want to be asked."), {}))
     if has_return(order):
-        warnings.append((_l("This order has a return: its buyer may not care to be asked."), {}))
+        warnings.append((_l("This order has a return, so its buyer may not want to be asked."), {}))
     return Preview(sentences=[(asks, {**channel}), _when_it_goes(order)], warnings=warnings)
 
 
@@ -124,9 +126,9 @@ def _when_mail_leaves(order: Order) -> Sentence:
     if (stopped := store_waits(order.store)) is not None:
         return str(stopped), {}
     if held:
-        goes = _l("The e-mail leaves at %(goes)s at the earliest; you can undo it until then.")
+        goes = _l("The e-mail is sent at %(goes)s at the earliest. You can undo it until then.")
         return goes, {"goes": now() + timedelta(seconds=held)}
-    return _l("The e-mail leaves at once: it can't be undone."), {}
+    return _l("The e-mail is sent at once and can't be undone."), {}
 
 
 def _when_it_goes(order: Order) -> Sentence:
@@ -135,9 +137,9 @@ def _when_it_goes(order: Order) -> Sentence:
     if (stopped := why_nothing_goes(order.store)) is not None:
         return stopped, {}
     if held:
-        goes = _l("%(channel)s gets it at %(goes)s at the earliest; you can undo it until then.")
+        goes = _l("The desk sends this to %(channel)s at %(goes)s at the earliest. You can undo it until then.")
         return goes, {"channel": channel, "goes": now() + timedelta(seconds=held)}
-    return _l("%(channel)s gets it at once: it can't be undone."), {"channel": channel}
+    return _l("The desk sends this to %(channel)s at once. It can't be undone."), {"channel": channel}
 
 
 def _warnings(order: Order, text: str) -> list[Sentence]:

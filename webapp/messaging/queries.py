@@ -110,7 +110,7 @@ class UnknownMessage(NotFound):
     """No message has this id, or none that this person may see."""
 
     code = "unknown_message"
-    sentence = _l("No message here goes by “%(name)s”.")
+    sentence = _l("There is no message “%(name)s”.")
 
 
 def find_message(message_id: int, actor: Actor) -> Listed:

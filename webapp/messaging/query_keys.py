@@ -38,7 +38,7 @@ KEYS = (
         kind=KeyKind.CHOICE,
         condition=_by_unread,
         choices=_choices,
-        help=_l("The buyer has answered, and nobody has marked it as done."),
+        help=_l("The buyer has answered, and nobody has marked the answer as done."),
         name=lazy_pgettext("query key", "unread"),
         words={"me": lazy_pgettext("query value", "me")},
     ),
@@ -51,6 +51,6 @@ BADGES = (
         shows=lambda order: order.unread > 0,
         tone="info",
         icon="message",
-        help=_l("The buyer has answered, and nobody has marked it as done."),
+        help=_l("The buyer has answered, and nobody has marked the answer as done."),
     ),
 )

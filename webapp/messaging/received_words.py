@@ -8,17 +8,20 @@ from webapp.orders.events import EventWords
 
 ANSWERED = EventWords("message_received", _l("The buyer answered"), MESSAGES)
 AUTOMATIC = EventWords("message_automatic", _l("An automatic answer arrived"), MESSAGES)
-BOUNCED_EVENT = EventWords("message_bounced", _l("A mail to the buyer came back"), MESSAGES)
-PUT = EventWords("message_put_to_order", _l("A mail of the inbox put to this order"), MESSAGES)
-DONE = EventWords("message_done", _l("Answer done"), MESSAGES)
+BOUNCED_EVENT = EventWords("message_bounced", _l("An e-mail to the buyer was returned"), MESSAGES)
+PUT = EventWords("message_put_to_order", _l("An e-mail from the inbox was assigned to this order"), MESSAGES)
+DONE = EventWords("message_done", _l("Answer marked as done"), MESSAGES)
 ASSIGNED = EventWords("message_assigned", _l("Answer assigned to %(name)s"), MESSAGES)
 UNASSIGNED = EventWords("message_unassigned", _l("Answer assigned to nobody"), MESSAGES)
 EVENTS = (ANSWERED, AUTOMATIC, BOUNCED_EVENT, PUT, DONE, ASSIGNED, UNASSIGNED)
 BOUNCED = AttentionKind(
     "message_bounced",
-    _l("Mail came back"),
-    _l("A mail to the buyer came back. %(problem)s"),
-    _l("The buyer has not got it: write in another way, then mark it as done under Messages."),
+    _l("E-mail returned"),
+    _l("An e-mail to the buyer was returned. %(problem)s"),
+    _l(
+        "The buyer did not get the e-mail. Contact the buyer in another way, then mark the returned e-mail as "
+        "done under Messages."
+    ),
 )
 
 
@@ -26,32 +29,36 @@ class NotDelivered(DeskError):
     """What a mail server said of a mail that it could not deliver."""
 
     code = "mail_not_delivered"
-    sentence = _l("The mail server says: “%(answer)s”.")
+    sentence = _l("The mail server's answer: “%(answer)s”.")
 
 
 class MailUnreadable(DeskError):
     """Reading the mail failed with a bug, which is in the log."""
 
     code = "mail_unreadable"
-    sentence = _l("The desk can't read this mail; below is what came.")
+    sentence = _l("The desk can't read this e-mail. Its source is shown below.")
 
 
 class MailHoldsUp(DeskError):
     """Reading a mailbox ended at a mail; it is tried again."""
 
     code = "mail_holds_up"
-    sentence = _l("One mail could not be read: %(problem)s")
+    sentence = _l("One e-mail could not be read: %(problem)s")
 
 
 class MailNotGiven(DeskError):
     """The mail server lists the mail, but several readings ended at it."""
 
     code = "mail_not_given"
-    sentence = _l("The mail server does not give this mail; the desk tried %(tries)s times. See your mailbox.")
+    sentence = _l(
+        "The mail server did not deliver this e-mail to the desk in %(tries)s attempts. Open it in your mailbox."
+    )
 
 
 class UnknownInboxMail(NotFound):
     """No mail of the inbox has this id."""
 
     code = "unknown_inbox_mail"
-    sentence = _l("The inbox has no mail “%(name)s”: it was put to an order or dismissed, or its 30 days are over.")
+    sentence = _l(
+        "There is no e-mail “%(name)s” in the inbox. It was assigned to an order, dismissed, or deleted after 30 days."
+    )

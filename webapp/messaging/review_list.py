@@ -19,7 +19,7 @@ _PLANNED, _NONE = "planned", "none"
 _CHOICES: dict[str, LazyString] = {
     _PLANNED: _l("Review request planned"),
     ReviewState.REQUESTED: _l("Review requested"),
-    ReviewState.SKIPPED: _l("Review request left out or stopped"),
+    ReviewState.SKIPPED: _l("Review request skipped or stopped"),
     _NONE: _l("No review requested or planned"),
 }
 
@@ -60,7 +60,7 @@ KEYS = (
         kind=KeyKind.CHOICE,
         condition=_condition,
         choices=lambda actor: _CHOICES,
-        help=_l("Whether the channel was asked to request a review, or will be by the store's rule."),
+        help=_l("Whether a review of the order was requested, or will be requested by the store's settings."),
         name=lazy_pgettext("query key", "review"),
         words={
             "planned": lazy_pgettext("query value", "planned"),

@@ -24,8 +24,8 @@ REQUEST = Setting(
     label=_l("Request a review of every order"),
     default=False,
     help=_l(
-        "On: the channel asks each buyer once, in its own words. It begins with the orders whose time for a request "
-        "has not ended. Canceled orders are left out."
+        "If this is on, the channel asks each buyer once for a review, with a text of its own. Orders whose "
+        "time for a review request has ended and canceled orders are left out."
     ),
 )
 DAYS = Setting(
@@ -34,7 +34,7 @@ DAYS = Setting(
     default=7,
     minimum=0,
     maximum=365,
-    help=_l("They begin with the latest promised day of delivery."),
+    help=_l("The days are counted from the latest promised delivery date."),
 )
 NOT_REFUNDED = Setting(name="review_leave_out_refunded", label=_l("Leave out orders refunded in full"), default=True)
 NOT_RETURNED = Setting(name="review_leave_out_returned", label=_l("Leave out orders with a return"), default=True)
@@ -64,7 +64,7 @@ def _check(store: Store, had: Mapping[str, Any], given: Mapping[str, Any]) -> No
     if not window.opens_after <= days <= last:
         raise Invalid(
             field=DAYS.name,
-            problem=_l("must be from %(first)s to %(last)s.", first=window.opens_after, last=last),
+            problem=_l("Enter a number from %(first)s to %(last)s.", first=window.opens_after, last=last),
         )
 
 

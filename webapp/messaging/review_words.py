@@ -12,7 +12,10 @@ REFUSED_EVENT = EventWords("review_request_refused", _l("Review request refused"
 REFUSED = AttentionKind(
     "review_not_requested",
     _l("Review request refused"),
-    _l("The channel did not take the review request: %(problem)s"),
-    _l("The buyer was not asked. Close it in the outbox, or try again there if the reason has ended."),
+    _l("The channel refused the review request: %(problem)s"),
+    _l(
+        "The buyer was not asked. Close the review request in the outbox, or send it again there if the reason no "
+        "longer applies."
+    ),
 )
 EVENTS = (REQUESTED, STOPPED, SENT, REFUSED_EVENT)

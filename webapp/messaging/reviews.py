@@ -42,12 +42,12 @@ def _with_day(refusal: Refusal) -> str:
 
 class NoReviewsThere(Refusal):
     code = "no_reviews_there"
-    sentence = _l("%(channel)s takes no review requests from the desk.")
+    sentence = _l("%(channel)s does not accept review requests from the desk.")
 
 
 class CanceledReview(Refusal):
     code = "review_of_canceled"
-    sentence = _l("The order is canceled: there is nothing to review.")
+    sentence = _l("The order is canceled, so there is nothing to review.")
 
 
 class NotShippedYet(Refusal):
@@ -59,7 +59,7 @@ class NoDayOfDelivery(Refusal):
     """The channel gave no promised day of delivery."""
 
     code = "review_without_day"
-    sentence = _l("The channel names no day of delivery, so nobody knows when it takes a review request.")
+    sentence = _l("The channel sent no delivery date for this order, so a review can't be requested.")
 
 
 class TooEarly(Refusal):
@@ -71,47 +71,47 @@ class TooEarly(Refusal):
 
 class TooLate(Refusal):
     code = "review_too_late"
-    sentence = _l("It is too late to request a review: that was possible until %(day)s.")
+    sentence = _l("It is too late to request a review. A review could be requested until %(day)s.")
     of_many = _l("It is too late to request a review.")
     __str__ = _with_day
 
 
 class AlreadyRequested(Refusal):
     code = "review_requested_already"
-    sentence = _l("A review of this order was requested already, and that is done once.")
+    sentence = _l("A review of this order was already requested, and it can be requested only once.")
 
 
 class RefundedInFull(Refusal):
     """The rule of the store leaves such orders out."""
 
     code = "review_of_refunded"
-    sentence = _l("The order was refunded in full, and this store's settings leave such orders out.")
+    sentence = _l("The order was refunded in full, and this store's settings exclude such orders from review requests.")
 
 
 class HasReturn(Refusal):
     """The rule of the store leaves such orders out."""
 
     code = "review_of_returned"
-    sentence = _l("The order has a return, and this store's settings leave such orders out.")
+    sentence = _l("The order has a return, and this store's settings exclude such orders from review requests.")
 
 
 class NotByItself(Refusal):
     """The rule was switched off while a request that it made waited."""
 
     code = "review_rule_off"
-    sentence = _l("This store requests no reviews by itself.")
+    sentence = _l("This store does not request reviews automatically.")
 
 
 class StoppedByHand(Refusal):
     code = "review_stopped"
-    sentence = _l("Somebody stopped it.")
+    sentence = _l("Somebody stopped the review request.")
 
 
 class NothingToStop(Refusal):
     """The order has no review request, or it has left."""
 
     code = "no_review_to_stop"
-    sentence = _l("No review request of this order is planned or waiting.")
+    sentence = _l("No review request for this order is planned or waiting.")
 
 
 # --- What is possible -------------------------------------------------------------------------------------------------

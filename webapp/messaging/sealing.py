@@ -11,7 +11,7 @@ SEALED = "message"  # the kind under which it is sealed
 
 class BuyerIsErased(Refusal):
     code = "message_buyer_erased"
-    sentence = _l("The buyer's data were erased, so nobody writes to them any more.")
+    sentence = _l("The buyer's data were erased, so no message can be sent to the buyer.")
 
 
 def sealed(order_id: int, said: Said) -> bytes:

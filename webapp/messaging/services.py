@@ -44,7 +44,7 @@ UNDECIDED = (MailState.REFUSED, MailState.UNKNOWN)
 
 class NoMessagesThere(Refusal):
     code = "no_messages_there"
-    sentence = _l("%(channel)s takes no messages to buyers from the desk.")
+    sentence = _l("%(channel)s does not accept messages to buyers from the desk.")
 
 
 class NotAllowedNow(Refusal):
@@ -52,20 +52,20 @@ class NotAllowedNow(Refusal):
 
     code = "message_not_allowed"
     field = "kind"
-    sentence = _l("%(channel)s does not allow this kind of message for this order now.")
+    sentence = _l("%(channel)s does not allow this kind of message for this order at the moment.")
 
 
 class NoKindChosen(Refusal):
     code = "no_message_kind"
     field = "kind"
-    sentence = _l("Choose a kind of message, and write what the buyer should read.")
+    sentence = _l("Choose a kind of message, and write the text for the buyer.")
 
 
 class NothingUndecided(Refusal):
     """The mail has left, or waits, or the message is none."""
 
     code = "no_mail_undecided"
-    sentence = _l("No mail to this buyer was refused or is uncertain.")
+    sentence = _l("There is no e-mail to this buyer to send again: none was refused, and none has an unknown result.")
 
 
 class NothingToAnswer(Refusal):
@@ -78,13 +78,13 @@ class NothingToAnswer(Refusal):
 class OnlyByMail(Refusal):
     code = "message_only_by_mail"
     field = "kind"
-    sentence = _l("Only an e-mail has a subject: choose e-mail, or leave it out.")
+    sentence = _l("Only an e-mail has a subject. Choose “E-mail”, or leave the subject empty.")
 
 
 class NoDocumentsWithIt(Refusal):
     code = "message_without_documents"
     field = "attach"
-    sentence = _l("This kind of message takes no documents: choose another kind, or leave them out.")
+    sentence = _l("This kind of message can't have documents. Choose another kind, or remove the documents.")
 
 
 class DocumentNeeded(Refusal):
@@ -92,14 +92,14 @@ class DocumentNeeded(Refusal):
 
     code = "message_document_needed"
     field = "attach"
-    sentence = _l("This kind of message has no text: choose a document that goes with it.")
+    sentence = _l("This kind of message has no text. Choose a document to send with it.")
 
 
 class NoMessageWaits(Refusal):
     """All messages of the order have left, or it has none."""
 
     code = "no_message_to_undo"
-    sentence = _l("This order has no message that could be undone.")
+    sentence = _l("This order has no message that can be undone.")
 
 
 def message_refusal(order: Order, actor: Actor) -> Refusal | None:
@@ -178,7 +178,7 @@ def checked_message(order: Order, kind: str, text: str, subject: str = "", names
     if found.longest:
         return Checked("", checked_words(text, found.longest, forbids=True), with_it)
     if text.strip():
-        raise Invalid(field="text", problem=_l("must be empty: this kind of message has no text."))
+        raise Invalid(field="text", problem=_l("This kind of message has no text. Leave this field empty."))
     return Checked("", "", with_it)
 
 
@@ -190,7 +190,11 @@ def _documents_with(order: Order, kind: MessageKind, names: Sequence[str]) -> Se
         raise DocumentNeeded
     found = documents.chosen(order, kind.documents, names)
     if len(found) > kind.most_documents:
-        problem = _l("are %(count)s, of at most %(most)s.", count=len(found), most=kind.most_documents)
+        problem = _l(
+            "Too many documents are chosen (%(count)s). Choose %(most)s or fewer.",
+            count=len(found),
+            most=kind.most_documents,
+        )
         raise Invalid(field="attach", problem=problem)
     return found
 

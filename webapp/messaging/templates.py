@@ -35,21 +35,21 @@ class UnknownTemplate(Refusal):
 
     code = "unknown_template"
     field = "template"
-    sentence = _l("No template for this order's shop goes by “%(name)s”.")
+    sentence = _l("There is no template “%(name)s” for this order's shop.")
 
 
 class TemplateThere(Refusal):
     """There is one for the same shop, language and situation, or with the same name."""
 
     code = "template_there"
-    sentence = _l("There is one for this situation, language and shop already: change that one.")
+    sentence = _l("There is already a template for this situation, language and shop. Change that template.")
 
 
 class NoSuchTemplate(NotFound):
     """No template has this number, or none of a shop of this person."""
 
     code = "no_such_template"
-    sentence = _l("No template here goes by “%(name)s”.")
+    sentence = _l("There is no template “%(name)s”.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,10 +226,12 @@ def add_template(
     `TemplateThere`.
     """
     if situation not in SITUATIONS:
-        raise Invalid(field="situation", problem=_l("Choose one."))
+        raise Invalid(field="situation", problem=_l("Choose a situation."))
     locale = known_locale(language)
     if locale is None:
-        raise Invalid(field="language", problem=_l("“%(code)s” is no language code, such as en or fr.", code=language))
+        raise Invalid(
+            field="language", problem=_l("“%(code)s” is not a language code. Examples: en, fr.", code=language)
+        )
     language = locale.language
     row = MessageTemplate(shop_id=shop.id if shop else None, situation=situation, language=language)
     _describe(row, name, text, actor)
@@ -256,7 +258,7 @@ def _describe(row: MessageTemplate, name: str, text: str, actor: Actor) -> None:
     _check_shop(row.shop_id, actor)
     name = " ".join(name.split()) if row.situation == CUSTOM else ""
     if row.situation == CUSTOM and not name:
-        raise Invalid(field="name", problem=_l("is needed."))
+        raise Invalid(field="name", problem=_l("Enter a value."))
     if len(name) > LONGEST_NAME:
         raise Invalid(field="name", problem=_too_long(name, LONGEST_NAME))
     text = checked_text(text)
@@ -277,23 +279,23 @@ def checked_text(text: str) -> str:
     """A template's text as it is kept. Raises `Invalid`, also for a variable that there is not."""
     text = "\n".join(line.rstrip() for line in text.strip().splitlines())
     if not text:
-        raise Invalid(field="text", problem=_l("is needed."))
+        raise Invalid(field="text", problem=_l("Enter a value."))
     if len(text) > LONGEST_TEXT:
         raise Invalid(field="text", problem=_too_long(text, LONGEST_TEXT))
     if "\0" in text:
-        raise Invalid(field="text", problem=_l("holds a character that can't be kept."))
+        raise Invalid(field="text", problem=_l("This text has a character that can't be saved. Remove the character."))
     for name in variables_in(text):
         if name not in VARIABLES:
             known = ", ".join(f"{{{one}}}" for one in VARIABLES)
-            problem = _l(
-                "has the variable {%(name)s}, which there is not. There are: %(known)s", name=name, known=known
-            )
+            problem = _l("There is no variable {%(name)s}. The variables are: %(known)s", name=name, known=known)
             raise Invalid(field="text", problem=problem)
     return text
 
 
 def _too_long(text: str, longest: int) -> LazyString:
-    return _l("has %(length)s characters, of at most %(longest)s.", length=len(text), longest=longest)
+    return _l(
+        "This text has %(length)s characters. Shorten it to %(longest)s or fewer.", length=len(text), longest=longest
+    )
 
 
 def _check_shop(shop_id: int | None, actor: Actor) -> None:

@@ -24,9 +24,13 @@ def checked_words(text: str, longest: int, *, forbids: bool) -> str:
     """
     text = "\n".join(line.rstrip() for line in text.strip().splitlines())
     if not text:
-        raise Invalid(field="text", problem=_l("is needed."))
+        raise Invalid(field="text", problem=_l("Enter a value."))
     if len(text) > longest:
-        problem = _l("has %(length)s characters, of at most %(longest)s.", length=len(text), longest=longest)
+        problem = _l(
+            "This text has %(length)s characters. Shorten it to %(longest)s or fewer.",
+            length=len(text),
+            longest=longest,
+        )
         raise Invalid(field="text", problem=problem)
     check_words(text, "text", forbids=forbids)
     return text
@@ -37,11 +41,21 @@ def check_words(text: str, field: str, *, forbids: bool) -> None:
     e-mail address.
     """
     if left := placeholder_in(text):
-        raise Invalid(field=field, problem=_l("still has %(found)s: write something in its place.", found=left))
+        raise Invalid(
+            field=field, problem=_l("This text still has %(found)s. Replace it with your own words.", found=left)
+        )
     if forbids and (link := link_in(text)):
-        raise Invalid(field=field, problem=_l("has a link, which is not allowed: %(found)s", found=link))
+        raise Invalid(
+            field=field,
+            problem=_l("This text has a link, which is not allowed. Remove the link: %(found)s", found=link),
+        )
     if forbids and (address := address_in(text)):
-        raise Invalid(field=field, problem=_l("has an e-mail address, which is not allowed: %(found)s", found=address))
+        raise Invalid(
+            field=field,
+            problem=_l(
+                "This text has an e-mail address, which is not allowed. Remove the address: %(found)s", found=address
+            ),
+        )
 
 
 def link_in(text: str) -> str:

@@ -98,25 +98,28 @@ def _memo_number(about: _About) -> str:
 
 WRITE_HERE: Final = "write_here"
 VARIABLES: Mapping[str, tuple[LazyString, Callable[[_About], str]]] = {
-    "order_number": (_l("The order number that the buyer knows"), lambda about: about.order.channel_order_number),
+    "order_number": (
+        _l("The channel order number, which the buyer knows"),
+        lambda about: about.order.channel_order_number,
+    ),
     "buyer_name": (_l("The buyer's name"), _buyer_name),
     "shop_name": (
-        _l("Who writes to your buyers, or else the shop's name"),
+        _l("The shop's sender of messages, or else the shop's name"),
         lambda about: SENDER_NAME.of(about.order.shop) or about.order.shop.name,
     ),
-    "items": (_l("What was ordered, with the numbers of units"), _items),
+    "items": (_l("The ordered products with their quantities"), _items),
     "total": (_l("The order's total"), _total),
-    "ordered_on": (_l("The day of the order"), lambda about: about.day(about.order.placed_at)),
-    "ships_by": (_l("The day by which it is to leave"), lambda about: about.day(about.order.ship_by)),
-    "delivers_by": (_l("The day by which it is to arrive"), lambda about: about.day(about.order.deliver_by)),
-    "carrier": (_l("Who carries what has left"), _carrier),
+    "ordered_on": (_l("The order date"), lambda about: about.day(about.order.placed_at)),
+    "ships_by": (_l("The ship-by date"), lambda about: about.day(about.order.ship_by)),
+    "delivers_by": (_l("The deliver-by date"), lambda about: about.day(about.order.deliver_by)),
+    "carrier": (_l("The carrier of the shipped packages"), _carrier),
     "tracking_number": (
-        _l("The tracking number of what has left"),
+        _l("The tracking numbers of the shipped packages"),
         lambda about: _listed([package.tracking_number for package in about.packages], about.locale),
     ),
-    "invoice_number": (_l("The number of the invoice"), _invoice_number),
-    "credit_memo_number": (_l("The number of the credit memo"), _memo_number),
-    WRITE_HERE: (_l("What whoever sends it writes in its place"), lambda about: ""),
+    "invoice_number": (_l("The invoice number"), _invoice_number),
+    "credit_memo_number": (_l("The credit memo number"), _memo_number),
+    WRITE_HERE: (_l("Text that the sender of the message writes"), lambda about: ""),
 }
 
 
