@@ -36,6 +36,6 @@ def document(paper: str = "a4", *, length: int = 2, **changed: Any) -> Document:
         totals=(Fact("Units", "3", Style.STRONG),),
         banner="PRACTICE – not a real order",
         notes=(Text("Delivery instructions: Ring twice", Style.NOTE, lead="Delivery instructions"),),
-        closing=(Text("Printed again: these units have left already.", Style.NOTE),),
+        closing=(Text("Reprint: these units have already shipped.", Style.NOTE),),
     )
     return replace(found, **changed)

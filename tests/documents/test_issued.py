@@ -174,7 +174,7 @@ def test_one_that_takes_a_memo_back_names_it_and_is_below_zero(take: Take, mia: 
     assert [row.units for row in back.rows] == [-3]
     assert all(row.unit_price == other.unit_price for row, other in zip(back.rows, there.rows, strict=True))
     text = printed(opposite, mia)
-    assert f"Takes back credit memo {memo.number}" in text
+    assert f"Reverses credit memo {memo.number}" in text
     assert "For invoice" not in text
     assert "-€16.84" in text
 

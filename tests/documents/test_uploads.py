@@ -112,7 +112,7 @@ def test_an_invoice_goes_once_the_order_is_shipped_and_its_credit_memo_after_it(
     assert not db.session().in_transaction()
     assert "Jane" not in f"{taking.delivered} {waiting.payload}"
     assert (state_of(invoice), state_of(memo)) == ("sent", "owed")
-    assert column(CREDIT_MEMOS, MEMO_LIST, memo.id, mia) == [Label("Upload waits", "waits")]
+    assert column(CREDIT_MEMOS, MEMO_LIST, memo.id, mia) == [Label("Upload waiting", "waits")]
 
     taking.found = [Effective()]
     later(40)

@@ -102,7 +102,7 @@ def test_a_column_that_asks_for_what_cannot_be_read_fails_alone(
     page = list_page(ORDER_LIST, mia, columns=columns, after=page.older, limit=1)
     [row] = page.rows
     assert row.id == orders[0].id
-    assert said(page.rows, "faulty", mia) == ["“faulty” of the plugin “odd” failed. The Plugins page says how."]
+    assert said(page.rows, "faulty", mia) == ["“faulty” of the plugin “odd” failed. The Plugins page shows the reason."]
     assert said(page.rows, "before", mia) == [str(orders[0].deliver_by)]
     assert said(page.rows, "after", mia) == [orders[0].country]
     assert said(page.rows, "total", mia) == [orders[0].total]
@@ -157,7 +157,7 @@ def test_a_key_that_speaks_of_a_table_beside_the_list_is_refused_by_name(
         compile_query(parse("found:CUP"), mia)
     asked = compile_query(parse("CUP"), mia)
     assert count_rows(ORDER_LIST, mia, asked) == (1, False)
-    assert asked.notes == ("“Lines” of the plugin “odd” failed. The Plugins page says how.",)
+    assert asked.notes == ("“Lines” of the plugin “odd” failed. The Plugins page shows the reason.",)
     assert {(one.plugin, one.code, one.detail) for one in plugin_failures} == {
         ("odd", code, "the list does not join order_lines") for code in ("beside", "found", "lines")
     }

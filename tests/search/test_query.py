@@ -126,11 +126,11 @@ def test_each_is_written_as_briefly_as_it_can_be(text: str, written: str) -> Non
 @pytest.mark.parametrize(
     ("text", "start", "end", "says"),
     [
-        ("jane due:", 5, 9, "needs a value"),
+        ("jane due:", 5, 9, "Enter a value directly after"),
         ("jane stat:x", 5, 10, "state:, status:"),
-        ("zzzzz:1", 0, 6, "put them in quotes"),
-        ('state:open "jane', 11, 16, "never closed"),
-        ("x sku:,", 2, 7, "needs a value"),
+        ("zzzzz:1", 0, 6, "put them in quotation marks"),
+        ('state:open "jane', 11, 16, "closing quotation mark"),
+        ("x sku:,", 2, 7, "Enter a value directly after"),
     ],
 )
 def test_a_mistake_is_pointed_at(text: str, start: int, end: int, says: str) -> None:

@@ -43,7 +43,7 @@ class NotInstalled(NoFacturX):
 
     code = "facturx_not_installed"
     sentence = _l(
-        "Factur-X is not installed: whoever runs the desk adds it with “make facturx” and starts the desk again."
+        "Factur-X is not installed. The operator of the desk can add it with “make facturx” and then restart the desk."
     )
 
 
@@ -61,7 +61,9 @@ class NoSellerCountry(NoFacturX):
     """The document was issued by a version that did not record it."""
 
     code = "facturx_no_seller_country"
-    sentence = _l("Factur-X needs the country of the seller's seat, and %(number)s was issued without one.")
+    sentence = _l(
+        "Factur-X needs the country of the seller's registered office, and %(number)s was issued without one."
+    )
 
 
 class BuyerHidden(NoFacturX):
@@ -78,7 +80,7 @@ class NoBuyer(NoFacturX):
 
 class NoTaxRate(NoFacturX):
     code = "facturx_no_tax_rate"
-    sentence = _l("Factur-X needs a tax rate in every row, and that of row %(row)s of %(number)s is not known.")
+    sentence = _l("Factur-X needs a tax rate in every row, and the tax rate of row %(row)s of %(number)s is not known.")
 
 
 class Untaxed(NoFacturX):
@@ -86,8 +88,8 @@ class Untaxed(NoFacturX):
 
     code = "facturx_untaxed"
     sentence = _l(
-        "Factur-X needs the legal category of a tax of 0 %%, such as export or reverse charge, and the desk does not "
-        "record that of row %(row)s of %(number)s."
+        "Factur-X needs the legal category of a tax of 0 %%, such as export or reverse charge, and the desk "
+        "has no such category for row %(row)s of %(number)s."
     )
 
 
@@ -96,13 +98,14 @@ class TaxTooFarOff(NoFacturX):
 
     code = "facturx_tax_off"
     sentence = _l(
-        "Factur-X needs taxes within 1 %(currency)s of their rate, and those of %(number)s at %(rate)s %% are not."
+        "Factur-X allows taxes to differ by at most 1 %(currency)s from their rate, and the taxes of "
+        "%(number)s at %(rate)s %% differ by more."
     )
 
 
 class TooManyDecimals(NoFacturX):
     code = "facturx_decimals"
-    sentence = _l("Factur-X has amounts with up to two decimals, and %(currency)s has three.")
+    sentence = _l("Factur-X allows amounts with up to two decimals, and %(currency)s has three.")
 
 
 @cache

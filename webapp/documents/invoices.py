@@ -281,7 +281,7 @@ class _Composer:
         if content.kind is Kind.CREDIT_MEMO:
             yield Fact(_("Credit memo number"), content.number, Style.STRONG)
             if content.corrects:
-                label = _("Takes back credit memo") if content.takes_back else _("For invoice")
+                label = _("Reverses credit memo") if content.takes_back else _("For invoice")
                 yield Fact(label, ", ".join(content.corrects))
         else:
             yield Fact(_("Invoice number"), content.number, Style.STRONG)

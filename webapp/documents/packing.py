@@ -253,7 +253,7 @@ def composed_slip(slip: Slip, paper: str = "") -> Document:
             totals=_units(slip),
             banner=_("PRACTICE – not a real order") if slip.order.store.practice else "",
             notes=tuple(_notes(slip)),
-            closing=(Text(_("Printed again: these units have left already."), Style.NOTE),) if slip.again else (),
+            closing=(Text(_("Reprint: these units have already shipped."), Style.NOTE),) if slip.again else (),
         )
 
 
@@ -266,7 +266,7 @@ def _notes(slip: Slip) -> Iterator[Text]:
 
 def _addressee(slip: Slip) -> Party:
     address = address_of(slip.address, home_of(slip.order))
-    reason = _("The channel withholds the address.")
+    reason = _("The channel does not provide the address.")
     if slip.hidden:
         reason = _("The address is hidden: your role does not show buyer data.")
     return Party(_("Ship to"), tuple(address.lines) if address else (), "" if address else reason)

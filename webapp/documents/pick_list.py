@@ -113,7 +113,7 @@ def composed_list(found: PickList, paper: str, at: datetime, language: str) -> D
         codes=(),
         parties=(),
         facts=(
-            Fact(_("Made"), made),
+            Fact(_("Created"), made),
             Fact(_("Orders"), formats.number(len(found.orders), locale)),
             Fact(pgettext("packing slip", "Units"), formats.number(found.units, locale), Style.STRONG),
         ),

@@ -39,12 +39,12 @@ CHUNK = 50
 
 class TooManyToPrint(DeskError):
     code, status = "too_many_to_print", 422
-    sentence = _l("One PDF is made from up to %(most)s rows of a list, and more were found. Narrow the list.")
+    sentence = _l("One PDF can have up to %(most)s rows of a list, and more were found. Narrow the list.")
 
 
 class NothingToPrint(Refusal):
     code = "nothing_to_print"
-    sentence = _l("There is nothing to print: the results below say why.")
+    sentence = _l("There is nothing to print. The results below show the reasons.")
 
 
 class LettersByNumber(DeskError):
@@ -53,12 +53,17 @@ class LettersByNumber(DeskError):
     """
 
     code = "letters_by_number"
-    sentence = _l("The PDF has numbers in place of some letters. Print this document from its page.")
+    sentence = _l(
+        "No font of the desk has some letters of this document, so the PDF shows their numbers instead. Print the "
+        "document from its page."
+    )
 
 
 class SlipsOutdated(Refusal):
     code = "slips_outdated"
-    sentence = _l("%(order)s must not leave any more: %(why)s The file holds its slip, so print the slips again.")
+    sentence = _l(
+        "%(order)s must no longer be shipped: %(why)s This file has its packing slip, so print the slips again."
+    )
 
 
 def start_print(what: str = SLIPS, *, actor: Actor, ids: Sequence[int], paper: str = "") -> Run:

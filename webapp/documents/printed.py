@@ -124,7 +124,7 @@ class NotIssuedYet(Refusal):
     """The credit memo has no number."""
 
     code = "memo_not_issued_yet"
-    sentence = _l("A credit memo of it has no number, so it is not printed.")
+    sentence = _l("A credit memo of this order has no number yet, so it is not printed.")
 
 
 class IssuedDocuments(Printed):

@@ -37,14 +37,14 @@ class NothingToReturn(Refusal):
     """All units of the order are canceled."""
 
     code = "nothing_to_return"
-    sentence = _l("Everything in this order is canceled: nothing of it can come back.")
+    sentence = _l("Everything in this order is canceled, so nothing can be returned.")
 
 
 class NothingAnnounced(Refusal):
     """The return was denied."""
 
     code = "nothing_announced"
-    sentence = _l("This return was denied: nothing comes back with it.")
+    sentence = _l("This return was denied, so it has no return slip.")
 
 
 def announced(row: Return) -> Announced:

@@ -44,7 +44,9 @@ def _column(subject: str, model: type[Any]) -> Column:
         values=of_each(_labels),
         reads={"upload_state": state},
         width=130,
-        help=_l("How far its upload to the channel is; empty if it is not uploaded."),
+        help=_l(
+            "The status of the document's upload to the channel. The cell is empty if the document is not uploaded."
+        ),
     )
 
 
@@ -90,7 +92,7 @@ def _key(subject: str, model: type[Any]) -> QueryKey:
         kind=KeyKind.CHOICE,
         condition=_in_state(model),
         choices=lambda actor: _CHOICES,
-        help=_l("How far its upload to the channel is."),
+        help=_l("The status of the document's upload to the channel."),
         name=lazy_pgettext("query key", "upload"),
     )
 

@@ -21,15 +21,16 @@ UPLOAD = Setting(
     label=_l("Upload invoices and credit memos to the channel"),
     default=False,
     help=_l(
-        "On: each one goes to the channel as a PDF once the order is shipped completely there, in the marketplaces "
-        "where sellers invoice. Orders that the channel invoices itself are left out."
+        "If this is on, each document is uploaded to the channel as a PDF once the channel shows the whole "
+        "order as shipped, in the marketplaces where sellers invoice. Orders that the channel invoices itself "
+        "are left out."
     ),
 )
 SINCE = Setting(
     name="upload_from",
     label=_l("Upload from"),
     day=True,
-    help=_l("What was issued before this day is not uploaded. Needed to switch it on."),
+    help=_l("Documents that were issued before this day are not uploaded. This day is required for the upload."),
 )
 _BOTH = (UPLOAD, SINCE)
 
@@ -45,7 +46,9 @@ def _check(store: Store, had: Mapping[str, Any], given: Mapping[str, Any]) -> No
     """Refuse uploads without the day from which on."""
     values = {**had, **given}
     if values and UPLOAD.parse(values[UPLOAD.name]) and not str(values[SINCE.name] or "").strip():
-        raise Invalid(field=SINCE.name, problem=_l("is needed: what was issued before this day is not uploaded."))
+        raise Invalid(
+            field=SINCE.name, problem=_l("Enter a day. Documents that were issued before this day are not uploaded.")
+        )
 
 
 UPLOADS = SettingsGroup("uploads", _l("Upload of invoices"), _settings, scope=STORE, check=_check)

@@ -16,11 +16,14 @@ NOT_UPLOADED = AttentionKind(
     "document_not_uploaded",
     _l("Not uploaded"),
     _l("An invoice or a credit memo was not uploaded: %(problem)s"),
-    _l("Fix what it names, then try again. If you uploaded it at the channel itself, say so; else close it."),
+    _l(
+        "Correct the problem, then try again. If you uploaded the document on the channel yourself, mark it as "
+        "uploaded elsewhere. Otherwise close the upload."
+    ),
 )
 STATE_LABELS: Mapping[str, LazyString] = {
-    UpdateState.HELD: _l("Upload waits"),
-    UpdateState.OWED: _l("Upload waits"),
+    UpdateState.HELD: _l("Upload waiting"),
+    UpdateState.OWED: _l("Upload waiting"),
     UpdateState.SENT: _l("Upload sent"),
     UpdateState.ACCEPTED: _l("Upload accepted"),
     UpdateState.EFFECTIVE: _l("Uploaded"),

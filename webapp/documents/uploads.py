@@ -46,12 +46,12 @@ class NotToUpload(Refusal):
     """A document that is not uploaded, as its order and its store's settings are."""
 
     code = "not_to_upload"
-    sentence = _l("By this store's settings, its invoices and credit memos are not uploaded.")
+    sentence = _l("In this store's settings, the upload of invoices and credit memos is off.")
 
 
 class NotTakenThere(NotToUpload):
     code = "upload_not_taken"
-    sentence = _l("Sellers upload no invoices to this order's marketplace.")
+    sentence = _l("This order's marketplace does not accept invoices from sellers.")
 
 
 class ChannelInvoices(NotToUpload):
@@ -63,34 +63,34 @@ class CanceledThere(NotToUpload):
     """Nothing of the order was shipped, nor will be."""
 
     code = "upload_canceled"
-    sentence = _l("The order is canceled, so the channel takes no document of it.")
+    sentence = _l("The order is canceled, so the channel does not accept its documents.")
 
 
 class IssuedBefore(NotToUpload):
     code = "upload_issued_before"
-    sentence = _l("It was issued before the day from which this store's documents are uploaded.")
+    sentence = _l("This document was issued before the day from which this store's documents are uploaded.")
 
 
 class TakesBack(NotToUpload):
     """Channels know no document that takes a credit memo back."""
 
     code = "upload_takes_back"
-    sentence = _l("It takes another credit memo back, and the channel knows no such document.")
+    sentence = _l("This document reverses a credit memo, and the channel does not accept such documents.")
 
 
 class BuyerErased(NotToUpload):
     code = "upload_buyer_erased"
-    sentence = _l("The buyer was erased, so it can't be drawn any more as it was issued.")
+    sentence = _l("The buyer's data were erased, so this document can no longer be created as it was issued.")
 
 
 class ShipsFirst(DeskError):
     code = "upload_waits_for_shipment"
-    sentence = _l("The channel takes it once it shows the whole order as shipped.")
+    sentence = _l("This document is uploaded once the channel shows the whole order as shipped.")
 
 
 class InvoiceFirst(DeskError):
     code = "upload_waits_for_invoice"
-    sentence = _l("It waits for the result of the invoice's upload.")
+    sentence = _l("This document waits for the result of the invoice's upload.")
 
 
 def upload_refusal(document: Invoice | CreditMemo, order: Order) -> NotToUpload | None:

@@ -29,8 +29,8 @@ class PluginFailed(Refusal):
     """A plugin failed; never raised for what the desk itself does."""
 
     code, status = "plugin_failed", 500
-    sentence = _l("“%(what)s” of the plugin “%(plugin)s” failed. The Plugins page says how.")
-    own: ClassVar = _l("“%(what)s” failed. The Plugins page says how.")
+    sentence = _l("“%(what)s” of the plugin “%(plugin)s” failed. The Plugins page shows the reason.")
+    own: ClassVar = _l("“%(what)s” failed. The Plugins page shows the reason.")
 
     def __str__(self) -> str:
         said = self.own if is_ours(str(self.values["plugin"])) else self.sentence

@@ -137,24 +137,25 @@ NEUTRAL = ListWords(
     every=_l("Everything"),
     region=_l("List"),
     select=_l("Select all rows of this page"),
-    older=_l("Nothing older"),
-    none=_l("Nothing fits"),
-    empty=_l("Nothing here yet"),
-    empty_text=_l("What there is appears here by itself."),
+    older=_l("No older rows"),
+    none=_l("No rows match"),
+    empty=_l("No rows yet"),
+    empty_text=_l("New rows appear here automatically."),
     show=_l("Show the list"),
     search=_l("Search this list"),
     placeholder=_l("Search: words, or a key such as store:"),
     filter=_l("Filter the list"),
     choose=_l("Choose at least one row first."),
-    chosen=_l("For the chosen rows"),
+    chosen=_l("For the selected rows"),
     save=_l("Filter or search the list, then save it under a name from its Views menu."),
-    back=_l("To the list"),
-    where=_l("Where they stand"),
+    back=_l("Back to the list"),
+    where=_l("Rows by state"),
     counted=lambda count: ngettext("%(num)s row", "%(num)s rows", count),
     counted_more=_l("%(count)s+ rows"),
     newer=lambda count: ngettext("%(num)s new row", "%(num)s new rows", count),
     in_background=_l(
-        "Workbooks, and more than %(count)s rows, are written in the background; you get the file on the run's page."
+        "Excel workbooks and exports of more than %(count)s rows are prepared in the background. You can then "
+        "download the file from the run's page."
     ),
 )
 
@@ -204,7 +205,9 @@ class Sorting:
         text = subject.usual if text is None else text
         name = text.removeprefix("-")
         if name not in subject.sorts:
-            raise Invalid(field=_l("Sorting"), problem=_l("this list can't be sorted by that."))
+            raise Invalid(
+                field=_l("Sorting"), problem=_l("This list can't be sorted by this column. Choose another column.")
+            )
         return cls(name, subject.sorts[name], text.startswith("-"))
 
     @property

@@ -47,7 +47,7 @@ KEPT = timedelta(days=1)
 CSV, CSV_FOR_EXCEL, XLSX = "csv", "csv_for_excel", "xlsx"
 FORMATS: dict[str, LazyString] = {
     CSV: _l("CSV"),
-    CSV_FOR_EXCEL: _l("CSV that Excel opens with accents right"),
+    CSV_FOR_EXCEL: _l("CSV for Excel (keeps accents)"),
     XLSX: _l("Excel workbook (XLSX)"),
 }
 CHUNK = 5_000  # rows of the list in one part
@@ -60,14 +60,17 @@ _PART, _WHOLE = "export_part", "export"  # kinds of files
 
 class NothingToExport(DeskError):
     code, status = "nothing_to_export", 422
-    sentence = _l("There is nothing to export: nothing is found any more.")
+    sentence = _l("There is nothing to export, because the list has no rows any more.")
 
 
 class PartsGone(DeskError):
     """The files of earlier chunks are missing, or were written by another version."""
 
     code = "parts_gone"
-    sentence = _l("What was written of this file so far is gone, or from another version of the desk. Export it again.")
+    sentence = _l(
+        "The part of this file that was already written is missing, or another version of the desk wrote it. "
+        "Export the list again."
+    )
 
 
 def start_export(

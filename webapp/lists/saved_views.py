@@ -302,12 +302,12 @@ def _own_views(actor: Actor, subject: str) -> tuple[ColumnElement[bool], ...]:
 def _checked_name(name: str, actor: Actor, subject: str, own: int | None = None) -> str:
     name = " ".join(name.split())
     if not name:
-        raise Invalid(field="name", problem=_l("is needed."))
+        raise Invalid(field="name", problem=_l("Enter a value."))
     if len(name) > _LONGEST_NAME or not name.isprintable():
-        raise Invalid(field="name", problem=_l("is too long."))
+        raise Invalid(field="name", problem=_l("This text is too long. Shorten it."))
     taken = select(SavedView.id).where(*_own_views(actor, subject), func.lower(SavedView.name) == name.lower())
     if any(id_ != own for id_ in db.session.scalars(taken)):
-        raise Invalid(field="name", problem=_l("is the name of another of your views."))
+        raise Invalid(field="name", problem=_l("Another of your views has this name. Choose another name."))
     return name
 
 

@@ -28,12 +28,12 @@ _TITLES = 2  # so many known titles make a head
 
 class UnreadableFile(DeskError):
     code, status = "unreadable_file", 422
-    sentence = _l("This file can't be read. Save it as CSV or as an Excel workbook (.xlsx), and send that.")
+    sentence = _l("This file can't be read. Save it as CSV or as an Excel workbook (.xlsx), and upload it again.")
 
 
 class CellTooLong(DeskError):
     code, status = "cell_too_long", 422
-    sentence = _l("A cell of this list is far too long. Look whether a quotation mark was left open.")
+    sentence = _l("A cell of this list is far too long. Check whether a closing quotation mark is missing.")
 
 
 @dataclass(frozen=True, slots=True)

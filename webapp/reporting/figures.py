@@ -32,14 +32,14 @@ class OddPeriod(DeskError):
     """A period whose days can't be read, or are too far apart."""
 
     code, status = "odd_period", 422
-    sentence = _l("Give two days, at most ten years apart.")
+    sentence = _l("Enter two days that are at most ten years apart.")
 
 
 class LastBeforeFirst(OddPeriod):
     """A period that ends before it begins."""
 
     code = "last_before_first"
-    sentence = _l("The last day is before the first.")
+    sentence = _l("The last day is before the first day. Correct one of them.")
 
 
 class Interval(StrEnum):

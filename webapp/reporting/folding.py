@@ -35,7 +35,9 @@ class LeaseLost(DeskError):
     """Another process may be counting by now: nothing more may be written."""
 
     code = "turn_lost"
-    sentence = _l("This took so long that another process may count the figures by now. Try again in a minute.")
+    sentence = _l(
+        "Calculating the figures took so long that another process may have started again. Try again in a minute."
+    )
 
 
 class Lease:

@@ -60,7 +60,7 @@ SHIPPING = (
 DECIDING = (
     Task("cancel", _l("Buyer wants to cancel"), TO_DECIDE, "bad"),
     Task("refunds", _l("Refunds to approve"), REFUNDS_TO_APPROVE, "warn"),
-    Task("returns", _l("Returns to decide about"), RETURNS_TO_DECIDE, "warn", RETURN_LIST),
+    Task("returns", _l("Returns awaiting a decision"), RETURNS_TO_DECIDE, "warn", RETURN_LIST),
     Task("unread", _l("Unread answers"), "unread:yes", "warn"),
     Task("unread_mine", _l("Answers assigned to me"), "unread:me", "warn"),
     Task("attention", _l("Attention"), "attention:yes", "warn"),

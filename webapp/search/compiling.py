@@ -119,7 +119,7 @@ def _compile_key(clause: Clause, key: QueryKey, actor: Actor, zone: ZoneInfo, as
     check_time()
     for value in values:
         if not found_by_value.get(value):
-            raise clause.mistake(_l("There is nothing to look for in “%(value)s”.", value=value))
+            raise clause.mistake(_l("“%(value)s” has nothing to search for. Enter letters or digits.", value=value))
     answers = [list(found_by_value[value]) for value in values]
     for note in (found.note for needed in answers for found in needed if found.note):
         raise clause.mistake(note)
@@ -221,7 +221,9 @@ def _needed(clauses: Sequence[Clause]) -> tuple[list[str], list[list[str]]]:
     worded = any(words(clause.values[0]) for clause in clauses if not clause.negated)
     for clause in clauses:
         if not words(clause.values[0]) and (clause.negated or not worded):
-            raise clause.mistake(_l("There is nothing to look for in “%(value)s”.", value=clause.values[0]))
+            raise clause.mistake(
+                _l("“%(value)s” has nothing to search for. Enter letters or digits.", value=clause.values[0])
+            )
     wanted = [clause for clause in clauses if not clause.negated]
     needed = [token for clause, run in _runs(wanted) for token in _tokens(clause, run)]
     return needed, [_tokens(clause, plain(clause.values[0]).split()) for clause in clauses if clause.negated]
@@ -278,7 +280,7 @@ def _tokens(clause: Clause, pieces: Sequence[str]) -> list[str]:
     worded = [piece for piece in pieces if words(piece)]
     tokens = [piece for piece in worded if _is_long_enough(piece)]
     if worded and not tokens:
-        problem = _l("“%(word)s” is too short to be looked for: it takes two letters or more.", word=worded[0])
+        problem = _l("“%(word)s” is too short to search for. Enter two letters or more.", word=worded[0])
         raise clause.mistake(problem)
     return tokens
 

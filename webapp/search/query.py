@@ -57,7 +57,9 @@ class WordsForgotten(DeskError):
     """The words belong to another person, or were deleted."""
 
     code, status = "words_forgotten", 404
-    sentence = _l("The words of this search are kept for a day, for whoever typed them. Type them again.")
+    sentence = _l(
+        "The words of a search are kept for one day, and only for the person who entered them. Enter the words again."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +121,10 @@ def parse(text: str, subject: str = ORDERS) -> Query:
     is refused before any other work.
     """
     if len(text) > LONGEST:
-        raise QueryMistake(_l("A search takes up to %(most)s characters, and this one is longer.", most=LONGEST))
+        raise QueryMistake(_l("This search is longer than %(most)s characters. Shorten it.", most=LONGEST))
     query = Query(tuple(_Reader(text, query_keys(subject)).clauses()), subject)
     if len(text) > _LONGEST_LINKED // 9 and len(quote(query.structured)) > _LONGEST_LINKED:  # 9: of one character
-        raise QueryMistake(_l("This search is too long to stand in a link. Leave some of its values away."))
+        raise QueryMistake(_l("This search is too long for a link. Remove some of its values."))
     return query
 
 
@@ -212,7 +214,9 @@ class _Reader:
             clause = self._clause()
             asked += len(clause.values) if clause.key else len(clause.values[0].split())
             if asked > MOST:
-                raise clause.mistake(_l("This asks for more than %(most)s words and values at once.", most=MOST))
+                raise clause.mistake(
+                    _l("This search has more than %(most)s words and values. Remove some of them.", most=MOST)
+                )
             found.append(clause)
         return found
 
@@ -244,7 +248,7 @@ class _Reader:
         self._at = match.end()
         values = tuple(read_value(key.kind, value) for value in self._values())
         if not values:
-            problem = _l("“%(key)s:” needs a value, straight after the colon.", key=name_of(key, self._keys))
+            problem = _l("Enter a value directly after “%(key)s:”.", key=name_of(key, self._keys))
             raise QueryMistake(problem, start=start, end=self._at)
         if key.kind not in (KeyKind.NUMBER, KeyKind.MONEY):  # 5,5 may be one amount
             values = tuple(dict.fromkeys(values))
@@ -268,9 +272,9 @@ class _Reader:
         beginning = [said for said in names.values() if folded(said).startswith(typed)]
         meant = list(dict.fromkeys([*beginning, *(names[code] for code in near)]))[:3]
         if not meant:
-            return _l("There is no key “%(name)s:”. To look for these words, put them in quotes.", name=name)
+            return _l("There is no key “%(name)s:”. To search for these words, put them in quotation marks.", name=name)
         keys = ", ".join(f"{said}:" for said in meant)
-        return _l("There is no key “%(name)s:”. Perhaps you mean: %(keys)s", name=name, keys=keys)
+        return _l("There is no key “%(name)s:”. Did you mean: %(keys)s", name=name, keys=keys)
 
     def _values(self) -> tuple[str, ...]:
         values = []
@@ -313,13 +317,15 @@ class _Reader:
             letters.append(self._text[at])
             at += 1
         if at >= len(self._text):
-            raise QueryMistake(_l("This quotation mark is never closed."), start=start, end=len(self._text))
+            raise QueryMistake(_l("The closing quotation mark is missing."), start=start, end=len(self._text))
         self._at = at + 1
         return _clean("".join(letters))
 
     def _words(self, words: str, start: int, negated: bool) -> Clause:
         if not words:
-            problem = _l("There is nothing to look for in “%(value)s”.", value=self._text[start : self._at])
+            problem = _l(
+                "“%(value)s” has nothing to search for. Enter letters or digits.", value=self._text[start : self._at]
+            )
             raise QueryMistake(problem, start=start, end=self._at)
         key = named(self._keys, words)
         misread = _BROKEN_WORD.search(words) or _KEY.match(words) or (key is not None and key.bare)

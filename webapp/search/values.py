@@ -80,11 +80,13 @@ def _ambiguity(kind: KeyKind, values: Sequence[str]) -> LazyString | None:
     """
     if kind is KeyKind.MONEY and (_has_comma_within(values, _REST) or any(map(_THOUSANDS.search, values))):
         return _l(
-            "This can be read in several ways. Write amounts without separators and with a point before the decimals, "
-            "such as 1234 or 1234.50."
+            "This amount can be read in several ways. Write amounts without thousands separators and with a "
+            "point before the decimals, such as 1234 or 1234.50."
         )
     if kind is KeyKind.NUMBER and _has_comma_within(values, _GROUP):
-        return _l("This can be read in several ways. Write whole numbers without separators, such as 1234.")
+        return _l(
+            "This number can be read in several ways. Write whole numbers without thousands separators, such as 1234."
+        )
     return None
 
 
@@ -178,10 +180,10 @@ def _choices(clause: Clause, key: QueryKey, choices: Mapping[str, LazyString | s
                 " …" if len(choices) > _SHOWN_CHOICES else ""
             )
             name = name_of(key, query_keys(key.subject))
-            problem = _l("“%(value)s” is none of what “%(key)s:” knows.", value=value, key=name)
+            problem = _l("“%(value)s” is not a value of “%(key)s:”.", value=value, key=name)
             if shown:
                 problem = _l(
-                    "“%(value)s” is none of what “%(key)s:” knows: %(choices)s.",
+                    "“%(value)s” is not a value of “%(key)s:”. Choose one of these: %(choices)s.",
                     value=value,
                     key=name,
                     choices=shown,
@@ -209,7 +211,8 @@ def _code_of(value: str, codes: Mapping[str, str]) -> str | None:
 
 def _yes_or_no(clause: Clause, key: QueryKey, value: str) -> bool:
     if value not in (YES, NO):
-        raise clause.mistake(_l("“%(key)s:” is answered by yes or no.", key=name_of(key, query_keys(key.subject))))
+        name = name_of(key, query_keys(key.subject))
+        raise clause.mistake(_l("“%(key)s:” must have the value yes or no.", key=name))
     return value == YES
 
 
@@ -264,7 +267,7 @@ class _Reader(ABC):
 
 class _Numbers(_Reader):
     step = 1
-    problem = _l("This must be a whole number, such as 3, >3, <=5 or 1..5.")
+    problem = _l("Enter a whole number, such as 3, >3, <=5 or 1..5.")
 
     def span(self, text: str) -> _Span:
         if not _NUMBER.fullmatch(text) or int(text) >= _MOST:
@@ -274,7 +277,7 @@ class _Numbers(_Reader):
 
 class _Amounts(_Reader):
     step = Decimal("0.000001")  # less than any currency's smallest coin
-    problem = _l("This must be an amount with a point before the decimals, such as 10, >99.50 or 10..20.")
+    problem = _l("Enter an amount with a point before the decimals, such as 10, >99.50 or 10..20.")
 
     def span(self, text: str) -> _Span:
         if not _AMOUNT.fullmatch(text):
@@ -284,7 +287,7 @@ class _Amounts(_Reader):
 
 class _Times(_Reader):
     step = timedelta(microseconds=1)
-    problem = _l("This must be a day, such as 2026-11-20, today, -7d, >=2026-11-01 or 2026-11-01..2026-11-20.")
+    problem = _l("Enter a day, such as 2026-11-20, today, -7d, >=2026-11-01 or 2026-11-01..2026-11-20.")
 
     def __init__(self, zone: ZoneInfo) -> None:
         self._now = now()
@@ -327,7 +330,7 @@ class _Times(_Reader):
 
 
 class _Deadlines(_Times):
-    problem = _l("This must be time left or a day, such as <4h, 1d..2d, late, today or 2026-11-20.")
+    problem = _l("Enter the time left or a day, such as <4h, 1d..2d, late, today or 2026-11-20.")
 
     def alone(self, text: str) -> Bound:
         """A duration without comparison is that much time left at most; what is late has none left."""
