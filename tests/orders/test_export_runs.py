@@ -214,7 +214,7 @@ def test_a_file_begun_by_another_version_is_to_be_exported_again(
     work()
     run = run_of(run_id)
     assert run.state == "failed"
-    assert str(sentence_of(run.problem)).endswith("Export it again.")
+    assert str(sentence_of(run.problem)).endswith("Export the list again.")
 
 
 def test_a_disk_that_is_full_ends_no_workbook(

@@ -36,7 +36,7 @@ def test_a_store_is_authorized_at_amazon_without_copying(
     page.goto(settings_url(desk))
     page.get_by_role("button", name="Authorize at Amazon").click()
     page.get_by_role("link", name="Continue at Amazon").click()
-    page.get_by_role("link", name="Do not authorize it").click()
+    page.get_by_role("link", name="Do not authorize the application").click()
     expect(page.get_by_text("the consent was refused at Amazon")).to_be_visible()
     assert page.url == settings_url(desk)
 
@@ -46,7 +46,7 @@ def test_a_new_secret_is_tried_and_what_was_typed_stays(desk: Desk, open_page: C
     page.goto(settings_url(desk))
     page.get_by_label("Client secret").fill("amzn1.oa2-cs.v1.other")
     page.get_by_role("button", name="Test without saving").click()
-    expect(page.get_by_text("Amazon does not accept the client id and secret")).to_be_visible()
+    expect(page.get_by_text("Amazon does not accept the client ID and secret")).to_be_visible()
     expect(page.get_by_text("Nothing was saved")).to_be_visible()
     assert page.get_by_label("Client secret").input_value() == "amzn1.oa2-cs.v1.other"
     page.get_by_label("Client secret").fill("")

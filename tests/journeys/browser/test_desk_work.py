@@ -187,7 +187,7 @@ def test_the_slips_of_all_that_is_due_today_are_printed_in_three(full_desk: Desk
     """Late ones are among them, and those on further pages of the list."""
     page = at_the_list.page
     at_the_list.click(page.locator(".views .tabs").get_by_role("link", name=re.compile("^To ship today")))
-    at_the_list.click(page.locator("#list-query summary").filter(has_text="Everything found"))
+    at_the_list.click(page.locator("#list-query summary").filter(has_text="All results"))
     at_the_list.click(page.locator("#list-query").get_by_role("link", name="Packing slips", exact=True))
     assert at_the_list.taken <= 3
     expect(page.locator("article.slip").first).to_be_visible()
@@ -225,7 +225,7 @@ def test_the_invoices_of_all_that_is_due_are_printed_in_three(full_desk: Desk, a
     at_the_list.taken = 0
     at_the_list.search("state:processing fulfilled-by:merchant due:<3d invoiced")
     numbers = [link.inner_text() for link in page.locator("#list tbody a.number").all()]
-    at_the_list.click(page.locator("#list-query summary").filter(has_text="Everything found"))
+    at_the_list.click(page.locator("#list-query summary").filter(has_text="All results"))
     at_the_list.click(page.locator("#list-query").get_by_role("link", name="Print invoices", exact=True))
     assert at_the_list.taken <= 3
     marks = ", ".join("?" * len(numbers))

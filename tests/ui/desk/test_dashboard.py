@@ -152,7 +152,7 @@ def test_what_must_happen_today_is_counted_as_its_lists_show_it(browser: Browser
         "Due later": "2",
         "Buyer wants to cancel": "1",
         "Refunds to approve": "0",
-        "Returns to decide about": "1",
+        "Returns awaiting a decision": "1",
         "Unread answers": "0",
         "Answers assigned to me": "0",
         "Attention": "0",

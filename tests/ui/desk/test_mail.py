@@ -25,7 +25,7 @@ def test_the_server_is_set_up_and_its_password_never_shown(browser: Browser) -> 
     assert "No mail yet" in browser.get("/settings/mail/").text
     assert "Outgoing mail" not in browser.get("/settings/").text  # it has a page of its own
     wrong = browser.post("/settings/mail/", TYPED | {"sender": "nobody"})
-    assert (wrong.status_code, "is no e-mail address" in wrong.text) == (422, True)
+    assert (wrong.status_code, "This is not an e-mail address" in wrong.text) == (422, True)
     assert browser.post("/settings/mail/", TYPED | {"password": "Sesame-77"}).status_code == 302
     assert MAIL.read()["password"] == "Sesame-77"
     page = browser.get("/settings/mail/").text
@@ -43,12 +43,12 @@ def test_a_test_mail_arrives_and_a_refused_one_is_sent_again(browser: Browser, p
     browser.post("/settings/mail/test")
     send_mail()
     page = browser.get("/settings/mail/").text
-    assert "The mail server refuses it: 550 5.7.1 Not from you" in page
+    assert "The mail server refused the e-mail: 550 5.7.1 Not from you" in page
     postbox.refused.clear()
     [again] = re.findall(r'action="(/settings/mail/\d+/again)"', page)
     browser.post(again)
     send_mail()
-    assert [one["Subject"] for one in postbox.mails] == ["Mail from Waybill works"]
+    assert [one["Subject"] for one in postbox.mails] == ["E-mail from Waybill works"]
     assert "/again" not in browser.get("/settings/mail/").text
 
 

@@ -67,12 +67,15 @@ def test_days_the_wrong_way_round_are_refused_as_by_the_command(browser: Browser
     days = "from=2026-04-30&to=2026-03-01"
     for address in ("/reports/taxes", "/reports/invoices", "/reports/refunds", "/dashboard/report"):
         page = browser.get(f"{address}?{days}").text
-        assert "The last day is before the first." in page
+        assert "The last day is before the first day. Correct one of them." in page
         assert ('name="from" value="2026-04-30"' in page, 'name="to" value="2026-03-01"' in page) == (True, True)
         assert "<table" not in page
     for file in ("/reports/taxes.csv", "/reports/taxes.xlsx", "/dashboard/report.csv"):
         answer = browser.get(f"{file}?{days}")
-        assert (answer.status_code, "The last day is before the first." in answer.text) == (422, True)
+        assert (answer.status_code, "The last day is before the first day. Correct one of them." in answer.text) == (
+            422,
+            True,
+        )
 
 
 def test_reports_are_found_from_each_other_and_files_need_their_right(

@@ -40,7 +40,7 @@ from webapp.sync.models import QuarantinedOrder
 from webapp.sync.taking_in.quarantine import quarantine
 from webapp.testing import FakeChannel, FakeChannelPlugin, incoming_order
 
-FAILED = "“Moody channel” of the plugin “moods” failed. The Plugins page says how."
+FAILED = "“Moody channel” of the plugin “moods” failed. The Plugins page shows the reason."
 TEMPERS = ("raises", "wrong_type", "attribute_error", "wrong_sql")  # a worker may be told to exit, and has its time
 
 

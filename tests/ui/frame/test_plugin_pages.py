@@ -210,7 +210,7 @@ def _check_failing(browser: Browser, how: str, plugin_failures: list[Failure]) -
     path = "/x/loyalty/own?before=1" if how == "before" else f"/x/loyalty/fails/{how}"
     answer = browser.get(path)
     assert answer.status_code == 500
-    assert "of the plugin “loyalty” failed. The Plugins page says how." in answer.text
+    assert "of the plugin “loyalty” failed. The Plugins page shows the reason." in answer.text
     assert '<nav id="ways"' in answer.text
     assert "Quixelworth" not in answer.text
     assert {(one.plugin, one.place) for one in plugin_failures} == {("loyalty", "page")}

@@ -171,7 +171,7 @@ def test_a_page_whose_time_is_over_says_so_and_keeps_what_was_asked(
     monkeypatch.setattr(list_pages, "SECONDS", -1)
     late = browser.get("/orders/", {"q": "state:open"})
     assert late.status_code == 422
-    assert "That would take too long" in late.text
+    assert "This search would take too long" in late.text
     assert 'value="state:open' in unescape(late.text)
     part = browser.get("/orders/", {"q": "state:open"}, htmx=True)
     assert part.status_code == 422

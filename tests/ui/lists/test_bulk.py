@@ -393,7 +393,7 @@ def test_too_many_for_one_run_is_said_before_anything_is_typed(
     for action in ("", "comment"):
         page = browser.get(f"/orders/bulk?all=1&action={action}").text.partition("<main")[2]
         assert "2+ orders" in page
-        assert "One run takes up to 2 orders." in page
+        assert "One run can have up to 2 orders." in page
         assert 'type="submit"' not in page.partition("<footer")[0]
 
     sent = browser.post("/orders/bulk/comment", {"all": "1", "text": "Look here"})

@@ -127,7 +127,7 @@ def test_a_run_of_slips_is_looked_at(page: Any, order: Order, work: Callable[[],
         page.emulate_media(color_scheme=scheme)
         page.reload()
         expect(page.get_by_role("link", name="Download the file")).to_be_visible()
-        expect(page.get_by_text("The PDF has numbers in place of some letters.")).to_be_visible()
+        expect(page.get_by_text("the PDF shows their numbers instead")).to_be_visible()
         assert _flaws(page) == []
         assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
         shot(page, f"run-{width}-{scheme}")

@@ -222,7 +222,7 @@ def test_return_slips_of_one_and_of_many(take: Take, browser: Browser, work: Wor
     with unit_of_work():
         db.session.execute(db.text("UPDATE order_lines SET canceled = ordered"))
     assert browser.get(f"/orders/{one.number}/return-slip").status_code == 409
-    assert "nothing of it can come back" in browser.get(f"/orders/{one.number}").text
+    assert "so nothing can be returned" in browser.get(f"/orders/{one.number}").text
 
 
 def test_who_sees_no_buyers_gets_paper_without_them(
@@ -291,5 +291,5 @@ def test_the_buyer_of_an_invoice_who_is_erased_is_shown_for_a_purpose(
     assert f'action="{url}/buyer?paper=letter"' in browser.get(f"{url}?paper=letter").text
     assert "Quixelworth" in sheets(browser.post(f"{url}/buyer.pdf", {"purpose": "Tax audit"}).data)[0]
     clerk = stranger.enter(make_user("clerk", "Cleo"))
-    assert "You may not open it with the buyer." in clerk.get(url).text
+    assert "You don't have the right to open it with the buyer's data." in clerk.get(url).text
     assert clerk.post(f"{url}/buyer", {"purpose": "Curiosity"}).status_code == 403

@@ -144,7 +144,7 @@ def test_memos_of_chosen_orders_are_printed_and_orders_without_are_named(
     assert re.findall(r">(CM-\d+)</dd>", page.text) == ["CM-000002", "CM-000001", "CM-000003", "CM-000001"]
     assert len(browser.queries) <= 14, "\n".join(browser.queries)
     assert "1 order is left out:" in page.text
-    assert "No credit memo of it is issued yet." in page.text
+    assert "This order has no issued credit memo yet." in page.text
     started = browser.post("/orders/credit-memos/pdf", {"order": [str(id_) for id_ in ids]})
     work()
     text = "".join(sheets(browser.get(f"{started.location}/document").data))
@@ -184,7 +184,7 @@ def test_forty_late_orders_get_their_shipping_back_after_a_look_at_the_sum(
     only_recorded(monkeypatch)
     chosen = {"order": [str(order.id) for order in (*late, *without, *unshipped)]}
     form = browser.get("/orders/bulk", {**chosen, "action": "refund"}).text
-    assert "Not possible for 1 of the 43" in form
+    assert "This is not possible for 1 of the 43" in form
     assert "All shipping that is left" in form
     typed = chosen | {"reason": "CustomerReturn", "all_shipping": "1"}
 

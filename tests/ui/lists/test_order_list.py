@@ -111,7 +111,7 @@ def test_a_link_of_chips_takes_one_clause_away(take: Take, browser: Browser) -> 
     take(incoming_order())
     page = browser.get("/orders/?q=state:processing+channel:fake&sort=ship_by").text
 
-    links = [unescape(link) for link in re.findall(r'<a href="([^"]+)"\s+aria-label="Take away', page)]
+    links = [unescape(link) for link in re.findall(r'<a href="([^"]+)"\s+aria-label="Remove the filter', page)]
     assert len(links) == 2
     assert "Fake channel" in page
     for link in links:
@@ -162,7 +162,7 @@ def test_words_in_an_address_are_not_looked_for(take: Take, browser: Browser) ->
     answer = browser.get("/orders/?q=quixelworth")
 
     assert answer.status_code == 422
-    assert "Press Enter in the search box" in answer.text
+    assert "press Enter in the search box" in answer.text
     assert rows_of(answer.text) == []
 
 
@@ -414,7 +414,7 @@ def test_a_link_shows_the_same_list_whatever_sorting_became_usual(
     first = browser.get("/orders/?q=state:open").text
     older = unescape(re.search(r'rel="next" href="([^"]+)"', first)[1])  # type: ignore[index]
     drawn_anew = unescape(re.search(r'id="list-rows"[^>]*hx-get="([^"]+)"', first)[1])  # type: ignore[index]
-    chip = unescape(re.search(r'<a href="([^"]+)"\s+aria-label="Take away', first)[1])  # type: ignore[index]
+    chip = unescape(re.search(r'<a href="([^"]+)"\s+aria-label="Remove the filter', first)[1])  # type: ignore[index]
     found = browser.post("/orders/search", {"text": "state:open"}).location
     shown = {url: rows_of(browser.get(url).text) for url in (older, drawn_anew, chip, found)}
 
@@ -443,7 +443,7 @@ def test_buyers_columns_are_only_for_who_may_see_them(
         assert f'id="order-{order.id}"' in page
         assert not re.search("Jane|Quixelworth|Zanzibar", page)
     assert heads_of(reader.get("/orders/").text) == ["number"]
-    assert "Only for who may see buyer data" in reader.get("/orders/columns").text
+    assert "Shown only to people who may see buyer data" in reader.get("/orders/columns").text
 
 
 # --- Filters ----------------------------------------------------------------------------------------------------------
@@ -635,7 +635,7 @@ def test_in_somebody_elses_view_sorting_and_rows_are_ones_own(
     assert heads_of(colleague.get("/orders/").text) == ["number", "placed"]
 
     panel = colleague.get(f"/orders/columns{view}").text
-    assert "Only whoever saved it can change them." in panel
+    assert "Only the person who saved the view can change its columns." in panel
     assert 'name="dense" value="1" checked' in panel
     assert not re.search('name="(column|move|reset)"', panel)
     for change in ({"column": ["number"]}, {"move": "total:-1"}, {"width-total": "99"}, {"reset": "1"}):

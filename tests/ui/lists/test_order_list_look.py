@@ -107,7 +107,7 @@ def test_somebody_elses_columns_cannot_be_dragged(
     assert page.locator("#list thead th[data-column]").count() == 2
     assert page.locator("#list .grip, #list th[draggable=true]").count() == 0
     page.click("#columns-open")
-    page.get_by_label("Dense rows").check()
+    page.get_by_label("Compact rows").check()
     page.wait_for_selector("#list.dense")
     assert page.locator("#list-columns [name=column]").count() == 0
     assert _flaws(page) == []

@@ -122,12 +122,12 @@ def test_it_says_when_a_batch_goes(
 def test_many_are_decided_about_after_a_page_that_asks(many: list[Order], browser: Browser) -> None:
     ids = ids_of(browser.get("/outbox/").text)
     asked = browser.get("/outbox/decide?act=close&" + urlencode({"update": ids}, doseq=True)).text
-    assert "Possible for 10 of 30" in asked
+    assert "This is possible for 10 of 30" in asked
     assert "Close without sending again: 10 updates" in asked
     answer = browser.post("/outbox/decide/close", {"update": ids})
     assert answer.status_code == 200
     assert "Done: 10 updates" in answer.text
-    assert "20 updates are left as they are:" in answer.text
+    assert "20 updates were not changed:" in answer.text
     assert answer.text.count("so it can't be closed.") == 20
     assert tells(answer.text, many[1])
     states = [row.state for row in db.session.query(ChannelUpdate).order_by(ChannelUpdate.id)]
@@ -145,7 +145,7 @@ def test_many_that_were_refused_are_done_elsewhere(many: list[Order], browser: B
     assert buttons_of(page) == {"retry", "elsewhere", "close"}
     ids = ids_of(browser.get("/outbox/").text)
     asked = browser.get("/outbox/decide?act=elsewhere&" + urlencode({"update": ids}, doseq=True)).text
-    assert "Possible for 10 of 30" in asked
+    assert "This is possible for 10 of 30" in asked
     assert "You confirm that these changes were made directly on the channel." in asked
     answer = browser.post("/outbox/decide/elsewhere", {"update": ids})
     assert "Done: 10 updates" in answer.text

@@ -53,7 +53,7 @@ def test_refused_updates_are_settled_by_keys_alone(
     for key in ("j", "x", "j", "x"):
         page.keyboard.press(key)
     expect(page.locator("#list-rows input:checked")).to_have_count(2)
-    tab_to(page, "More acts")
+    tab_to(page, "More actions")
     page.keyboard.press("Enter")
     tab_to(page, "Close without sending again")
     page.keyboard.press("Enter")

@@ -36,7 +36,7 @@ def test_the_list_costs_few_queries_and_closes_many(take: Take, browser: Browser
                 services.accept_return(order, row.id, {}, actor=operator)
     warned = words(browser.get("/returns/close?" + "&".join(f"return={row}" for row in rows)).text)
     cost = len(browser.queries)
-    assert "1 return has goods that nobody inspected." in warned
+    assert "1 return has goods that were not inspected." in warned
     assert "1 return has accepted goods that are not refunded." in warned
 
     asked = browser.get(f"/returns/close?return={rows[0]}&return={rows[1]}").text
@@ -50,7 +50,7 @@ def test_the_list_costs_few_queries_and_closes_many(take: Take, browser: Browser
     assert ["/returns/close" in bar for bar in acts] == [False, False]  # both have ended
     shown = words(browser.get(done.location).text)
     assert "1 return closed" in shown
-    assert "1 left as it is: This return has ended." in shown
+    assert "1 not changed: This return has ended." in shown
     assert browser.post("/returns/search", {"text": "r-000003"} | hidden(page)).location.endswith("#return-3")
 
 

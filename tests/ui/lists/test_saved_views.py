@@ -28,7 +28,7 @@ def test_a_refused_name_comes_back_with_what_was_typed_and_the_list(browser: Bro
 
     assert refused.status_code == 422
     assert 'id="name-error"' in refused.text
-    assert "is the name of another of your views." in refused.text
+    assert "Another of your views has this name. Choose another name." in refused.text
     for name, value in given.items():
         drawn = _field(refused.text, name)
         assert " checked" in drawn if name in ("columns", "shared") else f'value="{value}"' in drawn, drawn
@@ -36,7 +36,7 @@ def test_a_refused_name_comes_back_with_what_was_typed_and_the_list(browser: Bro
     browser.post("/orders/views/", given | {"name": "Other"})
     row = db.session.query(SavedView).filter_by(name="Other").one()
     assert (row.query, row.sort, row.shared, row.columns is not None) == ("state:open", "ship_by", True, True)
-    assert "is needed." in browser.post("/orders/views/", given | {"name": ""}).text
+    assert "Enter a value." in browser.post("/orders/views/", given | {"name": ""}).text
 
 
 def test_a_refused_renaming_shows_what_was_typed_at_its_field(browser: Browser, store: Any) -> None:
@@ -63,8 +63,8 @@ def test_no_view_is_called_as_one_that_every_desk_has(browser: Browser, store: A
     renamed = browser.post(f"/orders/views/{view.id}", {"act": "rename", "name": name})
 
     assert (view.name, saved.status_code, renamed.status_code) == ("Mine", 422, 422)
-    assert "is the name of a view that every desk has." in saved.text
-    assert "is the name of a view that every desk has." in renamed.text
+    assert "A standard view has this name. Choose another name." in saved.text
+    assert "A standard view has this name. Choose another name." in renamed.text
 
 
 def test_a_view_of_old_keeps_its_name(browser: Browser, store: Any, olga: Actor) -> None:
@@ -86,7 +86,7 @@ def test_a_deleted_view_is_brought_back_by_the_message_that_tells_of_it(
     browser.post(f"/orders/views/{view.id}", {"act": "delete"})
 
     page = browser.get("/orders/views/").text
-    assert "“Jane” is deleted." in page
+    assert "“Jane” was deleted." in page
     undo = re.search(r'action="/orders/views/restore">.*?name="token" value="([^"]+)"', page, re.DOTALL)[1]  # type: ignore[index]
     assert db.session.get_one(User, mia.id).start_view == ""
     assert clerk.post("/orders/views/restore", {"token": undo}).status_code == 404

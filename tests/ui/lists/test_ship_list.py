@@ -51,12 +51,12 @@ def test_what_a_list_ships_is_invoiced_if_that_is_ticked(
     browser: Browser, orders: list[Order], work: Callable[[], int]
 ) -> None:
     kept = "\n".join(f"{order.number}\tDHL\tJD{order.id}\t" for order in orders)
-    assert "Invoice what ships" in browser.post("/orders/ship-list", {"list": kept}).text
+    assert "Invoice the shipped items" in browser.post("/orders/ship-list", {"list": kept}).text
     browser.post("/orders/ship-list/start", {"list": kept, "submission_key": "k1", "invoice": "1"})
     work()
     assert {row.order_id for row in db.session.query(Invoice)} == {order.id for order in orders}
     again = browser.post("/orders/ship-list", {"list": kept}).text
-    assert "Invoice what ships" not in again  # nothing fits
+    assert "Invoice the shipped items" not in again  # nothing fits
 
 
 def test_an_order_that_is_canceled_between_look_and_press_is_named_and_the_others_ship(
@@ -118,7 +118,7 @@ def test_a_workbook_is_looked_at_like_any_list(browser: Browser, orders: list[Or
     book.close()
     looked = browser.post("/orders/ship-list", {"file": (io.BytesIO(file.getvalue()), "parcels.xlsx"), "list": ""}).text
     assert "A spreadsheet rounded this number: 9.40011E+21." in looked
-    assert "it goes as “Other”, by its name" in looked
+    assert "it is sent as “Other”, with its name" in looked
     [text] = re.findall(r'<textarea name="list" hidden>(.*?)</textarea>', looked, re.DOTALL)
     browser.post("/orders/ship-list/start", {"list": html.unescape(text), "submission_key": "k1"})
     work()

@@ -46,7 +46,7 @@ def test_each_buyer_gets_the_text_for_their_order_and_what_looks_forbidden_is_co
     assert "“0171 2345678” looks like a telephone number" in shown
     assert "(3)" in shown
     refused = browser.post("/orders/bulk/message/preview", given | {"text": "See https://shop.example"}, htmx=True).text
-    assert "has a link, which is not allowed: https://shop.example (3)" in refused
+    assert "This text has a link, which is not allowed. Remove the link: https://shop.example (3)" in refused
     assert browser.post("/orders/bulk/message", given).status_code == 302
     work()
     send_mail()

@@ -276,7 +276,7 @@ def test_many_are_canceled_from_the_view_of_buyers_who_ask(take: Take, boss: Bro
     orders = take(*(incoming_order([line]) for line in lines))
     chosen = {"order": [str(order.id) for order in orders]}
     page = boss.get("/orders/bulk", {**chosen, "action": "cancel"}).text
-    assert "The buyer asked for it" in page
+    assert "The buyer asked to cancel" in page
     boss.post("/orders/bulk/cancel", {**chosen, "reason": "BuyerCanceled"})
     work()
     db.session.expire_all()

@@ -33,13 +33,13 @@ def url(order: Order) -> str:
 def test_a_template_is_put_into_the_form_and_sent(browser: Browser, order: Order, url: str, operator: Actor) -> None:
     form = browser.get(url).text
     assert f"To the buyer of {order.number}, through Fake channel" in form
-    assert "Fake channel allows these as of " in form
+    assert "Fake channel allowed these kinds of messages at " in form
     assert form.index('value="delay-fr"') < form.index("<summary>English</summary>") < form.index('value="delay-en"')
     filled = browser.post(url, {"template-fill": "delay-fr", "kind": "", "text": "Bonjour Jeanne !"}).text
     assert 'name="started_from" type="hidden" value="delay-fr"' in filled
     assert "Bonjour Jeanne !\n\nBonjour,\n\nNous sommes désolés" in filled.replace("\r", "")
     assert '<option selected value="problem">' in filled  # the kind that is meant for delays
-    assert "“Delay” was put into the text. The kind of message is now “Unexpected problem”." in filled
+    assert "The text of “Delay” was inserted. The kind of message is now “Unexpected problem”." in filled
     assert list_messages(operator) == []
     typed = {"kind": "problem", "started_from": "delay-fr", "template": "delay-fr"}
     emptied = browser.post(url, typed | {"text": ""})
@@ -69,11 +69,14 @@ def test_with_scripts_the_page_puts_it_in(browser: Browser, url: str) -> None:
     assert 'data-fills="message-text" data-text="Hello,' in answer.text
     assert 'data-sets="message-kind" data-text="details"' in answer.text
     assert 'data-sets="message-started_from" data-text="question-en"' in answer.text
-    assert "Still to be written by you: {write_here}." in answer.text
+    assert "Replace these variables in the text: {write_here}." in answer.text
     unknown = browser.post(url, {"template-fill": "holiday"}, htmx=True)
     assert (unknown.status_code, "goes by “holiday”" in unknown.text) == (409, True)
     left = browser.post(url, {"kind": "details", "text": "Hello {write_here}"}, htmx=True)
-    assert (left.status_code, "still has {write_here}: write something in its place" in left.text) == (422, True)
+    assert (left.status_code, "This text still has {write_here}. Replace it with your own words" in left.text) == (
+        422,
+        True,
+    )
 
 
 def test_a_draft_comes_back_until_it_is_sent_or_discarded(
@@ -107,4 +110,4 @@ def test_a_draft_comes_back_until_it_is_sent_or_discarded(
 def test_the_age_of_the_answer_is_told(browser: Browser, order: Order, url: str) -> None:
     with time_machine.travel(now() + timedelta(minutes=30)):
         at = now() - timedelta(minutes=30)
-        assert f"Fake channel allows these as of {at:%H:%M}." in browser.get(url).text
+        assert f"Fake channel allowed these kinds of messages at {at:%H:%M}." in browser.get(url).text

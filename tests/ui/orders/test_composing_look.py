@@ -29,7 +29,7 @@ def test_a_template_is_put_at_the_cursor_and_a_draft_is_kept(
     text.press("ControlOrMeta+Home")
     text.press("End")
     page.get_by_role("button", name="Question", exact=True).press("Enter")
-    expect(page.get_by_role("status").filter(has_text="“Question” was put into the text.")).to_be_visible()
+    expect(page.get_by_role("status").filter(has_text="The text of “Question” was inserted.")).to_be_visible()
     expect(text).to_be_focused()
     page.keyboard.type("Which color?")  # what is left to be written is selected
     value = text.input_value()

@@ -47,10 +47,10 @@ def test_a_message_is_written_shown_and_undone(
     typed = {"kind": "problem", "text": TEXT}
     shown = browser.post(f"{url}/actions/message/preview", typed).text
     assert re.search(r'<blockquote class="message">Your mug is late.\s+We are sorry.</blockquote>', shown)
-    assert "you can undo it until then" in shown
+    assert "You can undo it until then" in shown
     wrong = browser.post(f"{url}/actions/message", typed | {"text": "See https://shop.example"})
     assert wrong.status_code == 422
-    assert "has a link, which is not allowed: https://shop.example" in wrong.text
+    assert "This text has a link, which is not allowed. Remove the link: https://shop.example" in wrong.text
     assert browser.post(f"{url}/actions/message", typed).status_code == 302
     thread = browser.get(f"{url}?tab=messages").text
     assert "Your mug is late.\nWe are sorry." in thread.replace("\r", "")
@@ -73,7 +73,7 @@ def test_a_channel_that_allows_nothing_says_so(
     browser.get(f"/orders/{order.number}/actions/message")
     work()
     page = browser.get(f"/orders/{order.number}/actions/message").text
-    assert "Fake channel allows no message to the buyer of this order now." in page
+    assert "Fake channel allows no message to the buyer of this order at the moment." in page
 
 
 def test_the_undo_of_a_message_undoes_that_message(
@@ -154,13 +154,13 @@ def test_an_invoice_goes_to_the_buyer_from_its_place_on_the_tab(
     form = browser.get(unescape(link), htmx=True).text
     assert '<option selected value="invoice">Invoice</option>' in form
     assert re.search(r'<input checked[^>]*value="invoice:INV-000001">', form)
-    assert "As PDF, with: Invoice" in form
+    assert "Documents are attached as PDF files. They can be sent with: Invoice" in form
     typed = {"kind": "invoice", "attach": "invoice:INV-000001", "text": ""}
     assert "With: Invoice INV-000001" in browser.post(f"{url}/preview", typed, htmx=True).text
     wrong = browser.post(url, typed | {"text": "Hello"})
-    assert (wrong.status_code, "must be empty: this kind of message has no text" in wrong.text) == (422, True)
+    assert (wrong.status_code, "This kind of message has no text. Leave this field empty" in wrong.text) == (422, True)
     needed = browser.post(url, {"kind": "invoice", "text": ""})
-    assert "This kind of message has no text: choose a document that goes with it." in needed.text
+    assert "This kind of message has no text. Choose a document to send with it." in needed.text
     assert browser.post(url, typed).status_code == 302
     assert "Being sent to the buyer" in browser.get(tab).text
     thread = browser.get(f"/orders/{order.number}?tab=messages").text

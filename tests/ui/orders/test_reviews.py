@@ -43,15 +43,15 @@ def test_a_review_is_requested_and_undone(
     url = f"/orders/{order.number}"
     assert "Request review" in browser.get(url).text
     shown = browser.post(f"{url}/actions/request_review/preview", {}).text
-    assert "Fake channel asks the buyer for a review, once and in its own words." in shown
-    assert "you can undo it until then" in shown
+    assert "Fake channel asks the buyer once for a review, with a text of its own." in shown
+    assert "You can undo it until then" in shown
     done = browser.post(f"{url}/actions/request_review", {}, htmx=True).text
     tab = browser.get(f"{url}?tab=messages").text
     assert "Scheduled for" in tab
     assert "Stop review request" in tab
     assert browser.post(*undo_of(done), htmx=True).status_code == 200
     tab = browser.get(f"{url}?tab=messages").text
-    assert "No review is requested automatically: Somebody stopped it." in " ".join(tab.split())
+    assert "No review is requested automatically: Somebody stopped the review request." in " ".join(tab.split())
     sync_now(order.store)
     assert channel.told("review_request") == []
 
@@ -60,8 +60,8 @@ def test_a_review_is_requested_and_undone(
     ("days", "more", "sentence"),
     [
         (1, {}, "A review of this order can be requested from "),
-        (31, {}, "It is too late to request a review: that was possible until "),
-        (10, {"stage": ChannelStage.CANCELED}, "The order is canceled: there is nothing to review."),
+        (31, {}, "It is too late to request a review. A review could be requested until "),
+        (10, {"stage": ChannelStage.CANCELED}, "The order is canceled, so there is nothing to review."),
     ],
 )
 def test_the_button_says_why_not(
@@ -84,7 +84,7 @@ def test_what_the_rule_plans_is_shown_and_stopped(browser: Browser, delivered: C
     assert "Review request planned for" not in browser.get(url).text
     assert "Review request stopped" in browser.get(f"{url}?tab=timeline").text
     again = browser.post(f"{url}/actions/stop_review", {})
-    assert (again.status_code, "No review request of this order is planned or waiting." in again.text) == (409, True)
+    assert (again.status_code, "No review request for this order is planned or waiting." in again.text) == (409, True)
 
 
 def test_the_preview_warns_of_a_refunded_order(browser: Browser, delivered: Callable[..., Order]) -> None:
@@ -92,7 +92,7 @@ def test_the_preview_warns_of_a_refunded_order(browser: Browser, delivered: Call
     with unit_of_work():
         db.session.execute(update(Order).where(Order.id == order.id).values(state="closed"))
     shown = browser.post(f"/orders/{order.number}/actions/request_review/preview", {}).text
-    assert "This order was refunded in full: its buyer may not care to be asked." in shown
+    assert "This order was refunded in full, so its buyer may not want to be asked." in shown
 
 
 def test_many_orders_are_counted_by_reason(browser: Browser, delivered: Callable[..., Order]) -> None:

@@ -92,7 +92,10 @@ def test_what_was_refused_is_said_to_be_done_elsewhere(
         ("bad", "Refused"),
         ("done", "Done elsewhere"),
     ]
-    assert "The update was marked as done directly on the channel" in browser.get(f"/orders/{order.number}?tab=timeline").text
+    assert (
+        "The update was marked as done directly on the channel"
+        in browser.get(f"/orders/{order.number}?tab=timeline").text
+    )
     assert browser.post(f"/updates/{update().id}/elsewhere", htmx=True).status_code == 409
 
 

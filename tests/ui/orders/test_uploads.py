@@ -65,4 +65,4 @@ def test_a_refused_upload_is_shown_found_and_tried_again(
     done = browser.post(again[1], htmx=True, HX_Current_URL=url)
     assert done.status_code == 200
     assert 'id="order-tab"' in done.text
-    assert "Upload waits" in done.text
+    assert "Upload waiting" in done.text

@@ -85,7 +85,7 @@ def read_again(orders: Sequence[Order]) -> bool:
     if not fresh_facts.too_old(ids, now()):
         return False
     if not fresh_facts.wait_for(ids):
-        flash(_("The channel did not answer in time: this goes by what was read of it last."), "warn")
+        flash(_("The channel did not answer in time. This page shows the data of the last sync."), "warn")
     return True
 
 

@@ -51,7 +51,7 @@ class ExportPages(SubjectPages):
         actor, chosen, form = current_actor(), Chosen.read(self.subject), request.form
         format, rows = form.get("format", ""), form.get("rows", "")
         if format not in export_runs.FORMATS or rows not in rows_labels(self.subject):
-            raise Invalid(field=_("Format"), problem=_("must be chosen."))
+            raise Invalid(field=_("Format"), problem=_("Choose one of the options."))
         codes = form.getlist("column")
         total, more = len(chosen.ids), False
         asked = chosen.asked(actor) if chosen.everything else None
@@ -89,7 +89,7 @@ class ExportPages(SubjectPages):
         actor, chosen, args = current_actor(), Chosen.read(self.subject), request.args
         rows = args.get("rows", self.subject.code)
         if rows not in rows_labels(self.subject):
-            raise Invalid(field=_("Rows"), problem=_("must be chosen."))
+            raise Invalid(field=_("Rows"), problem=_("Choose one of the options."))
         if not chosen.ids:
             chosen = replace(chosen, everything=True)
         usual = exporting.default_columns(self.subject, actor, chosen.view)

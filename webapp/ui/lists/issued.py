@@ -243,7 +243,7 @@ def _attached(file: bytes, name: str) -> AnyResponse:
 
 def _purpose_form(given: Any = None) -> forms.Form:
     """What the buyer of a document is needed for, who is erased."""
-    help = _l("It is recorded, with your name. Write no name of a buyer here.")
+    help = _l("The purpose is recorded with your name. Do not write a buyer's name here.")
     return forms.Form({"purpose": forms.text(_l("Purpose"), required=True, maxlength=200, help=help)}, given)
 
 

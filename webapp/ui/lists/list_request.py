@@ -26,7 +26,10 @@ class WordsInUrl(DeskError):
     """A URL contained words, which is not allowed."""
 
     code, status = "not_from_the_box", 422
-    sentence = _l("Words are not looked for from a link, since they may name a buyer. Press Enter in the search box.")
+    sentence = _l(
+        "The desk does not search for the words of a link, because they may name a buyer. To search for them, "
+        "press Enter in the search box."
+    )
 
 
 @dataclass(frozen=True, slots=True)

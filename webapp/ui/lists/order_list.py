@@ -61,7 +61,7 @@ class OrderPages(ListPages):
             Act(action.label, action.icon, bulk_url, "action", action.code, _any(partial(refusal_of, action), actor))
             for action in bar_actions(actor)
         ]
-        others = [Act(_("Other acts"), "dots", bulk_url, of_rows=False, of_all=True)] if known else []
+        others = [Act(_("Other actions"), "dots", bulk_url, of_rows=False, of_all=True)] if known else []
         return [*([ship] if actor.may("orders.ship") else []), slips, *known, *papers, *export, *others]
 
     def tools(self, actor: Actor) -> list[Act]:

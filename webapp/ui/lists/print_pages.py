@@ -47,12 +47,12 @@ _NAMED = 50  # orders without a document that a page names
 
 class NoInvoiceYet(Refusal):
     code = "no_invoice_yet"
-    sentence = _l("No invoice of it is issued yet.")
+    sentence = _l("This order has no issued invoice yet.")
 
 
 class NoCreditMemoYet(Refusal):
     code = "no_credit_memo_yet"
-    sentence = _l("No credit memo of it is issued yet.")
+    sentence = _l("This order has no issued credit memo yet.")
 
 
 # --- Invoices and credit memos ----------------------------------------------------------------------------------------
@@ -81,7 +81,7 @@ ISSUED_MEMOS = Issued(
     printed.CREDIT_MEMOS,
     lambda count: ngettext("%(num)s credit memo", "%(num)s credit memos", count),
     NoCreditMemoYet(),
-    _l("No credit memo of these orders is issued yet."),
+    _l("None of these orders has a credit memo yet."),
 )
 
 
@@ -195,7 +195,7 @@ def picking() -> str | AnyResponse:
         refused=found.refused,
         left_out=len(found.refused),
         more=found.more,
-        nothing=_("Nothing of these orders has to be packed now."),
+        nothing=_("None of these orders has anything to pack now."),
     )
 
 
@@ -289,7 +289,7 @@ def return_slips_of_many() -> str | AnyResponse:
         refused=refused,
         left_out=len(refused),
         more=len(ids) > print_runs.MOST,
-        nothing=_("Nothing of these orders can come back."),
+        nothing=_("None of these orders has anything to return."),
     )
 
 

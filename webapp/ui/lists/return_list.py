@@ -124,7 +124,7 @@ class ReturnPages(ListPages):
             refused=[(row.order, composed.refused[row.id]) for row in rows if row.id in composed.refused],
             left_out=len(composed.refused),
             more=len(ids) > print_runs.MOST,
-            nothing=_("Nothing comes back with any of these returns."),
+            nothing=_("None of these returns has units to send back."),
         )
 
     def start_pdf(self) -> AnyResponse:
@@ -167,7 +167,7 @@ class ReturnPages(ListPages):
         done = sum(refusal is None for refusal in refusals.values())
         flash(str(ngettext("%(num)s return closed", "%(num)s returns closed", done)), "good" if done else "warn")
         for why, count in Counter(str(refusal) for refusal in refusals.values() if refusal is not None).items():
-            words = ngettext("%(num)s left as it is: %(why)s", "%(num)s left as they are: %(why)s", count, why=why)
+            words = ngettext("%(num)s not changed: %(why)s", "%(num)s not changed: %(why)s", count, why=why)
             flash(str(words), "warn")
         return redirect(chosen.list_url())
 

@@ -116,18 +116,18 @@ class ViewPages(SubjectPages):
         except Invalid as problem:
             return self._views_page(actor, code, problem), problem.status
         if act == "replace":
-            flash(_("“%(name)s” is this list now.", name=name), "good")
+            flash(_("“%(name)s” now shows this list.", name=name), "good")
             return redirect(url_for(".index", view=code))
         if act == "delete":
             undo = {"url": url_for(".restore_view"), "fields": [("token", deleted)]}
-            tell(_("“%(name)s” is deleted.", name=name), "info", undo)
+            tell(_("“%(name)s” was deleted.", name=name), "info", undo)
         return redirect(url_for(".views"))
 
     def restore_view(self) -> AnyResponse:
         """Restore a view that was just deleted."""
         with unit_of_work():
             name = restore_view(request.form.get("token", ""), actor=current_actor()).name
-        flash(_("“%(name)s” is back.", name=name), "good")
+        flash(_("“%(name)s” was restored.", name=name), "good")
         return redirect(url_for(".views"))
 
     def begin_with_view(self) -> AnyResponse:
@@ -140,7 +140,7 @@ class ViewPages(SubjectPages):
             if code and code not in codes:
                 raise NotFound(name=code)
             set_start_view(code, actor=actor, subject=self.subject.code)
-        flash(_("The desk opens with this page from now on."), "good")
+        flash(_("This page is now your start page."), "good")
         return redirect(url_for(".views"))
 
     def _shown_query(self, actor: Actor) -> Query:
@@ -163,7 +163,7 @@ class ViewPages(SubjectPages):
     def _checked_name(self, name: str, before: str = "") -> str:
         """Check and return a new name. Raises `Invalid` if a predefined view has this name in any language."""
         if name != before and " ".join(name.split()).casefold() in _predefined_names(self.subject):
-            raise Invalid(field="name", problem=_l("is the name of a view that every desk has."))
+            raise Invalid(field="name", problem=_l("A standard view has this name. Choose another name."))
         return name
 
 
