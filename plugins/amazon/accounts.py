@@ -86,7 +86,11 @@ def account_key(client_id: str, seller: str, region: str, endpoint: str) -> str:
 def check_seller_id(text: str) -> None:
     """Check a seller id for the settings: ValueError with a sentence for anything that is none."""
     if not re.fullmatch(r"A[0-9A-Z]{9,20}", text):
-        raise ValueError(gettext("must be a seller id, such as A2EXAMPLE1234: an A, then capital letters and digits."))
+        raise ValueError(
+            gettext(
+                "Enter a seller ID, such as A2EXAMPLE1234. It begins with an A, followed by capital letters and digits."
+            )
+        )
 
 
 def is_loopback(url: str) -> bool:
@@ -112,9 +116,9 @@ def check_endpoint(url: str) -> None:
     if not url:
         return
     if not configuration().custom_endpoints:
-        raise ValueError(gettext("can't be changed on this desk; leave it empty."))
+        raise ValueError(gettext("This address can't be changed on this desk. Leave this field empty."))
     if not (found := _ADDRESS.fullmatch(url)) or (found[1] == "http" and not is_loopback(url)):
-        raise ValueError(gettext("must be a plain https:// address."))
+        raise ValueError(gettext("Enter a plain https:// address."))
 
 
 def user_agent() -> str:

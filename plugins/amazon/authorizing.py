@@ -27,7 +27,7 @@ _SELLER_CENTRAL = {  # of a region, unless the store names marketplaces
 def check_application_id(text: str) -> None:
     """Check an application id for the settings: ValueError with a sentence for anything that is none."""
     if text and not text.startswith(APPLICATION_IDS):
-        raise ValueError(gettext("must begin with %(prefix)s.", prefix=APPLICATION_IDS[0]))
+        raise ValueError(gettext("Enter an application ID that begins with %(prefix)s.", prefix=APPLICATION_IDS[0]))
 
 
 def consent_url(store: StoreAccess, state: str, back: str) -> str | None:

@@ -24,8 +24,8 @@ KIND: Final = UpdateKind(
 )
 VERSION: Final = 1
 REASONS: Final = (  # the five of the cancelOrder operation that Amazon withdrew; feeds accept more
-    CancelReason(code="NoInventory", label=_l("Not in stock")),
-    CancelReason(code="BuyerCanceled", label=_l("The buyer asked for it"), for_buyer=True),
+    CancelReason(code="NoInventory", label=_l("Out of stock")),
+    CancelReason(code="BuyerCanceled", label=_l("The buyer asked to cancel"), for_buyer=True),
     CancelReason(code="ShippingAddressUndeliverable", label=_l("Can't be delivered to this address")),
     CancelReason(code="CustomerExchange", label=_l("The buyer exchanges it")),
     CancelReason(code="PricingError", label=_l("The price was wrong")),

@@ -155,7 +155,7 @@ FLAGS = (  # with Amazon's own names for its programs
     Flag(
         code="label_required",
         label="Ship+",
-        help=_l("Its label must be bought through Amazon."),
+        help=_l("The shipping label of this order must be bought through Amazon."),
         tone="info",
         icon="rocket",
         key=False,
@@ -169,19 +169,19 @@ OPERATIONS: Mapping[str, LazyString] = {
     CONFIRM_SHIPMENT.name: _l("Confirming shipments"),
     PARTICIPATIONS.name: _l("Listing the marketplaces"),
     CREATE_DOCUMENT.name: _l("Preparing a feed"),
-    UPLOAD: _l("Handing over a feed"),
+    UPLOAD: _l("Uploading a feed"),
     CREATE_FEED.name: _l("Submitting a feed"),
     CREATE_INVOICE_FEED.name: _l("Uploading an invoice"),
-    GET_FEED.name: _l("Asking about a feed"),
+    GET_FEED.name: _l("Checking a feed"),
     GET_FEEDS.name: _l("Finding a feed"),
-    GET_DOCUMENT.name: _l("Asking for a feed's report"),
+    GET_DOCUMENT.name: _l("Requesting a feed's report"),
     DOWNLOAD: _l("Reading a feed's report"),
-    GET_MESSAGES.name: _l("Asking which messages are allowed"),
-    GET_ATTRIBUTES.name: _l("Asking for the buyer's language"),
-    CREATE_DESTINATION.name: _l("Preparing a file of a message"),
-    UPLOAD_ATTACHMENT: _l("Handing over a file of a message"),
+    GET_MESSAGES.name: _l("Checking which messages are allowed"),
+    GET_ATTRIBUTES.name: _l("Reading the buyer's language"),
+    CREATE_DESTINATION.name: _l("Preparing a message attachment"),
+    UPLOAD_ATTACHMENT: _l("Uploading a message attachment"),
     SEND_MESSAGE.name: _l("Sending a message to the buyer"),
-    GET_SOLICITATIONS.name: _l("Asking whether a review can be requested"),
+    GET_SOLICITATIONS.name: _l("Checking whether a review can be requested"),
     REQUEST_REVIEW.name: _l("Requesting a review"),
     SIGN_IN: _l("Signing in"),
 }
@@ -215,9 +215,9 @@ class AmazonChannel(Channel):
     settings: ClassVar[Sequence[Setting[Any]]] = (
         Setting(
             name="client_id",
-            label=_l("Client id"),
+            label=_l("Client ID"),
             default=None,
-            help=_l("Of your application, in Seller Central."),
+            help=_l("The client ID of your application, shown in Seller Central."),
             compact=True,
             check=check_client_id,
         ),
@@ -241,16 +241,16 @@ class AmazonChannel(Channel):
         ),
         Setting(
             name="seller_id",
-            label=_l("Seller id"),
+            label=_l("Seller ID"),
             default=None,
-            help=_l("Also called merchant token: in Seller Central under Settings, Account Info."),
+            help=_l("Also called merchant token. It is shown in Seller Central under Settings, Account Info."),
             compact=True,
             check=check_seller_id,
         ),
         Setting(
             name="application_id",
-            label=_l("Application id"),
-            help=_l("Only for the button “Authorize at Amazon”: it begins with amzn1.sp.solution."),
+            label=_l("Application ID"),
+            help=_l("Needed only for the button “Authorize at Amazon”. It begins with amzn1.sp.solution."),
             compact=True,
             check=authorizing.check_application_id,
         ),
@@ -258,22 +258,25 @@ class AmazonChannel(Channel):
             name="draft",
             label=_l("The application is a draft"),
             default=True,
-            help=_l("As long as it is not listed in Amazon's Appstore."),
+            help=_l("Choose this as long as the application is not listed in Amazon's Appstore."),
         ),
         Setting(name="region", label=_l("Region"), default="na", choices=REGIONS),
         Setting(
             name="marketplaces",
             label=_l("Marketplaces"),
-            help=_l("Country codes with commas, such as DE, FR. Empty: all where the account sells."),
+            help=_l(
+                "Enter country codes separated by commas, such as DE, FR. If empty, all marketplaces of the "
+                "account are used."
+            ),
             check=_check_marketplaces,
         ),
         Setting(
             name="import_from",
-            label=_l("Import orders of the last days"),
+            label=_l("Days of the first import"),
             default=30,
             minimum=1,
             maximum=730,
-            help=_l("How far back the first import reaches. Open orders come first."),
+            help=_l("The first import reads the orders of so many past days. Open orders are imported first."),
         ),
         Setting(name="endpoint", label=_l("Endpoint"), advanced=True, check=check_endpoint),
         Setting(name="token_endpoint", label=_l("Token endpoint"), advanced=True, check=check_endpoint),
@@ -299,8 +302,8 @@ class AmazonChannel(Channel):
     mail: ClassVar[MailRoute | None] = messaging.BY_MAIL
     review_window = solicitations.WINDOW
     unanswered_request = _l(
-        "Each hour without an answer counts against your account, and past the ship-by time the order is late, too. "
-        "Canceled for the buyer, it does not count as a cancellation of yours."
+        "Each hour without an answer counts against your account, and after the ship-by time the order is "
+        "also late. If you cancel at the buyer's request, the cancellation does not count against you."
     )
 
     def __init__(

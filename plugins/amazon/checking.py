@@ -53,7 +53,7 @@ LABELS: Mapping[str, LazyString] = {
     "authorization": _l("Refresh token"),
     "region": _l("Region"),
     "marketplaces": _l("Marketplaces"),
-    "seller_id": _l("Seller id"),
+    "seller_id": _l("Seller ID"),
     "orders": _l("Reading orders"),
     "addresses": _l("Delivery addresses"),
     "buyers": _l("Names of buyers"),
@@ -85,7 +85,11 @@ class Checking:
         """All checks, given what connecting found."""
         found = dict(self._signing_in(connection))
         found |= {one.name: one for one in self._roles()} if connection.ok else {}
-        later = _l("Asked once the checks above are good.") if found else _l("Not asked: the connection failed.")
+        later = (
+            _l("This is checked once the checks above have passed.")
+            if found
+            else _l("This was not checked, because the connection failed.")
+        )
         return [found.get(name) or _check(name, None, later) for name in LABELS]
 
     def _signing_in(self, connection: Connection) -> Iterator[tuple[str, Check]]:
@@ -109,8 +113,8 @@ class Checking:
                 "seller_id",
                 None,
                 _l(
-                    "Amazon names the seller only when the application is authorized from here. Compare the id with "
-                    "Seller Central, Settings, Account Info."
+                    "Amazon shows the seller only when you authorize the application from here. Compare the "
+                    "ID with Seller Central, Settings, Account Info."
                 ),
             ),
         )
@@ -120,7 +124,11 @@ class Checking:
         yield from self._orders(account)
         yield self._feeds(account)
         yield self._transactions(account)
-        yield _check("shipments", None, _l("Shows with the first shipment: nothing can be confirmed on trial."))
+        yield _check(
+            "shipments",
+            None,
+            _l("This can be checked only with the first shipment, because there is no test confirmation."),
+        )
 
     def _orders(self, account: Account) -> list[Check]:
         try:
@@ -175,13 +183,18 @@ class Checking:
         """Why a search was denied: if a single order may be read, it is not for want of the role."""
         if named := named_in(error.named, MARKETPLACES):
             sites = ", ".join(map(site_of, named))
-            return _l("Amazon denies the orders of %(sites)s. Those of other marketplaces are read.", sites=sites)
+            return _l(
+                "Amazon does not permit reading the orders of %(sites)s. The orders of the other marketplaces are "
+                "imported.",
+                sites=sites,
+            )
         try:
             self._spare(account, GET_ORDER, path={"order": INVENTED}, renew=False)
         except AccessDenied:
             return _l(
-                "Amazon denies reading orders: the application lacks the role “%(role)s”. Add it to your developer "
-                "profile and to the application, then authorize the application again.",
+                "Amazon does not permit reading orders, because the application lacks the role “%(role)s”. "
+                "Add the role to your developer profile and to the application, then authorize the "
+                "application again.",
                 role=TRACKING,
             )
         except Throttled:
@@ -189,8 +202,9 @@ class Checking:
         except ChannelError:  # there is no such order
             pass
         return _l(
-            "Amazon denies searching all marketplaces of the account, but not reading single orders: one marketplace "
-            "is closed to it. The next sync finds out which, and reads the others."
+            "Amazon permits reading single orders, but not all marketplaces of the account, because one "
+            "marketplace is not permitted. The next sync finds that marketplace and imports the orders of the "
+            "others."
         )
 
     def _feeds(self, account: Account) -> Check:
@@ -202,15 +216,15 @@ class Checking:
                 "cancellations",
                 False,
                 _l(
-                    "Amazon denies feeds, which carry cancellations and refunds: the application lacks the role "
-                    "“%(role)s”. Add it to your developer profile and to the application, then authorize the "
-                    "application again.",
+                    "Amazon does not permit feeds, which send cancellations and refunds, because the "
+                    "application lacks the role “%(role)s”. Add the role to your developer profile and to the "
+                    "application, then authorize the application again.",
                     role=TRACKING,
                 ),
             )
         except ChannelError as error:
             return _check("cancellations", None, str(error))
-        return _check("cancellations", True, _l("Feeds, which carry them, are open."))
+        return _check("cancellations", True, _l("Feeds, which send cancellations and refunds, are permitted."))
 
     def _transactions(self, account: Account) -> Check:
         params = {"postedAfter": (now() - timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")}
@@ -221,8 +235,9 @@ class Checking:
                 "transactions",
                 False,
                 _l(
-                    "Amazon denies transactions, which show refunds: the application lacks the role “%(role)s”. Add it "
-                    "to your developer profile and to the application, then authorize the application again.",
+                    "Amazon does not permit reading transactions, which show refunds, because the application "
+                    "lacks the role “%(role)s”. Add the role to your developer profile and to the "
+                    "application, then authorize the application again.",
                     role=FINANCE,
                 ),
             )
@@ -240,14 +255,15 @@ class Checking:
                 "messages",
                 False,
                 _l(
-                    "Amazon denies messages to buyers: the application lacks the role “%(role)s”. Add it to your "
-                    "developer profile and to the application, then authorize the application again.",
+                    "Amazon does not permit messages to buyers, because the application lacks the role "
+                    "“%(role)s”. Add the role to your developer profile and to the application, then "
+                    "authorize the application again.",
                     role=COMMUNICATION,
                 ),
             )
         except ChannelError as error:
             return _check("messages", None, str(error))
-        return _check("messages", True, _l("Buyers can be written to."))
+        return _check("messages", True, _l("Messages to buyers can be sent."))
 
     def _reviews(self, account: Account, found: Mapping[str, list[dict[str, Any]] | None]) -> Check:
         if (asked := _about_an_order(found)) is None:
@@ -259,8 +275,9 @@ class Checking:
                 "reviews",
                 False,
                 _l(
-                    "Amazon denies review requests: the application lacks the role “%(role)s”. Add it to your "
-                    "developer profile and to the application, then authorize the application again.",
+                    "Amazon does not permit review requests, because the application lacks the role "
+                    "“%(role)s”. Add the role to your developer profile and to the application, then "
+                    "authorize the application again.",
                     role=SOLICITATION,
                 ),
             )
@@ -287,13 +304,14 @@ def _addresses(found: Mapping[str, list[dict[str, Any]] | None]) -> Check:
     if orders == []:
         return _check("addresses", None, _no_order())
     if any(_holds(order, "recipient", "deliveryAddress", "addressLine1") for order in orders or ()):
-        return _check("addresses", True, _l("Amazon gives addresses."))
+        return _check("addresses", True, _l("Amazon provides delivery addresses."))
     return _check(
         "addresses",
         False,
         _l(
-            "Amazon gives no delivery addresses: the application lacks the role “%(role)s”. Add it to your developer "
-            "profile and to the application, then authorize the application again.",
+            "Amazon does not provide delivery addresses, because the application lacks the role “%(role)s”. "
+            "Add the role to your developer profile and to the application, then authorize the application "
+            "again.",
             role=SHIPPING,
         ),
     )
@@ -304,13 +322,14 @@ def _buyers(found: Mapping[str, list[dict[str, Any]] | None]) -> Check:
     if orders == []:
         return _check("buyers", None, _no_order())
     if any(_holds(order, "buyer", "buyerName") for order in orders or ()):
-        return _check("buyers", True, _l("Amazon gives names."))
+        return _check("buyers", True, _l("Amazon provides the names of buyers."))
     return _check(
         "buyers",
         False,
         _l(
-            "Amazon gives no names of buyers: the application lacks the role “%(role)s”. Add it to your developer "
-            "profile and to the application, then authorize the application again.",
+            "Amazon does not provide the names of buyers, because the application lacks the role “%(role)s”. "
+            "Add the role to your developer profile and to the application, then authorize the application "
+            "again.",
             role=TAX,
         ),
     )
@@ -324,4 +343,4 @@ def _holds(order: Mapping[str, Any], *path: str) -> bool:
 
 
 def _no_order() -> LazyString | str:
-    return _l("Shows with an order: there was no open one in the last 30 days.")
+    return _l("This can be checked only with an open order, and there was none in the last 30 days.")

@@ -5,14 +5,26 @@ from webapp.api import GuideStep, LazyString, lazy_gettext as _l
 
 CLIENT_ID, SECRET, REFRESH_TOKEN = "amzn1.application-oa2-client.", "amzn1.oa2-cs.", "Atzr|"  # prefixes
 APPLICATION_IDS = ("amzn1.sp.solution.", "amzn1.sellerapps.app.")
-_AN_APPLICATION = _l("is the id of an application, which belongs in the field “Application id”.")
+_AN_APPLICATION = _l("This is an application ID. Enter it in the field “Application ID”.")
 _BY_PREFIX: tuple[tuple[str, LazyString | str], ...] = (
-    (CLIENT_ID, _l("is a client id, which belongs in the field “Client id”.")),
-    (SECRET, _l("is a client secret, which belongs in the field “Client secret”.")),
-    (REFRESH_TOKEN, _l("is a refresh token, which belongs in the field “Refresh token”.")),
-    ("Atza|", _l("is an access token, which lasts an hour: the refresh token is needed, which begins with “Atzr”.")),
+    (CLIENT_ID, _l("This is a client ID. Enter it in the field “Client ID”.")),
+    (SECRET, _l("This is a client secret. Enter it in the field “Client secret”.")),
+    (REFRESH_TOKEN, _l("This is a refresh token. Enter it in the field “Refresh token”.")),
+    (
+        "Atza|",
+        _l(
+            "This is an access token, which is valid for one hour only. Enter the refresh token, which begins with "
+            "“Atzr”."
+        ),
+    ),
     *((prefix, _AN_APPLICATION) for prefix in APPLICATION_IDS),
-    ("AKIA", _l("is an AWS key: Amazon no longer asks for those. Copy what “View” shows under LWA credentials.")),
+    (
+        "AKIA",
+        _l(
+            "This is an AWS key, which Amazon no longer requires. Copy the value that “View” shows under LWA "
+            "credentials."
+        ),
+    ),
 )
 
 
@@ -42,60 +54,67 @@ GUIDE = (
     GuideStep(
         title=_l("Open the developer console"),
         text=_l(
-            "Sign in to Seller Central as the account's primary user and open Partner Network, Develop Apps (in some "
-            "countries Apps and Services). The first time, register as a developer for your own business; Amazon leads "
-            "you to its Solution Provider Portal."
+            "Sign in to Seller Central as the account's primary user and open Partner Network, Develop Apps "
+            "(in some countries Apps and Services). The first time, register as a developer for your own "
+            "business. Amazon then opens its Solution Provider Portal."
         ),
         url="https://sellercentral.amazon.com",
     ),
     GuideStep(
-        title=_l("Ask for five roles"),
+        title=_l("Request five roles"),
         text=_l(
-            "In the developer profile choose Inventory and Order Tracking (orders, shipments, cancellations), "
-            "Direct-to-Consumer Shipping (delivery addresses), Tax Invoicing (names of buyers), Finance and "
-            "Accounting (payments and refunds) and Buyer Communication (messages to buyers). The second and the third "
-            "are restricted: Amazon asks how you protect the data, and may take some days."
+            "In the developer profile, choose Inventory and Order Tracking (orders, shipments, "
+            "cancellations), Direct-to-Consumer Shipping (delivery addresses), Tax Invoicing (names of "
+            "buyers), Finance and Accounting (payments and refunds) and Buyer Communication (messages to "
+            "buyers). The second and the third role are restricted: Amazon asks how you protect the data, and "
+            "the review may take some days."
         ),
         url=f"{_DOCS}direct-to-consumer-shipping-restricted-role",
     ),
     GuideStep(
         title=_l("Add an application"),
         text=_l(
-            "Add an app client for the Selling Partner API and give it the same five roles. It needs no AWS account, "
-            "no IAM role and no AWS keys: Amazon no longer asks for them."
+            "Add an app client for the Selling Partner API and give it the same five roles. Amazon no longer "
+            "requires an AWS account, an IAM role or AWS keys."
         ),
     ),
     GuideStep(
-        title=_l("Copy the client id and the client secret"),
-        text=_l("In the list of your applications choose View in the column LWA credentials. Both are shown there."),
+        title=_l("Copy the client ID and the client secret"),
+        text=_l(
+            "In the list of your applications, choose View in the column LWA credentials. The client ID and the "
+            "client secret are shown there."
+        ),
     ),
     GuideStep(
         title=_l("Copy the refresh token, or authorize with the button"),
         text=_l(
-            "In the menu of the application choose Authorize, then authorize your own account. Amazon shows the "
-            "refresh token once: copy it at once. Authorizing again gives a new one. Or register this desk's address "
-            "with /stores/authorized at its end as the application's redirect URI (Amazon wants https), enter the "
-            "application id here, and press Authorize at Amazon: then token and seller id need no copying."
+            "In the menu of the application, choose Authorize, then authorize your own account. Amazon shows "
+            "the refresh token only once, so copy it at once. Authorizing again creates a new token. Or "
+            "register this desk's address followed by /stores/authorized as the application's redirect URI "
+            "(Amazon requires https), enter the application ID here, and press Authorize at Amazon. Then you "
+            "need not copy the token and the seller ID."
         ),
     ),
     GuideStep(
-        title=_l("Copy the seller id"),
+        title=_l("Copy the seller ID"),
         text=_l("In Seller Central open Settings, Account Info, Merchant token. It begins with an A."),
     ),
     GuideStep(
         title=_l("Choose the region"),
         text=_l(
-            "An authorization is for one seller account in one region: %(na)s; %(eu)s; %(fe)s. Add one store for each, "
-            "and name the marketplaces in it that you want. Other sellers may authorize the same application: each is "
-            "a store with a refresh token and a seller id of its own.",
+            "An authorization is valid for one seller account in one region: %(na)s; %(eu)s; %(fe)s. Add one "
+            "store for each region, and enter the marketplaces that you want in it. Other sellers may "
+            "authorize the same application: add a store for each of them, with its own refresh token and "
+            "seller ID.",
             **REGIONS,
         ),
     ),
     GuideStep(
         title=_l("Later: a new secret every 180 days, a new authorization every year"),
         text=_l(
-            "After Rotate secret at Amazon, the old secret works for seven more days. Enter the new one on the store's "
-            "settings page, test it without saving, then save. The desk warns 30 days ahead of both dates."
+            "After Rotate secret at Amazon, the old secret works for seven more days. Enter the new secret on "
+            "the store's settings page, test it without saving, then save. The desk warns you 30 days before "
+            "both dates."
         ),
         url=f"{_DOCS}rotating-your-apps-lwa-credentials",
     ),

@@ -14,7 +14,7 @@ class AmazonError(ChannelError):
     """Amazon could not be asked, or refused."""
 
     code = "amazon_failed"
-    sentence = _l("Amazon could not be asked.")
+    sentence = _l("Amazon could not be reached.")
 
 
 class Unreachable(AmazonError):
@@ -29,14 +29,14 @@ class HungUp(AmazonError):
     """The connection broke during a reading call."""
 
     code = "amazon_hung_up"
-    sentence = _l("The connection to Amazon broke off (%(problem)s). The desk tries again.")
+    sentence = _l("The connection to Amazon was interrupted (%(problem)s). The desk retries automatically.")
 
 
 class Silent(AmazonError):
     """No answer came within the timeout."""
 
     code = "amazon_silent"
-    sentence = _l("Amazon did not answer in time (%(problem)s). The desk tries again.")
+    sentence = _l("Amazon did not answer in time (%(problem)s). The desk retries automatically.")
 
 
 class AnswerLost(AmazonError):
@@ -44,21 +44,21 @@ class AnswerLost(AmazonError):
 
     code = "amazon_answer_lost"
     outcome = CallOutcome.LOST
-    sentence = _l("Amazon's answer was lost (%(problem)s), so the desk can't tell whether it took effect.")
+    sentence = _l("Amazon's answer was lost (%(problem)s), so the desk does not know whether the call took effect.")
 
 
 class Troubled(AmazonError):
     """Amazon reported a failure on its own side."""
 
     code = "amazon_troubled"
-    sentence = _l("Amazon has trouble answering just now (%(status)s). The desk tries again.")
+    sentence = _l("Amazon has a temporary problem (%(status)s). The desk retries automatically.")
 
 
 class Unintelligible(AmazonError):
     """The answer is not what the API promises, such as a web page."""
 
     code = "amazon_unintelligible"
-    sentence = _l("Amazon's answer can't be understood (%(problem)s). The desk tries again.")
+    sentence = _l("Amazon's answer can't be read (%(problem)s). The desk retries automatically.")
     retry_after = 120.0
 
 
@@ -66,28 +66,28 @@ class DocumentFailed(AmazonError):
     """A document could not be stored at Amazon, or fetched from there; nothing was submitted by it."""
 
     code = "amazon_document_failed"
-    sentence = _l("A document could not be exchanged with Amazon (%(problem)s). The desk tries again.")
+    sentence = _l("A document could not be exchanged with Amazon (%(problem)s). The desk retries automatically.")
 
 
 class SellerIdMissing(AmazonError):
     """Feeds must name the seller."""
 
     code = "amazon_seller_id_missing"
-    sentence = _l("Amazon takes this from a named seller only: enter the seller id in the settings of the store.")
+    sentence = _l("Amazon requires the seller ID for this update. Enter the seller ID in the settings of the store.")
 
 
 class FeedRefused(AmazonError):
     """Amazon takes no feed of this kind as it stands."""
 
     code = "amazon_feed_refused"
-    sentence = _l("Amazon refused all that was sent together, and says: %(problem)s")
+    sentence = _l("Amazon refused all updates that were sent together: %(problem)s")
 
 
 class ReportUnclear(AmazonError):
     """The processing report of a feed does not fit what was sent in it."""
 
     code = "amazon_report_unclear"
-    sentence = _l("Amazon's report does not say clearly what became of this.")
+    sentence = _l("Amazon's report does not clearly show the result of this update.")
 
 
 class RequestRefused(AmazonError):
@@ -95,7 +95,7 @@ class RequestRefused(AmazonError):
 
     code = "amazon_refused"
     outcome = CallOutcome.REFUSED
-    sentence = _l("Amazon refuses this: %(problem)s")
+    sentence = _l("Amazon refused this: %(problem)s")
     retry_after = 300.0
 
     def __init__(self, *, named: str = "", **values: Any) -> None:
@@ -107,7 +107,7 @@ class NotThere(RequestRefused):
     """The account has nothing with this name at Amazon."""
 
     code = "amazon_not_there"
-    sentence = _l("Amazon does not know this here: %(problem)s")
+    sentence = _l("Amazon did not find this: %(problem)s")
 
 
 class ApplicationRefused(Disconnected):
@@ -115,8 +115,9 @@ class ApplicationRefused(Disconnected):
 
     code = "amazon_application_refused"
     sentence = _l(
-        "Amazon does not accept the client id and secret: one is mistyped, or the secret has expired (180 days after "
-        "it was made, or 7 days after a newer one was). Copy both again from your application's page."
+        "Amazon does not accept the client ID and secret. One of them is mistyped, or the secret has expired "
+        "(180 days after it was created, or 7 days after a newer one was created). Copy both again from your "
+        "application's page."
     )
 
 
@@ -125,8 +126,9 @@ class ApplicationNotAllowed(Disconnected):
 
     code = "amazon_application_not_allowed"
     sentence = _l(
-        "Amazon knows this application but does not let it sign in for sellers: it is no application for the Selling "
-        "Partner API, or it was suspended. Look at its state on your application's page."
+        "Amazon knows this application, but the application can't sign in for sellers. It is not an "
+        "application for the Selling Partner API, or it was suspended. Check its status on your application's "
+        "page."
     )
 
 
@@ -135,8 +137,8 @@ class PermissionWithdrawn(Disconnected):
 
     code = "amazon_permission_withdrawn"
     sentence = _l(
-        "Amazon does not accept the refresh token: it is mistyped, belongs to another application, was withdrawn, or "
-        "its year is over. Authorize the application again and enter the new token."
+        "Amazon does not accept the refresh token. It is mistyped, belongs to another application, was "
+        "revoked, or is older than one year. Authorize the application again and enter the new token."
     )
 
 
@@ -144,14 +146,14 @@ class ConsentRefused(AmazonError):
     """The seller did not authorize the application."""
 
     code = "amazon_consent_refused"
-    sentence = _l("Nothing was authorized: the consent was refused at Amazon. The store is as it was.")
+    sentence = _l("Nothing was authorized, because the consent was refused at Amazon. The store was not changed.")
 
 
 class ConsentUnclear(AmazonError):
     """The seller was sent back without what a consent gives."""
 
     code = "amazon_consent_unclear"
-    sentence = _l("Amazon sent you back without an authorization. Begin again.")
+    sentence = _l("Amazon sent you back without an authorization. Start the authorization again.")
 
 
 class ConsentTooLate(AmazonError):
@@ -159,7 +161,8 @@ class ConsentTooLate(AmazonError):
 
     code = "amazon_consent_too_late"
     sentence = _l(
-        "Amazon no longer accepts this authorization: its code lasts five minutes, and works once. Begin again."
+        "Amazon no longer accepts this authorization, because its code is valid for five minutes and only "
+        "once. Start the authorization again."
     )
 
 
@@ -168,8 +171,8 @@ class AnotherSeller(AmazonError):
 
     code = "amazon_another_seller"
     sentence = _l(
-        "The seller %(seller)s consented, but this store belongs to %(known)s. Sign in at Amazon as that seller, or "
-        "add a store for the other one."
+        "The seller %(seller)s gave consent, but this store belongs to the seller %(known)s. Sign in at "
+        "Amazon as %(known)s, or add a store for %(seller)s."
     )
 
 
@@ -178,8 +181,8 @@ class AccessDenied(Denied):
 
     code = "amazon_access_denied"
     sentence = _l(
-        "Amazon denies this to the account (%(operation)s): the application lacks the role for it, "
-        "or the account does not belong to the region “%(region)s”."
+        "Amazon does not permit this call (%(operation)s). The application lacks the role for it, or the "
+        "account does not belong to the region “%(region)s”."
     )
 
     def __init__(self, *, named: str = "", **values: Any) -> None:
@@ -191,7 +194,7 @@ class MarketplaceDenied(Denied):
     """The account has no right to read the orders of this one marketplace."""
 
     code = "amazon_marketplace_denied"
-    sentence = _l("Amazon denies the desk the orders of %(site)s.")
+    sentence = _l("Amazon does not permit the desk to read the orders of %(site)s.")
     thing = DeniedThing.MARKETPLACE
 
 
@@ -199,7 +202,7 @@ class EndpointNotAllowed(Disconnected):
     """The desk itself refuses to sign in: the store has an endpoint of its own, which this desk does not allow."""
 
     code = "amazon_endpoint_not_allowed"
-    sentence = _l("This desk does not allow endpoints of one's own. Leave the endpoints of the store empty.")
+    sentence = _l("This desk does not allow custom endpoints. Leave the endpoints of the store empty.")
 
 
 class NothingSold(AmazonError):
@@ -216,8 +219,8 @@ class WrongRegion(AmazonError):
     code = "amazon_wrong_region"
     retry_after = DENIED_FOR
     sentence = _l(
-        "The account belongs to another region: it sells in %(countries)s. Choose the region “%(region)s” for this "
-        "store."
+        "The account belongs to another region, because it sells in %(countries)s. Choose the region "
+        "“%(region)s” for this store."
     )
 
     def __str__(self) -> str:

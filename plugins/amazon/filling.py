@@ -51,16 +51,16 @@ class NotAPracticeDesk(Refusal):
     """The desk has real orders, among which practice orders would be worked on by mistake."""
 
     code = "not_a_practice_desk"
-    sentence = _l(
-        "Practice orders don't belong among real ones: this desk has stores, and none of them is for practice."
-    )
+    sentence = _l("Practice orders must not be mixed with real orders. This desk has stores, but no practice store.")
 
 
 class NoPracticeStore(Refusal):
     """There is no practice store yet, and this desk allows no endpoint but Amazon's own."""
 
     code = "no_practice_store"
-    sentence = _l("This desk has no practice store yet. “make run” connects them; fill the desk afterwards.")
+    sentence = _l(
+        "This desk has no practice store yet. Connect the practice stores with “make run”, then fill the desk."
+    )
 
 
 class NotForPractice(Refusal):

@@ -69,7 +69,7 @@ def chosen(text: str) -> list[Marketplace]:
     if unknown:
         raise ValueError(
             gettext(
-                "%(codes)s is no country of an Amazon marketplace; there are: %(known)s.",
+                "%(codes)s is not a country of an Amazon marketplace. Choose from these countries: %(known)s.",
                 codes=", ".join(unknown),
                 known=", ".join(sorted(_BY_COUNTRY)),
             )

@@ -50,46 +50,49 @@ MESSAGES: Final = (
         "confirmOrderDetails",
         _l("Question about the order"),
         2000,
-        _l("Before you ship: ask what you have to know to fulfill the order."),
+        _l("Before you ship, ask for information that you need to fulfill the order."),
         situations=("question", "address"),
     ),
     MessageKind(
         "confirmDeliveryDetails",
         _l("Arranging the delivery"),
         2000,
-        _l("To agree on a delivery, or to ask how the buyer can be reached for it."),
+        _l("Agree on a delivery, or ask how the carrier can reach the buyer."),
         situations=("address",),
     ),
     MessageKind(
         "confirmCustomizationDetails",
         _l("Details of a custom product"),
         800,
-        _l("To ask for details of a custom product or to check them, such as the spelling of a name."),
+        _l("Ask for or check the details of a custom product, such as the spelling of a name."),
     ),
     MessageKind(
         "confirmServiceDetails",
         _l("Arranging a service call"),
         2000,
-        _l("For home services: to arrange the visit, or to ask what you have to know before it."),
+        _l("For home services, arrange the visit, or ask for information that you need before it."),
     ),
     MessageKind(
         "unexpectedProblem",
         _l("Unexpected problem"),
         2000,
-        _l("Only if something unforeseen keeps you from completing the order. Amazon treats it as a critical message."),
+        _l(
+            "Use this only if an unforeseen problem keeps you from completing the order. Amazon treats it as a "
+            "critical message."
+        ),
         situations=("delay",),
     ),
     MessageKind(
         "digitalAccessKey",
         _l("Digital access key"),
         400,
-        _l("To send the key that the buyer needs for digital content of the order."),
+        _l("Send the key that the buyer needs for digital content of the order."),
     ),
     MessageKind(
         "invoice",
         _l("Invoice"),
         0,
-        _l("To send invoices of the order, as files alone."),
+        _l("Send invoices of the order as files, without text."),
         documents=("invoice",),
         most_documents=5,
     ),
@@ -98,8 +101,8 @@ BY_MAIL: Final = MailRoute(
     relayed=True,
     documents=("invoice", "credit_memo"),  # Amazon itself tells buyers about shipments
     help=_l(
-        "Amazon relays mails to its buyers only from addresses that are registered in Seller Central, under Messaging "
-        "permissions: register the shop's sender there first."
+        "Amazon forwards e-mails to its buyers only from addresses that are registered in Seller Central, "
+        "under Messaging permissions. Register the shop's sender there first."
     ),
 )
 KINDS: Final = {kind.code: kind for kind in MESSAGES}

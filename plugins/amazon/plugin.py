@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 LABEL = _l("Amazon")
 ABOUT = _l(
-    "Reads the orders of Amazon stores and tells Amazon what becomes of them; with a practice Amazon to try it all."
+    "Imports the orders of Amazon stores and sends shipments, cancellations, refunds and messages to Amazon. "
+    "Includes a practice Amazon for training."
 )
 PORT = 9400
 ORDERS = 300  # past orders of the practice Amazon

@@ -44,7 +44,7 @@ LANE: Final = ADJUSTMENT
 VERSION: Final = 1
 REASONS: Final = (  # of Amazon's eighteen, those that a merchant gives for a refund
     RefundReason(code="CustomerReturn", label=_l("The buyer returned it"), for_returns=tuple(ReturnReason)),
-    RefundReason(code="GeneralAdjustment", label=_l("A concession")),
+    RefundReason(code="GeneralAdjustment", label=_l("Goodwill refund")),
     RefundReason(
         code="DifferentItem",
         label=_l("The buyer received something else"),
@@ -78,28 +78,34 @@ class TipStays(Refusal):
     """Amazon has no component for a tip."""
 
     code = "amazon_refund_tip"
-    sentence = _l("Amazon can't refund a tip this way. Refund it in Seller Central.")
+    sentence = _l("Amazon does not accept refunds of tips from the desk. Refund the tip in Seller Central.")
 
 
 class CashStays(Refusal):
     """What the buyer paid for cash on delivery goes back by other means than a feed."""
 
     code = "amazon_refund_cod"
-    sentence = _l("Amazon can't refund the charge for cash on delivery this way. Refund it in Seller Central.")
+    sentence = _l(
+        "Amazon does not accept refunds of the cash-on-delivery charge from the desk. Refund the charge in Seller "
+        "Central."
+    )
 
 
 class UnknownComponent(Refusal):
     """An amount of which nobody knows what it was charged for."""
 
     code = "amazon_refund_unknown_component"
-    sentence = _l("It is unknown what a part of this amount was charged for, so Amazon can't be told to refund it.")
+    sentence = _l(
+        "A part of this amount has no known kind of charge, so the desk can't request its refund. Refund the "
+        "amount in Seller Central."
+    )
 
 
 class NoLine(Refusal):
     """Amazon refunds lines; there is none on which an amount could fall."""
 
     code = "amazon_refund_no_line"
-    sentence = _l("Amazon refunds amounts of lines only, and nothing was paid for a line of this order.")
+    sentence = _l("Amazon refunds only amounts of order lines, and nothing was paid for the lines of this order.")
 
 
 class BelowZero(Refusal):
@@ -113,19 +119,22 @@ class TaxAlone(Refusal):
     """Where Amazon computes the tax itself, it refunds it with the price only."""
 
     code = "amazon_refund_tax_alone"
-    sentence = _l("Amazon computes the tax here itself: it can't be refunded without the amount that it belongs to.")
+    sentence = _l(
+        "Amazon calculates the tax of this order itself. Refund the tax together with the amount that it was "
+        "charged on."
+    )
 
 
 class FeeTooHigh(Refusal):
     """An adjustment must be a credit to the buyer, as a whole and for each line."""
 
     code = "amazon_refund_fee_too_high"
-    sentence = _l("The fee takes away all that is refunded. Lower the fee, or refund more.")
+    sentence = _l("The fee is as high as the refund or higher. Lower the fee, or refund more.")
 
 
 class NothingRefunded(Refusal):
     code = "amazon_refund_nothing"
-    sentence = _l("Nothing would be refunded.")
+    sentence = _l("This refund has no amount. Enter an amount to refund.")
 
 
 # --- The plan ---------------------------------------------------------------------------------------------------------

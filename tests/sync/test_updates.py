@@ -489,7 +489,7 @@ def test_a_look_that_gives_a_reason_why_it_did_not_leave_has_learned_nothing(
         row = update()
         assert (row.state, len(channel.delivered)) == (state, 1)
         assert row.look_again_at > now() + timedelta(seconds=50)
-        assert sentence_of(row.problem).endswith("failed. The Plugins page says how.")
+        assert sentence_of(row.problem).endswith("failed. The Plugins page shows the reason.")
     assert [(one.place, one.problem) for one in plugin_failures] == [("update", "NotTaken")]
     plugin_failures.clear()
 

@@ -26,7 +26,9 @@ class BadMessage(DeskError):
     """An update that can't be written as a message that Amazon's schema allows."""
 
     code = "amazon_bad_message"
-    sentence = _l("This can't be sent to Amazon as it stands: %(field)s is not as Amazon requires it.")
+    sentence = _l(
+        "This update can't be sent to Amazon, because %(field)s does not have the format that Amazon requires."
+    )
 
 
 def envelope(seller_id: str, feed_type: str, messages: Iterable[tuple[int, Xml.Element]]) -> bytes:

@@ -29,29 +29,29 @@ bp.after_request(strict)
 SHOWN: Final = 100
 WAYS: Final[dict[str, Any]] = {
     "plain": lazy_gettext("Plain text"),
-    "html": lazy_gettext("HTML alone, as Outlook writes it"),
+    "html": lazy_gettext("HTML only, as Outlook writes it"),
     "japanese": lazy_gettext("Japanese (ISO-2022-JP)"),
     "auto_reply": lazy_gettext("Automatic reply"),
     "bounce": lazy_gettext("Undeliverable: a bounce"),
     "attachment": lazy_gettext("With an attachment"),
-    "loop": lazy_gettext("The mail itself comes back"),
-    "new": lazy_gettext("A new mail that names only the order number"),
-    "stray": lazy_gettext("A new mail that names nothing"),
+    "loop": lazy_gettext("The e-mail is returned"),
+    "new": lazy_gettext("A new e-mail with only the order number"),
+    "stray": lazy_gettext("A new e-mail without an order number"),
 }
 FAULTS: Final[dict[str, Any]] = {
     "sender_later": lazy_gettext("Sender refused for now (451)"),
     "sender_never": lazy_gettext("Sender refused (550)"),
     "recipient_later": lazy_gettext("Recipient refused for now (450)"),
     "recipient_never": lazy_gettext("Recipient refused (550)"),
-    "data_later": lazy_gettext("Mail refused for now (451)"),
-    "data_never": lazy_gettext("Mail refused (554)"),
-    "data_drop": lazy_gettext("Mail taken, and no answer"),
-    "data_slow": lazy_gettext("Mail taken slowly"),
+    "data_later": lazy_gettext("E-mail refused for now (451)"),
+    "data_never": lazy_gettext("E-mail refused (554)"),
+    "data_drop": lazy_gettext("E-mail accepted without an answer"),
+    "data_slow": lazy_gettext("E-mail accepted slowly"),
     "login_refused": lazy_gettext("Mailbox: wrong password"),
     "select_renumbered": lazy_gettext("Mailbox: new UIDVALIDITY"),
-    "fetch_drop": lazy_gettext("Mailbox: closes in the middle of a mail"),
-    "fetch_garbage": lazy_gettext("Mailbox: nonsense instead of mails"),
-    "fetch_slow": lazy_gettext("Mailbox: mails come slowly"),
+    "fetch_drop": lazy_gettext("Mailbox: closes in the middle of an e-mail"),
+    "fetch_garbage": lazy_gettext("Mailbox: invalid data instead of e-mails"),
+    "fetch_slow": lazy_gettext("Mailbox: e-mails arrive slowly"),
 }
 if set(WAYS) != set(HOWS) or set(FAULTS) != set(KINDS):
     raise AssertionError("Every way to answer and every fault needs its label.")
@@ -127,7 +127,7 @@ def break_something() -> BaseResponse:
     except BadMailFault as error:
         flash(str(error))
     else:
-        flash(gettext("Broken."))
+        flash(gettext("The failure was added."))
     return redirect(url_for(".mails"), 303)
 
 
@@ -135,7 +135,7 @@ def break_something() -> BaseResponse:
 def mend() -> BaseResponse:
     """Remove all faults of mail."""
     the_practice().mail_faults.clear()
-    flash(gettext("Mended."))
+    flash(gettext("The failures were removed."))
     return redirect(url_for(".mails"), 303)
 
 
@@ -148,9 +148,9 @@ def answers() -> BaseResponse:
     else:
         the_practice().set(answers_after=seconds)
         flash(
-            gettext("Buyers answer after %(seconds)s s.", seconds=f"{seconds:g}")
+            gettext("Buyers answer after %(seconds)s seconds.", seconds=f"{seconds:g}")
             if seconds
-            else gettext("Buyers don't answer by themselves.")
+            else gettext("Buyers do not answer automatically.")
         )
     return redirect(url_for(".mails"), 303)
 

@@ -64,14 +64,14 @@ VARIANTS: Final[dict[str, tuple[Any, dict[str, Any]]]] = {
     "unusual_name": (lazy_gettext("Unusual name"), {"traits": ("unusual_name",)}),
     "odd_sku": (lazy_gettext("Odd SKU"), {"traits": ("odd_sku",)}),
     "amazon": (lazy_gettext("Fulfilled by Amazon"), {"fulfilled_by": "AMAZON"}),
-    "non_amazon": (lazy_gettext("Not sold on Amazon"), {"fulfilled_by": "AMAZON", "non_amazon": True}),
+    "non_amazon": (lazy_gettext("Sold outside Amazon"), {"fulfilled_by": "AMAZON", "non_amazon": True}),
 }
 ACTS: Final[dict[str, Any]] = {
     "verify": lazy_gettext("Pay"),
     "ship": lazy_gettext("Ship elsewhere"),
     "request_cancel": lazy_gettext("Ask to cancel"),
     "cancel": lazy_gettext("Cancel"),
-    "touch": lazy_gettext("Touch"),
+    "touch": lazy_gettext("Mark as changed"),
 }
 REFUNDS: Final[dict[str, tuple[Any, str, float]]] = {  # label, kind, share
     "refund": (lazy_gettext("Refund elsewhere"), "elsewhere", 1.0),
@@ -310,7 +310,7 @@ def break_something() -> BaseResponse:
         )
     except BadFault as error:
         return _back(str(error))
-    return _back(gettext("Broken."))
+    return _back(gettext("The failure was added."))
 
 
 @bp.post("/practice/form/marks")
@@ -323,7 +323,7 @@ def mark_next_feed() -> BaseResponse:
     except BadMark as error:
         return _back(str(error))
     the_practice().store.add_mark(feed_type, mark, seconds)
-    return _back(gettext("Broken."))
+    return _back(gettext("The failure was added."))
 
 
 @bp.post("/practice/form/mend")
@@ -335,7 +335,7 @@ def mend() -> BaseResponse:
         the_practice().store.clear_marks()
     else:
         the_practice().faults.mend(fault)
-    return _back(gettext("Mended."))
+    return _back(gettext("The failures were removed."))
 
 
 @bp.post("/practice/form/arrivals")

@@ -172,7 +172,7 @@ def test_what_goes_wrong_is_one_sentence_each_and_changes_nothing(
     before = values(known_store)
     assert "the consent was refused at Amazon" in said(browser, browser.get(consented(begun(), "", "deny")))
     another = said(browser, browser.get(consented(begun(), "na")))
-    assert f"The seller {SELLERS['na']} consented, but this store belongs to {SELLERS['eu']}." in another
+    assert f"The seller {SELLERS['na']} gave consent, but this store belongs to the seller {SELLERS['eu']}." in another
     late = consented(begun())
     amazon.advance(301)
     assert "its code lasts five minutes" in said(browser, browser.get(late))
@@ -236,8 +236,8 @@ def test_a_seller_that_is_none_is_found_before_the_code_is_spent(
 def test_mistakes_are_said_before_anybody_leaves(browser: Browser, typed: dict[str, str], known_store: Store) -> None:
     for wrong, words in (
         ({"client_secret": "Atzr|x"}, "is a refresh token"),
-        ({"name": "Known"}, "is taken"),
-        ({"application_id": "mine"}, "must begin with amzn1.sp.solution."),
+        ({"name": "Known"}, "Another store has this name"),
+        ({"application_id": "mine"}, "Enter an application ID that begins with amzn1.sp.solution."),
         ({"application_id": ""}, "can't start yet"),
     ):
         answer = browser.post("/stores/add/amazon/authorize", typed | wrong)

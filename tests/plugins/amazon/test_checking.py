@@ -195,7 +195,7 @@ def test_what_can_not_be_reached_teaches_nothing(
 ) -> None:
     found = checks(make_store(token_endpoint="http://127.0.0.1:9/auth"))
     assert set(said(found).values()) == {None}
-    assert {str(check.sentence) for check in found.values()} == {"Not asked: the connection failed."}
+    assert {str(check.sentence) for check in found.values()} == {"This was not checked, because the connection failed."}
 
 
 def test_an_exhausted_allowance_is_no_missing_role(

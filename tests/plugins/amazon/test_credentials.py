@@ -36,9 +36,9 @@ def test_a_credential_in_another_field_is_refused_by_its_name(name: str, other: 
     ("pasted", "words"),
     [
         ("Atza|IwE", "which lasts an hour"),
-        ("AKIAIOSFODNN7EXAMPLE", "Amazon no longer asks for those"),
-        ("amzn1.sp.solution.1-2", "belongs in the field “Application id”"),
-        ("amzn1.sellerapps.app.1-2", "belongs in the field “Application id”"),
+        ("AKIAIOSFODNN7EXAMPLE", "which Amazon no longer requires"),
+        ("amzn1.sp.solution.1-2", "Enter it in the field “Application ID”"),
+        ("amzn1.sellerapps.app.1-2", "Enter it in the field “Application ID”"),
     ],
 )
 @pytest.mark.parametrize("name", PASTED)

@@ -105,7 +105,7 @@ def test_what_amazon_refuses_to_say(
     amazon.settings(lacks_communication=True)
     with pytest.raises(AccessDenied) as denied:
         asked(channel, store, placed)
-    assert str(channel.denied_label(denied.value.denial)) == "Asking which messages are allowed"
+    assert str(channel.denied_label(denied.value.denial)) == "Checking which messages are allowed"
 
 
 def test_amazon_says_how_the_buyer_reads(

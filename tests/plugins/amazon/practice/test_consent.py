@@ -46,7 +46,7 @@ def test_a_seller_consents_and_the_code_works_once(amazon: PracticeServer) -> No
     assert asked.headers["cache-control"] == "no-store"  # its links hold the state
     page = asked.text
     assert all(seller in page for seller in SELLERS.values())
-    assert "It is a draft." in page
+    assert "The application is a draft." in page
     code = confirmed(amazon)
     assert exchanged(amazon, code).json()["refresh_token"] == REFRESH_TOKENS["eu"]
     again = exchanged(amazon, code)

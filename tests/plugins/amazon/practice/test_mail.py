@@ -341,7 +341,7 @@ def test_the_pages_show_mails_as_text_and_send_answers(server: PracticeServer, a
     order = amazon.place(marketplace="DE")
     with httpx.Client(base_url=server.url, follow_redirects=True) as http:
         page = http.get("/practice/mail").text
-        assert "No mail yet." in page
+        assert "No e-mails yet." in page
         assert f"port {server.imap_port}" in page
         mail = EmailMessage(policy=SMTP)
         mail["From"], mail["To"], mail["Subject"] = "desk@shop.example", "ada@mail.example", "<script>1</script>"
@@ -361,10 +361,10 @@ def test_the_pages_show_mails_as_text_and_send_answers(server: PracticeServer, a
         assert order["order_id"] in http.get(f"/practice/mail/{path}").text
         http.post(f"/practice/form/mail/{path}/answer", data=form | {"how": "html"})
         assert [mail["Subject"] for mail in answers(server)] == ["Automatic reply: this", "Re: this"]
-        assert "Mail refused (554) × 2" in http.post(
+        assert "E-mail refused (554) × 2" in http.post(
             "/practice/form/mail/faults", data={"kind": "data_never", "times": 2, "seconds": 0}
         ).text  # fmt: skip
-        assert "Nothing is broken." in http.post("/practice/form/mail/mend").text
+        assert "No failures are active." in http.post("/practice/form/mail/mend").text
         assert 'value="30"' in http.post("/practice/form/mail/answers", data={"seconds": 30}).text
         assert http.get("/practice/mail/99").status_code == 404
         assert http.post("/practice/form/mail/mend", headers={"Origin": "http://evil.example"}).status_code == 403

@@ -17,7 +17,7 @@ def test_it_says_what_it_is(seller: Seller) -> None:
     answer = seller.http.get("/")
 
     assert answer.status_code == 200
-    assert "A simulator. Nothing here reaches Amazon." in answer.text
+    assert "This is a simulator. Nothing here reaches Amazon." in answer.text
     assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'; style-src 'self'")
     assert "<script" not in answer.text
     assert " style=" not in answer.text
@@ -53,7 +53,7 @@ def test_what_it_was_told_is_shown(seller: Seller) -> None:
     text = seller.http.get("/", query_string={"order": order["order_id"]}).text
 
     assert "UPS TOLD-1" in text
-    assert "Calls: 1 · with an effect: 1" in text
+    assert "Calls: 1 · calls with effect: 1" in text
 
 
 @pytest.mark.parametrize("package", [None, "UPS", {}, {"carrierCode": "UPS"}])
@@ -72,7 +72,7 @@ def test_things_are_broken_and_mended(seller: Seller) -> None:
     answer = posted(seller, "faults", operation="searchOrders", kind="500", times=3, when="before", seconds=1)
     assert "500: internal error × 3" in answer.text
 
-    assert "Nothing is broken." in posted(seller, "mend").text
+    assert "No failures are active." in posted(seller, "mend").text
     assert posted(seller, "faults", operation="nothing", kind="500").status_code == 200
 
 
@@ -129,11 +129,11 @@ def test_feeds_are_shown_and_marked(feeder: Feeder) -> None:
 
     assert (feed in page, '<span class="status done">DONE</span>' in page) == (True, True)
     assert "Errors: 0 · warnings: 1" in page
-    assert "another application's" in page
+    assert "from another application" in page
     assert "Waiting for a feed" not in page
     shown = feeder.http.get("/", query_string={"order": order["order_id"]}).text
     assert "200 canceled <code>WeatherDelay</code>" in shown
-    assert "Calls: 1 · with an effect: 1" in shown
+    assert "Calls: 1 · calls with effect: 1" in shown
 
 
 def test_marks_are_mended_with_everything(feeder: Feeder) -> None:
