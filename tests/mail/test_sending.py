@@ -237,7 +237,7 @@ def test_a_wrong_password_says_so_and_the_right_one_sends(postbox: Postbox) -> N
     set_up(port=server.PORT.of(), user="desk", password="wrong")
     mail = put()
     send_mail()
-    assert "refuses the user name or the password" in (found(mail)[1] or "")
+    assert "refused the user name or the password" in (found(mail)[1] or "")
     set_up(port=server.PORT.of(), user="desk", password="right")
     with time_machine.travel(now() + timedelta(minutes=2)):
         send_mail()

@@ -468,7 +468,7 @@ def test_the_timeline_does_not_quote_what_is_wrong_with_a_text(
     monkeypatch.setattr(document_mails, "write_mail", refuse)
     ship(order, {"carrier": "DHL", "tracking_number": "JD14"})
     [why] = [one for one in told(order) if one.startswith("E-mail about the shipment not sent")]
-    assert "has what the channel does not allow" in why
+    assert "has content that the channel does not allow" in why
     assert "jane" not in str(db.session.scalars(select(OrderEvent.data)).all())
 
 
