@@ -114,7 +114,7 @@ def test_a_text_with_a_variable_left_is_not_sent(order: Order, operator: Actor) 
     assert services.checked_message(order, kind, text).text == text
     assert started_from == ("delay", "")
     assert composed_message(order, "problem", "Mine.", "delay", operator) == ("problem", "Mine.", None)
-    with pytest.raises(templates.UnknownTemplate, match="goes by “holiday”"):
+    with pytest.raises(templates.UnknownTemplate, match="no template “holiday”"):
         composed_message(order, "", "", "holiday", operator)
 
 
