@@ -32,12 +32,12 @@ COLUMNS = (
 
 class EmptyList(DeskError):
     code, status, field = "empty_ship_list", 422, "list"
-    sentence = _l("There is nothing in this list. Each row holds an order number, a carrier and a tracking number.")
+    sentence = _l("This list is empty. Each row needs an order number, a carrier and a tracking number.")
 
 
 class ListTooLong(DeskError):
     code, status, field = "ship_list_too_long", 422, "list"
-    sentence = _l("A list takes up to %(longest)s rows and this one has more. Send it in parts.")
+    sentence = _l("A list can have up to %(longest)s rows, and this list has more. Split the list and send the parts.")
 
 
 @dataclass(frozen=True, slots=True)

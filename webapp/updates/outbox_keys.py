@@ -92,7 +92,8 @@ def _while(states: Sequence[str], column: Any) -> Callable[[Sequence[Bound], Act
 _OF_ORDERS = {key.code: key for key in KEYS_OF_ORDERS}
 KEYS = (
     QueryKey(
-        subject=OUTBOX, code="sending", label=_l("Sending status"), kind=KeyKind.CHOICE, condition=_by_state, choices=_states,
+        subject=OUTBOX, code="sending", label=_l("Sending status"), kind=KeyKind.CHOICE, condition=_by_state,
+        choices=_states,
         help=_l("The status of sending the update to the channel."),
         name=lazy_pgettext("query key", "sending"),
     ),
@@ -102,8 +103,11 @@ KEYS = (
     ),
     QueryKey(
         subject=OUTBOX, code="decide", label=_l("Needs a decision"), kind=KeyKind.YES_NO, condition=_undecided,
-        bare=True, help=_l("The channel refused or did not permit the update, its result is unknown, or the channel accepted it "
-            "long ago and never showed it."),
+        bare=True,
+        help=_l(
+            "The channel refused or did not permit the update, its result is unknown, or the channel accepted it "
+            "long ago and never showed it."
+        ),
         name=lazy_pgettext("query key", "decide"),
     ),
     QueryKey(
@@ -118,7 +122,8 @@ KEYS = (
     ),
     QueryKey(
         subject=OUTBOX, code=DEADLINE, label=_l("Deadline"), kind=KeyKind.DEADLINE,
-        condition=_while(OPEN, ChannelUpdate.deadline), help=_l("The deadline of an update that is not sent yet, such as late or <4h."),
+        condition=_while(OPEN, ChannelUpdate.deadline),
+        help=_l("The deadline of an update that is not sent yet, such as late or <4h."),
         name=lazy_pgettext("query key", "deadline"),
     ),
     # By the update's own store, which its indexes have: by the order's, SQLite reads all the store's orders.
