@@ -145,10 +145,10 @@ class Unavailable(DeskError):
     """The database or the queue can't be reached, or is busy for too long."""
 
     code, status = "unavailable", 503
-    sentence = _l("The desk can't reach %(what)s at the moment. Nothing was changed. Try again in a moment.")
+    sentence = _l("Waybill can't reach %(what)s at the moment. Nothing was changed. Try again in a moment.")
     of_part: ClassVar[dict[str, LazyString]] = {
-        "database": _l("The desk can't reach its database at the moment. Nothing was changed. Try again in a moment."),
-        "queue": _l("The desk can't reach its queue at the moment. Nothing was changed. Try again in a moment."),
+        "database": _l("Waybill can't reach its database at the moment. Nothing was changed. Try again in a moment."),
+        "queue": _l("Waybill can't reach its queue at the moment. Nothing was changed. Try again in a moment."),
     }
 
     def __str__(self) -> str:

@@ -53,7 +53,7 @@ def check() -> None:
         plugin_tables.check()
         return
     if not knows(at):
-        advice = _l("it is newer. Start the desk's newer version, or restore the backup made before it.")
+        advice = _l("it is newer. Start the newer version of Waybill, or restore the backup made before it.")
     else:
         advice = _l("run “python -m webapp migrate”.")
     raise SchemaDiffers(found=at, needed=needed(), advice=advice)

@@ -113,7 +113,7 @@ GUIDE = (
         title=_l("Later: a new secret every 180 days, a new authorization every year"),
         text=_l(
             "After Rotate secret at Amazon, the old secret works for seven more days. Enter the new secret on "
-            "the store's settings page, test it without saving, then save. The desk warns you 30 days before "
+            "the store's settings page, test it without saving, then save. Waybill warns you 30 days before "
             "both dates."
         ),
         url=f"{_DOCS}rotating-your-apps-lwa-credentials",

@@ -21,7 +21,7 @@ class Unreachable(AmazonError):
     """No connection was made, so the call certainly had no effect."""
 
     code = "amazon_unreachable"
-    sentence = _l("The desk can't reach Amazon at %(host)s (%(problem)s). Check the network and the endpoint.")
+    sentence = _l("Waybill can't reach Amazon at %(host)s (%(problem)s). Check the network and the endpoint.")
     retry_after = 30.0
 
 
@@ -29,14 +29,14 @@ class HungUp(AmazonError):
     """The connection broke during a reading call."""
 
     code = "amazon_hung_up"
-    sentence = _l("The connection to Amazon was interrupted (%(problem)s). The desk retries automatically.")
+    sentence = _l("The connection to Amazon was interrupted (%(problem)s). Waybill retries automatically.")
 
 
 class Silent(AmazonError):
     """No answer came within the timeout."""
 
     code = "amazon_silent"
-    sentence = _l("Amazon did not answer in time (%(problem)s). The desk retries automatically.")
+    sentence = _l("Amazon did not answer in time (%(problem)s). Waybill retries automatically.")
 
 
 class AnswerLost(AmazonError):
@@ -44,21 +44,21 @@ class AnswerLost(AmazonError):
 
     code = "amazon_answer_lost"
     outcome = CallOutcome.LOST
-    sentence = _l("Amazon's answer was lost (%(problem)s), so the desk does not know whether the call took effect.")
+    sentence = _l("Amazon's answer was lost (%(problem)s), so Waybill does not know whether the call took effect.")
 
 
 class Troubled(AmazonError):
     """Amazon reported a failure on its own side."""
 
     code = "amazon_troubled"
-    sentence = _l("Amazon has a temporary problem (%(status)s). The desk retries automatically.")
+    sentence = _l("Amazon has a temporary problem (%(status)s). Waybill retries automatically.")
 
 
 class Unintelligible(AmazonError):
     """The answer is not what the API promises, such as a web page."""
 
     code = "amazon_unintelligible"
-    sentence = _l("Amazon's answer can't be read (%(problem)s). The desk retries automatically.")
+    sentence = _l("Amazon's answer can't be read (%(problem)s). Waybill retries automatically.")
     retry_after = 120.0
 
 
@@ -66,7 +66,7 @@ class DocumentFailed(AmazonError):
     """A document could not be stored at Amazon, or fetched from there; nothing was submitted by it."""
 
     code = "amazon_document_failed"
-    sentence = _l("A document could not be exchanged with Amazon (%(problem)s). The desk retries automatically.")
+    sentence = _l("A document could not be exchanged with Amazon (%(problem)s). Waybill retries automatically.")
 
 
 class SellerIdMissing(AmazonError):
@@ -194,7 +194,7 @@ class MarketplaceDenied(Denied):
     """The account has no right to read the orders of this one marketplace."""
 
     code = "amazon_marketplace_denied"
-    sentence = _l("Amazon does not permit the desk to read the orders of %(site)s.")
+    sentence = _l("Amazon does not permit Waybill to read the orders of %(site)s.")
     thing = DeniedThing.MARKETPLACE
 
 

@@ -78,7 +78,7 @@ class TipStays(Refusal):
     """Amazon has no component for a tip."""
 
     code = "amazon_refund_tip"
-    sentence = _l("Amazon does not accept refunds of tips from the desk. Refund the tip in Seller Central.")
+    sentence = _l("Amazon does not accept refunds of tips from Waybill. Refund the tip in Seller Central.")
 
 
 class CashStays(Refusal):
@@ -86,7 +86,7 @@ class CashStays(Refusal):
 
     code = "amazon_refund_cod"
     sentence = _l(
-        "Amazon does not accept refunds of the cash-on-delivery charge from the desk. Refund the charge in Seller "
+        "Amazon does not accept refunds of the cash-on-delivery charge from Waybill. Refund the charge in Seller "
         "Central."
     )
 
@@ -96,7 +96,7 @@ class UnknownComponent(Refusal):
 
     code = "amazon_refund_unknown_component"
     sentence = _l(
-        "A part of this amount has no known kind of charge, so the desk can't request its refund. Refund the "
+        "A part of this amount has no known kind of charge, so Waybill can't request its refund. Refund the "
         "amount in Seller Central."
     )
 

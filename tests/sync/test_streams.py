@@ -401,7 +401,7 @@ def test_a_reader_that_is_killed_in_the_middle_loses_and_doubles_nothing(
         row = lane(begun)
         assert (written(), row.failures, row.lease_owner) == ([], 1, None)
         assert sentence_of(row.last_failure) == (
-            "The sync was interrupted because its worker stopped. The desk retries automatically."
+            "The sync was interrupted because its worker stopped. Waybill retries automatically."
         )
     with time_machine.travel(now() + leases.LEASE + timedelta(seconds=62), tick=True):
         look(work)

@@ -81,7 +81,7 @@ def test_an_answer_that_is_lost_is_found_and_not_paid_again(
     run(store)
     assert (update().state, sentence_of(update().problem)) == (
         "unknown",
-        "The channel's answer was lost. The desk is checking whether the update was carried out.",
+        "The channel's answer was lost. Waybill is checking whether the update was carried out.",
     )
     go_on(store, work)
     assert (till.paid, update().state) == (["C1"], "accepted")

@@ -289,7 +289,7 @@ def test_nothing_is_sent_while_the_mark_can_not_be_kept(
     credit()
     run(store)
     assert (update().state, update().lease_owner, till.paid) == ("owed", None, [])
-    assert f"the desk can't write its record of sent updates to “{path}”" in (sentence_of(update().problem) or "")
+    assert f"Waybill can't write its record of sent updates to “{path}”" in (sentence_of(update().problem) or "")
     path.unlink()
     go_on(store, work)
     assert till.paid == ["C1"]

@@ -30,7 +30,7 @@ class NoAnswer(ChannelError):
     """The update was given up."""
 
     code = "channel_no_answer"
-    sentence = _l("%(channel)s did not answer within %(seconds)s seconds. The desk retries automatically.")
+    sentence = _l("%(channel)s did not answer within %(seconds)s seconds. Waybill retries automatically.")
 
 
 Found = IncomingOrder | UnreadableOrder | None

@@ -139,7 +139,7 @@ class ChannelError(DeskError):
 
     code = "channel_failed"
     status = 502
-    sentence = _l("%(channel)s sent an answer that the desk can't process: %(problem)s")
+    sentence = _l("%(channel)s sent an answer that Waybill can't process: %(problem)s")
     retry_after: float | None = 60.0
     outcome: ClassVar[CallOutcome] = CallOutcome.FAILED  # of a call that ends with this error
 
@@ -149,7 +149,7 @@ class Throttled(ChannelError):
 
     code = "channel_throttled"
     outcome = CallOutcome.THROTTLED
-    sentence = _l("%(channel)s accepts no more calls at the moment. The desk continues in %(seconds)s seconds.")
+    sentence = _l("%(channel)s accepts no more calls at the moment. Waybill continues in %(seconds)s seconds.")
 
     def __init__(self, *, seconds: float, **values: Any) -> None:
         super().__init__(seconds=round(seconds), **values)
@@ -163,7 +163,7 @@ class Disconnected(ChannelError):
 
     code = "channel_disconnected"
     outcome = CallOutcome.REFUSED
-    sentence = _l("%(channel)s refuses the desk's credentials: %(problem)s")
+    sentence = _l("%(channel)s refuses Waybill's credentials: %(problem)s")
     retry_after = None
 
 
@@ -174,7 +174,7 @@ class Denied(ChannelError):
 
     code = "channel_denied"
     outcome = CallOutcome.REFUSED
-    sentence = _l("%(channel)s denies the desk access: %(problem)s")
+    sentence = _l("%(channel)s denies Waybill access: %(problem)s")
     retry_after = DENIED_FOR
     thing: ClassVar[DeniedThing] = DeniedThing.OPERATION
 

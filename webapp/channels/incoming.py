@@ -195,7 +195,7 @@ ADDRESS_FIELDS = (
 
 ORDER_PROBLEMS = {  # why an order could not be imported: codes are stored, the texts are for readers
     "missing": _l("The value is missing."),
-    "odd_shape": _l("The value has a structure that the desk does not know."),
+    "odd_shape": _l("The value has a structure that Waybill does not know."),
     "not_a_list": _l("The value is not a list."),
     "not_text": _l("The value is not text."),
     "not_whole": _l("The value is not a whole number."),
@@ -264,5 +264,5 @@ class PageRefused(ChannelError):
     code = "channel_page_refused"
     outcome = CallOutcome.REFUSED
     sentence = _l(
-        "%(channel)s no longer accepts the page that was asked for. The desk reads the orders from the start again."
+        "%(channel)s no longer accepts the page that was asked for. Waybill reads the orders from the start again."
     )

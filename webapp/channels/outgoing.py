@@ -218,5 +218,5 @@ class TooLate(ChannelError):
     """Too much time passed between storing an attempt and its call, which was not made."""
 
     code = "attempt_too_late"
-    sentence = _l("The server paused just before the update was sent. The desk retries automatically.")
+    sentence = _l("The server paused just before the update was sent. Waybill retries automatically.")
     retry_after = 1.0

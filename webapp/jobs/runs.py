@@ -49,7 +49,7 @@ class WorkFailed(DeskError):
 
     code = "work_failed"
     sentence = _l(
-        "The desk had an internal error, %(tries)s times in a row. The log of the worker has the details. "
+        "Waybill had an internal error, %(tries)s times in a row. The log of the worker has the details. "
         "What was done is kept. Start the run again once the error is fixed."
     )
 

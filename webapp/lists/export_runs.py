@@ -68,7 +68,7 @@ class PartsGone(DeskError):
 
     code = "parts_gone"
     sentence = _l(
-        "The part of this file that was already written is missing, or another version of the desk wrote it. "
+        "The part of this file that was already written is missing, or another version of Waybill wrote it. "
         "Export the list again."
     )
 

@@ -193,9 +193,7 @@ def _parse_key(key: str, sorting: Sorting) -> Place:
             raise ValueError("no number")
         return int(text), int(row_id)
     except (ValueError, OverflowError):  # a UTC offset may move a time out of the calendar
-        raise Invalid(
-            field=_l("Page"), problem=_l("This link was not made by the desk. Open the list again.")
-        ) from None
+        raise Invalid(field=_l("Page"), problem=_l("This link was not made by Waybill. Open the list again.")) from None
 
 
 # --- Along an index ---------------------------------------------------------------------------------------------------

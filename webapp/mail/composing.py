@@ -107,4 +107,4 @@ def _proof(number: int, at: datetime) -> str:
 
 def trial_letter(to: str) -> Letter:
     """What somebody sends to see whether mail works."""
-    return Letter(to, _("E-mail from Waybill works"), _("This is a test. The desk can send e-mails."))
+    return Letter(to, _("E-mail from Waybill works"), _("This is a test. Waybill can send e-mails."))

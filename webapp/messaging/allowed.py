@@ -40,7 +40,7 @@ class NotSaid(Refusal):
     code = "messages_not_said"
     field = "kind"
     sentence = _l(
-        "The desk does not know which messages %(channel)s allows for this order now. Open the form again to check."
+        "Waybill does not know which messages %(channel)s allows for this order now. Open the form again to check."
     )
 
 
@@ -50,8 +50,7 @@ class NotAnswered(Refusal):
     code = "messages_not_answered"
     field = "kind"
     sentence = _l(
-        "The desk could not check which messages %(channel)s allows. Open the form again to check once more. "
-        "%(problem)s"
+        "Waybill could not check which messages %(channel)s allows. Open the form again to check once more. %(problem)s"
     )
 
 

@@ -39,7 +39,7 @@ def messages_offered(order: Order) -> tuple[Sequence[MessageKind], LazyString | 
         return kinds, problem
     if unsaid(order) is not None:
         return kinds, _l(
-            "The desk is checking which messages %(channel)s allows. This takes a few seconds.", channel=channel
+            "Waybill is checking which messages %(channel)s allows. This takes a few seconds.", channel=channel
         )
     at = f"{answer.asked_at.astimezone(reader_zone()):%H:%M}" if answer else ""
     return kinds, _l("%(channel)s allowed these kinds of messages at %(time)s.", channel=channel, time=at)
@@ -137,9 +137,9 @@ def _when_it_goes(order: Order) -> Sentence:
     if (stopped := why_nothing_goes(order.store)) is not None:
         return stopped, {}
     if held:
-        goes = _l("The desk sends this to %(channel)s at %(goes)s at the earliest. You can undo it until then.")
+        goes = _l("Waybill sends this to %(channel)s at %(goes)s at the earliest. You can undo it until then.")
         return goes, {"channel": channel, "goes": now() + timedelta(seconds=held)}
-    return _l("The desk sends this to %(channel)s at once. It can't be undone."), {"channel": channel}
+    return _l("Waybill sends this to %(channel)s at once. It can't be undone."), {"channel": channel}
 
 
 def _warnings(order: Order, text: str) -> list[Sentence]:

@@ -36,7 +36,7 @@ class MailUnreadable(DeskError):
     """Reading the mail failed with a bug, which is in the log."""
 
     code = "mail_unreadable"
-    sentence = _l("The desk can't read this e-mail. Its source is shown below.")
+    sentence = _l("Waybill can't read this e-mail. Its source is shown below.")
 
 
 class MailHoldsUp(DeskError):
@@ -51,7 +51,7 @@ class MailNotGiven(DeskError):
 
     code = "mail_not_given"
     sentence = _l(
-        "The mail server did not deliver this e-mail to the desk in %(tries)s attempts. Open it in your mailbox."
+        "The mail server did not deliver this e-mail to Waybill in %(tries)s attempts. Open it in your mailbox."
     )
 
 

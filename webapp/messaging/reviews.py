@@ -42,7 +42,7 @@ def _with_day(refusal: Refusal) -> str:
 
 class NoReviewsThere(Refusal):
     code = "no_reviews_there"
-    sentence = _l("%(channel)s does not accept review requests from the desk.")
+    sentence = _l("%(channel)s does not accept review requests from Waybill.")
 
 
 class CanceledReview(Refusal):

@@ -44,7 +44,7 @@ UNDECIDED = (MailState.REFUSED, MailState.UNKNOWN)
 
 class NoMessagesThere(Refusal):
     code = "no_messages_there"
-    sentence = _l("%(channel)s does not accept messages to buyers from the desk.")
+    sentence = _l("%(channel)s does not accept messages to buyers from Waybill.")
 
 
 class NotAllowedNow(Refusal):

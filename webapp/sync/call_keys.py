@@ -80,7 +80,7 @@ KEYS = (
     ),
     QueryKey(
         subject=CALLS, code="code", label=_l("Error code"), kind=KeyKind.TEXT, condition=_by_code,
-        help=_l("The error code of the channel or of the desk, such as QuotaExceeded."),
+        help=_l("The error code of the channel or of Waybill, such as QuotaExceeded."),
         name=lazy_pgettext("query key", "code"),
     ),
     QueryKey(

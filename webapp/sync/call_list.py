@@ -180,7 +180,7 @@ COLUMNS = (
         values=of_each(lambda row: row.detail or row.problem),
         reads={},
         width=125,
-        help=_l("The error code of the channel, or else of the desk."),
+        help=_l("The error code of the channel, or else of Waybill."),
     ),
     Column(
         subject=CALLS,

@@ -51,7 +51,7 @@ ASK_AGAIN = timedelta(minutes=5)  # until an update that has to wait is asked ag
 
 class AnswerLost(DeskError):
     code = "answer_lost"
-    sentence = _l("The channel's answer was lost. The desk is checking whether the update was carried out.")
+    sentence = _l("The channel's answer was lost. Waybill is checking whether the update was carried out.")
 
 
 class NobodyKnows(DeskError):

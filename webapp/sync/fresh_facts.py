@@ -35,7 +35,7 @@ AGE = Setting(
     minimum=0,
     maximum=1440,
     help=_l(
-        "Before an order ships or its packing slip is printed, the desk reloads the order if its store was "
+        "Before an order ships or its packing slip is printed, Waybill reloads the order if its store was "
         "not synced for so long, because the order may have been canceled. 0: each time."
     ),
 )

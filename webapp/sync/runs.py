@@ -39,7 +39,7 @@ class ReaderLost(DeskError):
     """The worker that read a page did not finish: it was killed, or hung beyond its time."""
 
     code = "reader_lost"
-    sentence = _l("The sync was interrupted because its worker stopped. The desk retries automatically.")
+    sentence = _l("The sync was interrupted because its worker stopped. Waybill retries automatically.")
 
 
 class PageTooSlow(DeskError):
@@ -47,7 +47,7 @@ class PageTooSlow(DeskError):
 
     code = "page_too_slow"
     sentence = _l(
-        "One page took longer than %(seconds)s seconds, so the sync was stopped. The desk retries automatically."
+        "One page took longer than %(seconds)s seconds, so the sync was stopped. Waybill retries automatically."
     )
 
 

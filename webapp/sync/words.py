@@ -40,7 +40,7 @@ KINDS = (
     AttentionKind(
         "unknown_status",
         _l("Unknown status"),
-        _l("The channel sent the status “%(status)s”, which the desk does not know."),
+        _l("The channel sent the status “%(status)s”, which Waybill does not know."),
         _l("Check the order on the channel's own page before you process it."),
     ),
     AttentionKind(
@@ -52,7 +52,7 @@ KINDS = (
     AttentionKind(
         "conflict",
         _l("Shipped quantities differ"),
-        _l("Shipped units of %(sku)s: %(there)s on the channel, %(here)s on the desk."),
+        _l("Shipped units of %(sku)s: %(there)s on the channel, %(here)s in Waybill."),
         _l("Compare the packages on the channel with the packages here."),
     ),
     AttentionKind(
@@ -73,7 +73,7 @@ KINDS = (
     AttentionKind(
         "odd_extra",
         _l("Details not saved"),
-        _l("The channel's plugin sent details that the desk can't save: %(reasons)s."),
+        _l("The channel's plugin sent details that Waybill can't save: %(reasons)s."),
         _l(
             "The rest of the order was imported. Report this to the author of the plugin. Once it is corrected, "
             "the next sync saves the details."
@@ -83,7 +83,7 @@ KINDS = (
     AttentionKind(
         "odd_time",
         _l("Invalid date"),
-        _l("The channel sent dates before 1970 or after 2199, so the desk did not save them: %(times)s."),
+        _l("The channel sent dates before 1970 or after 2199, so Waybill did not save them: %(times)s."),
         _l("Check on the channel's own page by when the order must ship."),
         _TIMES,
     ),

@@ -73,7 +73,7 @@ class OnlyReadingsShow(Refusal):
     """Its kind says that people can't say that it happened."""
 
     code = "only_readings_show"
-    sentence = _l("This update can't be marked as done. The desk reads its result from the channel.")
+    sentence = _l("This update can't be marked as done. Waybill reads its result from the channel.")
 
 
 class AlreadyEnded(_StateRefusal):
@@ -104,9 +104,7 @@ class LookFirst(Refusal):
     """The last look-up at the channel is too old to say that nothing happened."""
 
     code = "look_first"
-    sentence = _l(
-        "The desk last checked the channel too long ago. It checks again automatically. Try again after that."
-    )
+    sentence = _l("Waybill last checked the channel too long ago. It checks again automatically. Try again after that.")
 
 
 def right_to(update: ChannelUpdate) -> str:

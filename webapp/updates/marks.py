@@ -20,7 +20,7 @@ class NotKept(ChannelError):
     """Nothing is sent without the file: a database that is older than what was sent would not be detected."""
 
     code = "sent_not_kept"
-    sentence = _l("Nothing is sent, because the desk can't write its record of sent updates to “%(path)s”: %(problem)s")
+    sentence = _l("Nothing is sent, because Waybill can't write its record of sent updates to “%(path)s”: %(problem)s")
 
 
 class Mark(NamedTuple):

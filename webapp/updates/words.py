@@ -39,7 +39,7 @@ KINDS = (
         _l("Update not permitted"),
         _l("The channel does not permit this update: %(problem)s"),
         _l(
-            "Grant the permission on the channel. The desk retries every six hours. You can also send the update "
+            "Grant the permission on the channel. Waybill retries every six hours. You can also send the update "
             "again yourself, or close it."
         ),
     ),

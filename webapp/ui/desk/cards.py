@@ -221,16 +221,16 @@ def _unproven(state: health.Health) -> str | None:
     how_far = {"seen": number(proof.seen), "total": number(max(proof.total, proof.seen))}
     if missed := proof.found_before + proof.found:
         sentence: str = ngettext(
-            "The desk is still checking whether any order was missed: %(seen)s of about %(total)s orders were "
+            "Waybill is still checking whether any order was missed: %(seen)s of about %(total)s orders were "
             "read again, and %(num)s missed order was found.",
-            "The desk is still checking whether any order was missed: %(seen)s of about %(total)s orders were "
+            "Waybill is still checking whether any order was missed: %(seen)s of about %(total)s orders were "
             "read again, and %(num)s missed orders were found.",
             missed,
             **how_far,
         )
     else:
         sentence = _(
-            "The desk is still checking whether any order was missed: %(seen)s of about %(total)s orders were "
+            "Waybill is still checking whether any order was missed: %(seen)s of about %(total)s orders were "
             "read again.",
             **how_far,
         )

@@ -27,7 +27,7 @@ class WordsInUrl(DeskError):
 
     code, status = "not_from_the_box", 422
     sentence = _l(
-        "The desk does not search for the words of a link, because they may name a buyer. To search for them, "
+        "Waybill does not search for the words of a link, because they may name a buyer. To search for them, "
         "press Enter in the search box."
     )
 
