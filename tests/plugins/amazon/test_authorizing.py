@@ -175,7 +175,7 @@ def test_what_goes_wrong_is_one_sentence_each_and_changes_nothing(
     assert f"The seller {SELLERS['na']} gave consent, but this store belongs to the seller {SELLERS['eu']}." in another
     late = consented(begun())
     amazon.advance(301)
-    assert "its code lasts five minutes" in said(browser, browser.get(late))
+    assert "its code is valid for five minutes" in said(browser, browser.get(late))
     amazon.advance(-301)
     bare = consented(begun()).partition("&spapi")[0]
     assert "without an authorization" in said(browser, browser.get(bare))

@@ -129,7 +129,7 @@ def test_a_denied_data_set_is_found_whether_amazon_names_it_or_not(
 
 
 @pytest.mark.parametrize(
-    ("fault", "words"), [("marketplace", "Amazon.ca"), ("marketplace_unnamed", "one marketplace is closed")]
+    ("fault", "words"), [("marketplace", "Amazon.ca"), ("marketplace_unnamed", "one marketplace is not permitted")]
 )
 def test_a_closed_marketplace_is_no_missing_role(
     fault: str, words: str, checks: Callable[..., dict[str, Check]], amazon: PracticeClient
@@ -169,7 +169,7 @@ def test_a_withdrawn_authorization(checks: Callable[..., dict[str, Check]], amaz
     amazon.revoke("na")
     found = checks()
     assert (found["application"].ok, found["authorization"].ok, found["region"].ok) == (True, False, None)
-    assert "its year is over" in str(found["authorization"].sentence)
+    assert "is older than one year" in str(found["authorization"].sentence)
 
 
 def test_the_wrong_region_names_the_right_one(

@@ -28,14 +28,14 @@ def test_a_credential_in_another_field_is_refused_by_its_name(name: str, other: 
         return
     with pytest.raises(Invalid) as refused:
         SETTINGS[name].parse(PASTED[other])
-    assert f"belongs in the field “{SETTINGS[other].label}”" in str(refused.value)
+    assert f"Enter it in the field “{SETTINGS[other].label}”" in str(refused.value)
     assert PASTED[other] not in str(refused.value)
 
 
 @pytest.mark.parametrize(
     ("pasted", "words"),
     [
-        ("Atza|IwE", "which lasts an hour"),
+        ("Atza|IwE", "valid for one hour only"),
         ("AKIAIOSFODNN7EXAMPLE", "which Amazon no longer requires"),
         ("amzn1.sp.solution.1-2", "Enter it in the field “Application ID”"),
         ("amzn1.sellerapps.app.1-2", "Enter it in the field “Application ID”"),

@@ -511,7 +511,7 @@ def test_a_list_is_saved_opened_changed_and_deleted(take: Take, browser: Browser
 
     again = browser.post("/orders/views/", {"name": "my work", "q": ""})
     assert again.status_code == 422
-    assert "another of your views" in again.text
+    assert "Another of your views" in again.text
     change = {"act": "replace", "q": "state:pending", "sort": "ship_by", "view": str(code)}
     assert browser.post(f"/orders/views/{code}", change).status_code == 302
     assert order.id not in rows_of(browser.get(f"/orders/?view={code}").text)

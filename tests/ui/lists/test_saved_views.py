@@ -92,7 +92,7 @@ def test_a_deleted_view_is_brought_back_by_the_message_that_tells_of_it(
     assert clerk.post("/orders/views/restore", {"token": undo}).status_code == 404
     assert browser.post("/orders/views/restore", {"token": token}).status_code == 404
     assert browser.post("/orders/views/restore", {"token": undo}).location == "/orders/views/"
-    assert "“Jane” is back." in browser.get("/orders/views/").text
+    assert "“Jane” was restored." in browser.get("/orders/views/").text
     db.session.rollback()
     back = db.session.query(SavedView).one()
     assert (back.name, back.shared, back.query, back.sealed, back.columns, back.position) == told
