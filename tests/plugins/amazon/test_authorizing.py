@@ -181,7 +181,7 @@ def test_what_goes_wrong_is_one_sentence_each_and_changes_nothing(
     assert "without an authorization" in said(browser, browser.get(bare))
     refused = consented(begun())
     amazon.fault("token", "secret_expired")
-    assert "does not accept the client id and secret" in said(browser, browser.get(refused))
+    assert "does not accept the client ID and secret" in said(browser, browser.get(refused))
     assert values(known_store) == before
 
 
