@@ -42,7 +42,7 @@ class Forks:
         deadline = time.monotonic() + _PATIENCE
         while not os.path.exists(self._address):
             if self._loaded.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"the desk could not be loaded: {log.read_text()}")
+                raise RuntimeError(f"Waybill could not be loaded: {log.read_text()}")
             time.sleep(0.02)
 
     def start(

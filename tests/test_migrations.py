@@ -313,7 +313,7 @@ def test_a_newer_database_is_left_alone_with_a_sentence(empty_desk: Flask) -> No
     with unit_of_work():
         db.session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     for ask in (schema.check, schema.migrate):
-        with pytest.raises(SchemaDiffers, match=r"\(9999\).*it is newer\. Start the desk's newer version"):
+        with pytest.raises(SchemaDiffers, match=r"\(9999\).*it is newer\. Start the newer version of Waybill"):
             ask()
     assert schema.found() == "9999"
     assert tables() == set(db.metadata.tables)

@@ -184,7 +184,7 @@ def test_new_credentials_are_tried_before_they_replace_the_old_ones(
         assert "The connection works" in good.text
         assert "Nothing was saved" in good.text
         bad = browser.post(path, {"name": "Mine", "key": "wrong-key"}, htmx=htmx)
-        assert "refuses the desk&#39;s credentials: unknown key" in bad.text
+        assert "refuses Waybill&#39;s credentials: unknown key" in bad.text
         assert "wrong-key" not in bad.text
     assert [(one.settings["key"], one.settings["token"]) for one in seen] == [("k2", "t1"), ("wrong-key", "t1")] * 2
     db.session.rollback()

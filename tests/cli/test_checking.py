@@ -35,7 +35,7 @@ def test_status_names_a_lane_that_fails_and_why(cli: Command, store: Store) -> N
         runs.fail(*held, ChannelError(channel="Mail", problem="HTTP 503"))
     told = cli("status").out
     assert "Also read" in told
-    assert "Mail sent an answer that the desk can't process" in told
+    assert "Mail sent an answer that Waybill can't process" in told
     [run] = cli("runs", "list", "--json").document
     assert (run["kind"], run["store"], run["state"], run["next_at"]) == ("stream", store.name, "failed", None)
 

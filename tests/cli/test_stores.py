@@ -77,11 +77,11 @@ def test_a_store_says_apart_what_waits_for_a_person_and_what_goes_by_itself(
 
     assert told() == (None, None, [], False)
     read(ChannelError(channel="Fake", problem="HTTP 503"))
-    assert told() == (None, "Fake sent an answer that the desk can't process: HTTP 503", [], False)
+    assert told() == (None, "Fake sent an answer that Waybill can't process: HTTP 503", [], False)
     read(Denied(channel="Fake", problem="no role", name="search"))
-    assert told() == (None, "Fake denies the desk access: no role", ["search"], False)
+    assert told() == (None, "Fake denies Waybill access: no role", ["search"], False)
     read(Disconnected(channel="Fake", problem="gone"))
-    gone = "Fake refuses the desk's credentials: gone"
+    gone = "Fake refuses Waybill's credentials: gone"
     assert told() == (gone, gone, ["search"], False)
     cli("store", "set", store.id, "--set", "key=k9")  # new credentials are tried at once
     work()
@@ -106,7 +106,7 @@ def test_a_channel_that_refuses_is_a_problem_in_words(
     cli("sync", store.id)
     work()
     ended = cli("runs", "list", "--json").document[0]
-    assert (ended["state"], ended["message"]) == ("failed", "Fake refuses the desk's credentials: gone")
+    assert (ended["state"], ended["message"]) == ("failed", "Fake refuses Waybill's credentials: gone")
 
 
 def test_stores_are_shown_to_those_who_work_for_their_shops(cli: Command, store: Store, mia: Actor) -> None:

@@ -98,7 +98,7 @@ def test_calls_are_listed_and_tried_again(
     work()
     [failed] = cli("calls", "list", "--failed", "--store", store.id, "--json").document
     assert (failed["operation"], failed["outcome"], failed["code"]) == ("orders", "failed", "channel_failed")
-    assert failed["message"].startswith("Fake channel sent an answer that the desk can't process")
+    assert failed["message"].startswith("Fake channel sent an answer that Waybill can't process")
     assert (failed["order"], failed["status"], failed["tries"]) == (None, None, 1)
     jobs.fetch_order(store.id, order.channel_order_number)
     [single] = cli("calls", "list", "--order", order.number, "--json").document

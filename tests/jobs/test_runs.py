@@ -90,7 +90,7 @@ def test_a_bug_ends_the_run_with_a_sentence(run_id: int, work: Callable[[], int]
     assert try_until_quiet(work) == TRIES
     run = run_of(run_id)
     assert (run.state, run.done, run.is_open) == ("failed", 0, False)
-    assert "The desk had an internal error, 3 times in a row." in str(sentence_of(run.problem))
+    assert "Waybill had an internal error, 3 times in a row." in str(sentence_of(run.problem))
 
 
 def test_what_the_work_itself_says_is_the_runs_last_word(run_id: int, work: Callable[[], int]) -> None:

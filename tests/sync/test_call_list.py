@@ -87,8 +87,8 @@ def test_each_call_says_what_it_was_and_how_it_ended(log: object, store: Store, 
 
 def test_the_message_is_the_desks_sentence_with_the_channels_code(log: object, mia: Actor) -> None:
     messages = said("message", mia)
-    assert messages[1] == "Fake channel sent an answer that the desk can't process: ReadTimeout"
-    assert messages[4] == "Fake channel denies the desk access: InvalidInput"
+    assert messages[1] == "Fake channel sent an answer that Waybill can't process: ReadTimeout"
+    assert messages[4] == "Fake channel denies Waybill access: InvalidInput"
     assert messages[7] == "an_error_of_yesterday"
     assert messages[0] is None
 

@@ -361,7 +361,7 @@ def test_a_time_that_cannot_be_read_is_told(browser: Browser, store: Store) -> N
     for told in ("from=2026-13-01&to=2026-11-02", "from=x&to=y", "from=2026-11-02", "from=1200-01-01&to=2026-01-01"):
         answer = browser.get(f"/dashboard/report?{told}")
         assert answer.status_code == 200
-        assert "Give two days" in answer.text
+        assert "Enter two days" in answer.text
     assert browser.get("/dashboard/report?range=nonsense&by=era&store=x&shop=99999999999&code=9").status_code == 200
 
 

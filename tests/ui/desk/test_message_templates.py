@@ -28,7 +28,7 @@ def test_a_standard_text_is_replaced_previewed_and_comes_back(
     assert "These have no value for this order: {tracking_number}." in shown
     assert "There is no order" in browser.post(f"{URL}/new", wish | text | preview | {"order": "0-0"}).text
     assert browser.post(f"{URL}/new", wish | text).status_code == 302
-    assert "There is one for this situation" in browser.post(f"{URL}/new", wish | text).text
+    assert "There is already a template for this situation" in browser.post(f"{URL}/new", wish | text).text
     listed = browser.get(f"{URL}/").text
     assert "Late: {order_number}" in listed
     edited = browser.get(f"{URL}/1").text

@@ -107,7 +107,7 @@ def test_a_refused_account_is_told_in_plain_words(
     for tab in ("", "/traffic", "/settings"):
         page = browser.get(answer.location + tab).text
         assert "Failing" in page
-        assert page.count("refuses the desk&#39;s credentials: wrong secret") == 1
+        assert page.count("refuses Waybill&#39;s credentials: wrong secret") == 1
     assert db.session.scalar(select(func.count()).select_from(Run)) == 0
 
 
@@ -127,9 +127,9 @@ def test_what_is_denied_and_what_is_not_proven_is_on_the_page(browser: Browser, 
     assert "Marketplace <strong>JP</strong>" in page
     assert "&lt;RECIPIENT&gt;" in page
     assert "Denied since " in page
-    assert "Fake denies the desk access: no role" in page
+    assert "Fake denies Waybill access: no role" in page
     assert page.count("302-000000") == 5  # of orders the first few
-    assert "The desk is still checking whether any order was missed: 0 of about 0 orders were read again." in page
+    assert "Waybill is still checking whether any order was missed: 0 of about 0 orders were read again." in page
     assert "Failing" not in page
     assert "9 access problems" in browser.get("/dashboard/cards/sync").text
 
@@ -158,7 +158,7 @@ def test_what_is_read_beside_the_orders_is_on_the_page_and_fails_by_itself(brows
         runs.fail(*found, Disconnected(channel="Mail", problem="revoked"))
     page = browser.get(f"/stores/{store.id}").text
     assert "Letters &lt;of&gt; can't be read. Everything else continues." in page
-    assert "Mail refuses the desk&#39;s credentials: revoked" in page
+    assert "Mail refuses Waybill&#39;s credentials: revoked" in page
     assert "Next try: " in page
     assert "Failing" not in page
     for path in (f"/stores/{store.id}/traffic", "/runs/"):

@@ -227,7 +227,7 @@ def test_a_connection_that_takes_all_the_time_of_its_job(
     work()
     assert len(list(db.session.scalars(select(Order)))) == 1
     page = unescape(browser.get(f"/stores/{late}").text)
-    assert "Moody channel did not answer within 300 seconds. The desk retries automatically." in page
+    assert "Moody channel did not answer within 300 seconds. Waybill retries automatically." in page
     assert {(one.plugin, one.place, one.code, one.problem) for one in plugin_failures} == {
         ("moods", "connection", "moody", "slow")
     }

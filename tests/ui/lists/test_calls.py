@@ -49,7 +49,7 @@ def test_the_page_shows_every_call_and_its_order(log: tuple[Order, Order], brows
     assert len(rows_of(page)) == 8
     assert "8 calls" in browser.get("/communication/count").text
     assert all(tells_both(page, order) for order in log)
-    assert "denies the desk access: InvalidInput" in unescape(page)
+    assert "denies Waybill access: InvalidInput" in unescape(page)
     assert "5.4" in page
     assert browser.get("/communication/export?all=1").status_code == 200
 
