@@ -127,7 +127,7 @@ class WriteToBuyer(OrderAction):
         )
 
     def done(self, count: int) -> str:
-        return str(ngettext("%(num)s message sent", "%(num)s messages sent", count))
+        return str(ngettext("%(num)s message queued", "%(num)s messages queued", count))
 
     def refusal(self, order: Order, actor: Actor) -> Refusal | None:
         return message_refusal(order, actor)

@@ -62,7 +62,7 @@ def test_a_turn_that_is_lost_meanwhile_is_said_and_nothing_written(
     monkeypatch.setattr("webapp.cli.figures.missing", slowly)
     told = cli("figures", "check", "--repair")
     assert (told.code, told.out) == (5, "")
-    assert one_sentence(told).endswith("another process may count the figures by now. Try again in a minute.")
+    assert one_sentence(told).endswith("another process may have started again. Try again in a minute.")
     assert db.session.scalars(select(DailyFigure.orders)).all() == [5]
     assert db.session.scalar(select(FigureChange.id)) is None
 

@@ -55,7 +55,7 @@ def test_an_invoice_goes_to_the_buyer(
     wish = {"kind": "invoice", "attach": ["invoice:INV-000001"]}
     assert cli("orders", "act", order.number, "message", "--data", json.dumps(wish)).code == 0
     refused = cli("orders", "act", order.number, "message", "--data", json.dumps({"kind": "invoice"}))
-    assert (refused.code, "has no text: choose a document" in refused.err) == (1, True)
+    assert (refused.code, "has no text. Choose a document" in refused.err) == (1, True)
     channel.outcomes = [Effective()]
     with time_machine.travel(now() + timedelta(minutes=2)):
         sync_now(order.store)
@@ -109,4 +109,4 @@ def test_an_answer_is_listed_shown_assigned_and_done(
     assert cli("messages", "list", "--unread", "--json").document == []
     assert cli("messages", "list", "--json").document[0]["state"] == "done"
     again = cli("orders", "act", order.number, "message_done")
-    assert (again.code, "no answer that is not done" in again.err) == (1, True)
+    assert (again.code, "no open answer from its buyer" in again.err) == (1, True)

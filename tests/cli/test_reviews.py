@@ -16,7 +16,7 @@ def test_a_review_is_requested_and_stopped(cli: Command, make_order: Callable[..
     done = cli("orders", "act", order.number, "request_review", "--json").document
     assert [(one["kind"], one["state"]) for one in done["updates"]] == [("review_request", "held")]
     again = cli("orders", "act", order.number, "request_review")
-    assert (again.code, "was requested already" in again.err) == (1, True)
+    assert (again.code, "was already requested" in again.err) == (1, True)
     [found] = cli("orders", "list", "--query", "review:requested", "--json").document
     assert found["number"] == order.number
     assert cli("orders", "act", order.number, "stop_review").code == 0

@@ -27,9 +27,9 @@ def test_updates_are_waited_for_and_sent_again(
     [again] = cli("updates", "retry", update["id"], "--json").document
     assert again["state"] == "owed"
     twice = cli("updates", "retry", update["id"])
-    assert (twice.code, "nothing to send again" in twice.err) == (1, True)
+    assert (twice.code, "can't be sent again" in twice.err) == (1, True)
     early = cli("updates", "close", update["id"])
-    assert (early.code, "nothing to close" in early.err) == (1, True)
+    assert (early.code, "can't be closed" in early.err) == (1, True)
     channel.outcomes.append(Refused("The channel says no."))
     work()
     [closed] = cli("updates", "close", update["id"], "--json").document
@@ -43,7 +43,7 @@ def test_what_was_refused_is_closed_as_done_elsewhere(
     channel.outcomes.append(Refused("The channel says no."))
     [update] = cli("orders", "act", order.number, "ship", "--data", PARCEL, "--json").document["updates"]
     early = cli("updates", "close", update["id"], "--elsewhere")
-    assert (early.code, "only one that was refused" in early.err) == (1, True)
+    assert (early.code, "Only a refused update" in early.err) == (1, True)
     work()
     assert cli("updates", "show", update["id"], "--json").document["can"] == ["retry", "elsewhere", "close"]
     both = cli("updates", "close", update["id"], "--elsewhere", "--did-not")

@@ -125,15 +125,6 @@ def test_what_must_not_leave_gets_the_reason_instead(
     assert why in str(refusal)
 
 
-def test_an_incomplete_address_is_said_on_the_slip(orders: list[Order], mia: Actor) -> None:
-    with unit_of_work():
-        db.session.execute(db.update(Order).where(Order.id == orders[0].id).values(address_state="partial"))
-    said = [
-        any("address is incomplete" in text for text in texts(composed_slip(one))) for one in slips(mia, *orders).slips
-    ]
-    assert said == [True, False]
-
-
 def test_a_label_bought_at_the_channel_is_no_reason_against_a_slip(orders: list[Order], mia: Actor) -> None:
     with unit_of_work():
         db.session.execute(db.update(Order).where(Order.id == orders[0].id).values(flags=["label_required"]))

@@ -238,7 +238,7 @@ def test_a_buyer_who_is_erased_as_slips_are_made_is_in_no_file(
         sheets = pages(run_id, mia)
         assert len(sheets) == 7
         assert not any(f"Buyer Number{place}" in sheet for sheet in sheets)
-        assert "withholds the address" in " ".join(sheets[place].split())
+        assert "does not provide the address" in " ".join(sheets[place].split())
 
 
 # --- Two at once, killed, stopped -------------------------------------------------------------------------------------

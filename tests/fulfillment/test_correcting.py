@@ -213,7 +213,7 @@ def test_one_that_is_leaving_is_waited_for(
     do(shipped, "correct_shipment", tracking_number="JD2")
     go(work)
     assert (told(channel), [state for _, state, _ in states()]) == ([], ["owed", "owed"])
-    assert "what became of the one that it corrects" in (sentence_of(updates()[1].problem) or "")
+    assert "the result of the update that it corrects" in (sentence_of(updates()[1].problem) or "")
     go(work, 60)  # its worker has died
     go(work, 600)
     assert told(channel)[-1] == "JD2"

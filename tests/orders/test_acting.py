@@ -88,7 +88,7 @@ def test_a_key_used_for_another_act_is_refused(number: str, make_order: Callable
 
 
 def test_a_refused_act_leaves_its_key_free(number: str, mia: Actor) -> None:
-    with pytest.raises(DeskError, match="no carrier"):
+    with pytest.raises(DeskError, match="does not accept the carrier"):
         do(number, "ship", {"carrier": "Pigeon", "tracking_number": "1"}, mia, key="k1")
     do(number, "ship", GOOD, mia, key="k1")
 

@@ -149,7 +149,7 @@ def test_what_wants_attention_is_named_with_its_fix(take: Take) -> None:
     [label] = Badges().of(order)
 
     assert label.text == "Unknown product"
-    assert "Ship it by its title" in label.title
+    assert "Identify the product by its title" in label.title
     assert label.tone == "warn"
 
 

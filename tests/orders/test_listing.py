@@ -248,7 +248,7 @@ def test_a_key_that_is_not_ours_is_refused(app: Flask, operator: Actor, sort: st
             lambda key=key: list_page(ORDER_LIST, operator, sort=sort, before=key),
         ]
         for ask in [*asks, *([lambda key=key: count_newer(ORDER_LIST, operator, key)] if sort == "placed" else [])]:
-            with pytest.raises(Invalid, match="not one of the desk's"):
+            with pytest.raises(Invalid, match="not made by Waybill"):
                 ask()
 
 

@@ -134,7 +134,7 @@ def test_a_refused_one_is_closed_without_being_sent_and_keeps_its_reason(
     assert db.session.scalars(select(AuditEntry.data).where(AuditEntry.code == "update_closed")).all() == [
         {"update": row.id, "order": shipped.id}
     ]
-    with pytest.raises(deciding.NotClosable, match="nothing to close"), unit_of_work():
+    with pytest.raises(deciding.NotClosable, match="can't be closed"), unit_of_work():
         deciding.close(update(), actor=mia)
 
 

@@ -241,7 +241,7 @@ def test_only_what_was_refused_can_be_done_elsewhere(credit: Credit, mia: Actor,
     with unit_of_work():
         update().state = state
     assert "elsewhere" not in [offer.code for offer in deciding.offers(update(), mia)]
-    with pytest.raises(deciding.NotRefused, match="only one that was refused"), unit_of_work():
+    with pytest.raises(deciding.NotRefused, match="Only a refused update"), unit_of_work():
         deciding.elsewhere(update(), actor=mia)
     assert update().state == state
 

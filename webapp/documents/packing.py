@@ -252,16 +252,9 @@ def composed_slip(slip: Slip, paper: str = "") -> Document:
             rows=tuple(_row(line) for line in slip.lines),
             totals=_units(slip),
             banner=_("PRACTICE – not a real order") if slip.order.store.practice else "",
-            notes=tuple(_notes(slip)),
+            notes=(labeled(_("Delivery instructions"), slip.instructions),) if slip.instructions else (),
             closing=(Text(_("Reprint: these units have already shipped."), Style.NOTE),) if slip.again else (),
         )
-
-
-def _notes(slip: Slip) -> Iterator[Text]:
-    if slip.order.address_state == "partial" and not slip.again:
-        yield Text(_("The address is incomplete: check it before this parcel leaves."), Style.STRONG)
-    if slip.instructions:
-        yield labeled(_("Delivery instructions"), slip.instructions)
 
 
 def _addressee(slip: Slip) -> Party:

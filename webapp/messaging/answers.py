@@ -22,7 +22,7 @@ class NoAnswerOpen(Refusal):
     """All received messages of the order are done, or it has none."""
 
     code = "no_message_open"
-    sentence = _l("This order has no open answer of its buyer.")
+    sentence = _l("This order has no open answer from its buyer.")
 
 
 def open_answer_refusals(order: Order) -> dict[int, Refusal | None]:

@@ -16,7 +16,7 @@ from webapp.settings.stored import stored_everywhere
 
 MESSAGE_HOLD = Setting(
     name="message_hold",
-    label=_l("Seconds during which a message can be undone"),
+    label=_l("Seconds in which a message can be undone"),
     default=60,
     minimum=0,
     maximum=3600,

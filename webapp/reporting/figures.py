@@ -12,7 +12,19 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, and_, func, literal, literal_column, or_, select, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Subquery,
+    Table,
+    and_,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    union_all,
+)
 
 from webapp.audit.actor import Actor
 from webapp.channels.models import Store
@@ -123,7 +135,7 @@ class Sales:
         return [figure.currency for figure in sorted(known, key=lambda figure: (-figure.orders, figure.currency))]
 
     def _count(self, row: Any) -> None:
-        self.first = min(day for day in (row.first, row.first_change) if day is not None)
+        self.first = row.first
         if not self.since <= row.day <= self.until:
             return
         step = self.steps[max(self.by.start(row.day), self.since)]
@@ -169,7 +181,8 @@ def sales_of(
     scope = scope or Scope()
     figures = _figures(actor, _within(times), scope)
     found = [_empty(since, until, by) for since, until in times]
-    for row in db.session.execute(_grouped(figures, _first_days(actor, scope))):
+    first = select(func.min(_first_days(actor, scope).c.first)).scalar_subquery()
+    for row in db.session.execute(_grouped(figures, first)):
         for one in found:
             one._count(row)
     return found
@@ -179,8 +192,9 @@ def sales_by_store(actor: Actor, times: Sequence[tuple[date, date]]) -> dict[int
     """The sales of several periods by day, for every store with sales, in one query."""
     figures = _figures(actor, _within(times), Scope())
     found: dict[int, list[Sales]] = {}
-    store_id = figures.c.store_id
-    for row in db.session.execute(_grouped(figures, _first_days(actor, Scope(), store_id), store_id)):
+    store_id, first = figures.c.store_id, _first_days(actor, Scope())
+    grouped = _grouped(figures, func.min(first.c.first), store_id)
+    for row in db.session.execute(grouped.select_from(figures.outerjoin(first, first.c.store_id == store_id))):
         if row.store_id not in found:
             found[row.store_id] = [_empty(since, until, Interval.DAY) for since, until in times]
         for one in found[row.store_id]:
@@ -235,18 +249,17 @@ def _figures(actor: Actor, times: Sequence[tuple[date, date]] | None, scope: Sco
     return union_all(*parts).subquery()
 
 
-def _first_days(actor: Actor, scope: Scope, store_id: ColumnElement[int] | None = None) -> list[ColumnElement[date]]:
-    """The first day of the figures, and of the changes to them, of a scope's stores or of one store. The desk has no
-    data before. Orders are read store by store, so that the first order of a shop or a marketplace says nothing.
+def _first_days(actor: Actor, scope: Scope) -> Subquery:
+    """The first day of each store's figures, or of the changes to them, for the stores of a scope. The desk has no data
+    before. Orders are read store by store, so that the first order of a shop or a marketplace says nothing.
     """
     of_stores = Scope(channel=scope.channel, store_id=scope.store_id)
-    found: list[ColumnElement[date]] = []
-    for table, name in ((table_of(DailyFigure), "first"), (table_of(FigureChange), "first_change")):
+    parts: list[Select[Any]] = []
+    for table in (table_of(DailyFigure), table_of(FigureChange)):
         conditions = [*_conditions(table, actor, None, of_stores), table.c.orders > 0]
-        if store_id is not None:
-            conditions.append(table.c.store_id == store_id)
-        found.append(select(func.min(table.c.day)).where(*conditions).scalar_subquery().label(name))
-    return found
+        parts.append(select(table.c.store_id, table.c.day).where(*conditions))
+    days = union_all(*parts).subquery()
+    return select(days.c.store_id, func.min(days.c.day).label("first")).group_by(days.c.store_id).subquery()
 
 
 def _conditions(
@@ -265,11 +278,11 @@ def _conditions(
     return found
 
 
-def _grouped(rows: Any, first: Sequence[ColumnElement[date]], *more: ColumnElement[Any]) -> Select[Any]:
+def _grouped(rows: Any, first: ColumnElement[Any], *more: ColumnElement[Any]) -> Select[Any]:
     canceled = (rows.c.state == OrderState.CANCELED.value).label("canceled")
     keys = [rows.c.day, rows.c.currency, canceled, *more]
     sums = [_whole(rows.c[name]) for name in ("orders", "units", "total_minor")]
-    return select(*keys, *sums, *first).group_by(*keys)
+    return select(*keys, *sums, first.label("first")).group_by(*keys)
 
 
 def _whole(column: ColumnElement[int]) -> Any:

@@ -123,7 +123,7 @@ KEYS = (
     QueryKey(
         subject=OUTBOX, code=DEADLINE, label=_l("Deadline"), kind=KeyKind.DEADLINE,
         condition=_while(OPEN, ChannelUpdate.deadline),
-        help=_l("The deadline of an update that is not sent yet, such as late or <4h."),
+        help=_l("The deadline of an update that is not confirmed yet, such as late or <4h."),
         name=lazy_pgettext("query key", "deadline"),
     ),
     # By the update's own store, which its indexes have: by the order's, SQLite reads all the store's orders.

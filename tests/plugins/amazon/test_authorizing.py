@@ -110,7 +110,7 @@ def test_a_new_store_is_connected_by_a_consent(
     assert typed["client_secret"].encode() not in kept
 
     path = consented(url)
-    assert "Berlin is there." in said(browser, browser.get(path))
+    assert "Berlin was added." in said(browser, browser.get(path))
     [store] = db.session.scalars(select(Store))
     found = values(store)
     assert (found["refresh_token"], found["seller_id"]) == (REFRESH_TOKENS["eu"], SELLERS["eu"])
@@ -200,7 +200,7 @@ def test_what_was_typed_for_a_new_store_outlives_a_consent_that_failed(
 
     without = typed | {"client_secret": "", "name": "Berlin 2"}
     moved = browser.post("/stores/add/amazon/authorize", without | {"token_endpoint": "http://127.0.0.1:9/auth"})
-    assert (moved.status_code, "is needed." in moved.text, "A value is stored" in moved.text) == (422, True, False)
+    assert (moved.status_code, "Enter a value." in moved.text, "A value is stored" in moved.text) == (422, True, False)
     again = browser.post("/stores/add/amazon/authorize", without)
     assert "Berlin 2 is there." in said(browser, browser.get(consented(link(again.text))))
     assert connection().keys("waybill:typed:*") == []

@@ -172,7 +172,7 @@ def test_without_a_seller_id_nothing_is_sent_and_the_reason_says_what_to_do(
     update = cancel(amazon.place(marketplace="US"))
     outcome = channel.deliver(make_store(seller_id=""), HandedUpdates([update]))[update.id]
     assert isinstance(outcome, Refused)
-    assert "seller id" in outcome.sentence
+    assert "seller ID" in outcome.sentence
     assert outcome.cause
     assert not amazon.feeds()
 

@@ -133,10 +133,10 @@ def test_the_authorization_is_withdrawn(channel: AmazonChannel, store: StoreAcce
 @pytest.mark.parametrize(
     ("settings", "kind", "words"),
     [
-        ({"client_secret": "wrong"}, errors.ApplicationRefused, "client id and secret"),
-        ({"client_id": "wrong"}, errors.ApplicationRefused, "client id and secret"),
+        ({"client_secret": "wrong"}, errors.ApplicationRefused, "client ID and secret"),
+        ({"client_id": "wrong"}, errors.ApplicationRefused, "client ID and secret"),
         ({"refresh_token": "wrong"}, errors.PermissionWithdrawn, "refresh token"),
-        ({"region": "eu"}, errors.WrongRegion, "another region: it sells in US, CA"),
+        ({"region": "eu"}, errors.WrongRegion, "another region, because it sells in US, CA"),
         ({"marketplaces": "MX"}, errors.NothingSold, "none of the chosen marketplaces (MX)"),
     ],
 )

@@ -112,7 +112,7 @@ def test_what_cant_be_kept_is_left_out_and_marked_and_the_order_comes_in(
     [order] = take(told)
     assert (kept(order), order.state) == ({}, "processing")
     assert order.attention == [{"kind": "odd_extra", "values": {"reasons": [reason]}}]
-    assert "that Waybill can't keep: they " in in_words(order.attention)[0].cause
+    assert "that Waybill can't save: " in in_words(order.attention)[0].cause
     assert prepare(store, OrdersPage([told])).orders == []  # repeating it writes nothing
     [order] = take(again(told, extra=OWN))
     assert (kept(order), order.attention) == (OWN, [])

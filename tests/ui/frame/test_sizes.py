@@ -153,7 +153,7 @@ def test_too_many_words_are_refused_before_the_database_is_asked_and_stay_in_the
     usual = len(browser.queries)
     refused = browser.post("/orders/search", {"text": text})
     assert refused.status_code == 422
-    sentence = "more than 300 words" if size == 301 else "A search takes up to"
+    sentence = "more than 300 words" if size == 301 else "This search is longer than"
     assert sentence in refused.text
     assert text in unescape(refused.text)
     assert len(browser.queries) <= usual + 1
@@ -162,7 +162,7 @@ def test_too_many_words_are_refused_before_the_database_is_asked_and_stay_in_the
 def test_a_search_that_no_link_can_hold_is_refused(browser: Browser, order: Order) -> None:
     refused = browser.post("/orders/search", {"text": "sku:" + ",".join("é" * 40 + str(at) for at in range(100))})
     assert refused.status_code == 422
-    assert "too long to stand in a link" in refused.text
+    assert "too long for a link" in refused.text
 
 
 def test_a_page_whose_time_is_over_says_so_and_keeps_what_was_asked(

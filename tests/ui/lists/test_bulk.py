@@ -92,7 +92,7 @@ def test_an_order_that_is_canceled_before_the_press_is_named_with_its_reason(
     told = browser.get(f"/runs/{run.id}").text
     assert str(found[0].number) in told
     assert "try again" not in told.partition("<main")[2].partition("</main")[0]
-    assert str(hold_refusal(db.session.get_one(Order, found[0].id), Actor.operator())) in told
+    assert str(hold_refusal(db.session.get_one(Order, found[0].id), Actor.operator())) in unescape(told)
 
 
 def test_the_first_tag_of_all_can_be_put_on_many(

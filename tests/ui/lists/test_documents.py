@@ -87,6 +87,16 @@ def test_many_slips_stand_on_one_page_and_what_must_not_leave_apart(
     assert 'data-paper="letter"' in letter
 
 
+def test_an_incomplete_address_is_said_above_the_slip_and_not_on_paper(browser: Browser, order: Order) -> None:
+    url = f"/orders/{order.number}/packing-slip"
+    assert "Address incomplete" not in browser.get(url).text
+    with unit_of_work():
+        marks = [{"kind": "odd_address", "values": {"missing": ["city"]}}]
+        db.session.execute(db.update(Order).where(Order.id == order.id).values(attention=marks))
+    above, _, paper = browser.get(url).text.partition('class="slips"')
+    assert ("Address incomplete" in above, "ncomplete" in paper) == (True, False)
+
+
 def test_who_may_not_see_buyers_reads_why_the_address_is_missing(
     order: Order, make_browser: Callable[..., Browser], make_user: Callable[..., Actor]
 ) -> None:
@@ -295,7 +305,7 @@ def test_slips_of_a_choice_are_made_by_a_run_and_fetched_by_who_asked(
         db.session.execute(db.update(Order).where(Order.id == order.id).values(canceling=True))
     answer = browser.get(url)
     assert answer.status_code == 409
-    assert "must not leave any more" in answer.text
+    assert "must no longer be shipped" in answer.text
 
 
 def test_nothing_chosen_begins_no_run(browser: Browser, order: Order) -> None:

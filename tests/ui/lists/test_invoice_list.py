@@ -147,9 +147,9 @@ def test_nothing_chosen_is_said_and_too_many_are_refused(
     monkeypatch.setattr(print_runs, "MOST", 2)
     monkeypatch.setattr(print_pages, "SHOWN", 1)
     assert "up to 2 rows" in browser.post("/invoices/print", {"all": "1"}).text
-    assert "than one file takes (2)" in browser.get("/invoices/print?all=1").text
+    assert "than one file can have (2)" in browser.get("/invoices/print?all=1").text
     [one, two] = db.session.query(Invoice).limit(2)
-    assert "1 more is in the PDF" in browser.get(f"/invoices/print?invoice={one.id}&invoice={two.id}").text
+    assert "1 more document is in the PDF" in browser.get(f"/invoices/print?invoice={one.id}&invoice={two.id}").text
     assert db.session.query(Run).filter_by(kind="print").count() == 0
 
 
@@ -277,7 +277,7 @@ def test_the_buyer_of_an_invoice_who_is_erased_is_shown_for_a_purpose(
     with unit_of_work():
         change(KEEPING, {COUNTRIES.name: "DE 8: § 14b UStG"}, order.shop, actor=operator)
         invoice = issue_invoices([locked(order)], actor=operator)[0]
-    url, kept = f"/invoices/{invoice.id}", "kept with its buyer until the end of"
+    url, kept = f"/invoices/{invoice.id}", "data until the end of"
     assert kept not in browser.get(url).text
     with unit_of_work():
         vault.erase([order.id])

@@ -34,7 +34,7 @@ def test_an_order_is_invoiced_by_units_and_its_page_says_so(take: Take, browser:
     amounts = (IncomingAmount(Component.ITEM, 3000, 600), IncomingAmount(Component.SHIPPING, 500, 100))
     [order] = take(incoming_order([incoming_line("MUG", 3, amounts=amounts, total=4200)]))
     [mug], url = order.lines, f"/orders/{order.number}/actions/invoice"
-    assert "No invoice yet" in browser.get(f"/orders/{order.number}?tab=invoices").text
+    assert "There is no invoice yet." in browser.get(f"/orders/{order.number}?tab=invoices").text
     assert "Still to be invoiced" not in browser.get(f"/orders/{order.number}").text
 
     form = browser.get(url, htmx=True).text

@@ -39,7 +39,7 @@ def test_a_message_is_written_shown_and_undone(
     order = make_order()
     url = f"/orders/{order.number}"
     assert "There are no messages yet" in browser.get(f"{url}?tab=messages").text
-    assert "is being asked what it allows" in browser.get(f"{url}/actions/message").text
+    assert "Waybill is checking which messages" in browser.get(f"{url}/actions/message").text
     work()
     form = browser.get(f"{url}/actions/message").text
     assert "Unexpected problem" in form
@@ -97,12 +97,12 @@ def test_an_open_form_learns_why_nothing_can_be_chosen(
     channel.failures = [Throttled(seconds=5.0)]
     ask_allowed(order.id)
     assert form.renew(text="Typed")
-    assert "being asked" not in form.page
+    assert "Waybill is checking" not in form.page
     assert "Typed" in form.page
     channel.messages = []
     ask_allowed(order.id)
     assert form.renew(text="Typed")
-    assert "allows no message to the buyer of this order now" in form.page
+    assert "allows no message to the buyer of this order at the moment" in form.page
     assert not form.renew(text="Typed")
 
 
@@ -113,9 +113,9 @@ def test_a_form_that_stood_open_for_an_hour_asks_again(
     ask_allowed(order.id)
     form, typed = OpenForm(browser, order, "message"), {"kind": "problem", "text": "Hello"}
     with time_machine.travel(now() + timedelta(minutes=61)):
-        assert "has not said lately what it allows" in form.send(**typed)
+        assert "does not know which messages" in form.send(**typed)
         work()
-        assert "has not said lately" not in form.send(**typed)
+        assert "does not know which messages" not in form.send(**typed)
     assert [one.state for one in list_messages(Actor.operator(), order=order)] == ["held"]
 
 
@@ -134,7 +134,7 @@ def test_the_tab_offers_writing_as_the_order_does(
     tab = browser.get(f"/orders/{order.number}?tab=messages").text
     tab = tab[tab.index("messages-heading") :]
     assert link not in tab
-    assert "takes no messages to buyers from the desk" in tab
+    assert "does not accept messages to buyers from Waybill" in tab
 
 
 def test_an_invoice_goes_to_the_buyer_from_its_place_on_the_tab(
@@ -156,7 +156,7 @@ def test_an_invoice_goes_to_the_buyer_from_its_place_on_the_tab(
     assert re.search(r'<input checked[^>]*value="invoice:INV-000001">', form)
     assert "Documents are attached as PDF files. They can be sent with: Invoice" in form
     typed = {"kind": "invoice", "attach": "invoice:INV-000001", "text": ""}
-    assert "With: Invoice INV-000001" in browser.post(f"{url}/preview", typed, htmx=True).text
+    assert "Attached files: Invoice INV-000001" in browser.post(f"{url}/preview", typed, htmx=True).text
     wrong = browser.post(url, typed | {"text": "Hello"})
     assert (wrong.status_code, "This kind of message has no text. Leave this field empty" in wrong.text) == (422, True)
     needed = browser.post(url, {"kind": "invoice", "text": ""})

@@ -95,7 +95,7 @@ def test_several_plugins_are_named_once_each(browser: Browser, make_order: Calla
     order = make_order()
     comment(browser, order)
     page = unescape(browser.get(f"/orders/{order.number}/aside", htmx=True).text)
-    assert page.count("failed to hear") == 2
+    assert page.count("could not process") == 2
     assert "“also deaf”" in page
 
 

@@ -144,7 +144,7 @@ def test_a_busy_order_is_asked_for_seldom_and_its_form_is_left_alone(
     page.click("#offer-ship")
     page.focus("#ship-tracking_number")
     renewals: list[str] = []
-    page.on("request", lambda request: "/renew?" in request.url and renewals.append(request.url))
+    page.on("request", lambda request: "/ship/renew?" in request.url and renewals.append(request.url))
     page.evaluate(
         "new MutationObserver(() => (window.drawn = true)).observe($0, { childList: true })".replace(
             "$0", "document.querySelector('#order-actions form.chosen')"

@@ -52,7 +52,7 @@ def test_a_return_from_its_request_to_the_credit_memo(
 ) -> None:
     only_recorded(monkeypatch)
     mug, url, tab = order.lines[0].id, f"/orders/{order.number}/actions", f"/orders/{order.number}?tab=returns"
-    assert "No return yet" in browser.get(tab).text
+    assert "There is no return yet." in browser.get(tab).text
     form = browser.get(f"{url}/return", htmx=True).text
     typed = {
         "lines": "some",

@@ -126,7 +126,7 @@ def test_a_store_that_is_read_only_says_so_and_sends_again_when_it_is_let(
     work()
     assert till.paid == []
     page = browser.get(f"/stores/{store.id}").text
-    assert "The database is older than what was sent" in page
+    assert "The database is older than the last updates" in page
     assert "1 update waits to be sent" in page
     assert browser.post(f"/stores/{store.id}/let_send").status_code == 302
     jobs.find_due()
@@ -202,9 +202,9 @@ def test_what_is_decided_needs_the_right_that_the_kind_names(
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"problem": Disconnected(channel="Till", problem="wrong secret").stored()}, "refuses the desk"),
+        ({"problem": Disconnected(channel="Till", problem="wrong secret").stored()}, "refuses Waybill"),
         ({"active": False}, "This update waits until its store is activated."),
-        ({"read_only": {"code": "older_database", "values": {}}}, "The database is older than what was sent"),
+        ({"read_only": {"code": "older_database", "values": {}}}, "The database is older than the last updates"),
     ],
 )
 def test_what_is_owed_to_a_store_that_is_told_nothing_says_why(

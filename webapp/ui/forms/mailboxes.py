@@ -50,7 +50,9 @@ def mailbox_values(form: forms.Form) -> dict[str, Any]:
     values: dict[str, Any] = {name: form.text_of(name) for name in ("host", "user", "password", "folder", "name")}
     security = form.text_of("security")
     if security not in PORTS:
-        raise Invalid(field="security", problem=_l("Enter a value."))
+        raise Invalid(
+            field="security", problem=_l("Choose one of these values: %(choices)s.", choices=", ".join(PORTS))
+        )
     port = form.text_of("port").strip() or str(PORTS[security])
     if not port.isascii() or not port.isdecimal() or not 1 <= int(port) <= 65535:
         raise Invalid(field="port", problem=_l("Enter a port from 1 to 65535."))

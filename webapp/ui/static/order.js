@@ -29,7 +29,7 @@ if (here >= 0) {
   const crumb = $(".crumb"), known = list.before + list.orders.length;
   crumb.href = list.url;
   crumb.lastChild.textContent = crumb.dataset.fromList;
-  if (list.before !== null) $("output", neighbors).textContent = `${list.before + here + 1} / ${known}${list.older ? "+" : ""}`;
+  if (list.before != null) $("output", neighbors).textContent = `${list.before + here + 1} / ${known}${list.older ? "+" : ""}`;
   for (const [rel, step, beside] of [["prev", -1, list.newer], ["next", 1, list.older]]) {
     const link = $(`[rel=${rel}]`, neighbors), url = list.orders[here + step];
     if (!url && !beside) endsAt(link);
@@ -47,7 +47,7 @@ async function turnPage(event, link, step, url) {
   if (event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
   const answer = await fetch(url).catch(() => null);
-  if (!answer?.ok) return void (location.href = url);
+  if (!answer?.ok || answer.redirected) return void (location.href = url); // signed out meanwhile
   const root = new DOMParser().parseFromString(await answer.text(), "text/html");
   const before = list.before === null ? null : list.before + (step > 0 ? list.orders.length : -$$("[data-list] a.number", root).length);
   const { orders } = keepList(url, root, before);

@@ -24,7 +24,8 @@ const nameOf = (element) => element.dataset.act || element.textContent.trim();
 // A part that was drawn again while the palette was open has the act as another element.
 function actsHere() {
   const opens = (element) => element.closest("[popover]") || element.closest("details[data-menu]")?.checkVisibility();
-  const seen = (element) => element.checkVisibility() || opens(element);
+  const drawn = (element) => getComputedStyle(element).display !== "none"; // an act may be drawn twice, for wide pages and for phones
+  const seen = (element) => drawn(element) && (element.checkVisibility() || opens(element));
   return $$("[data-act]:not([hidden], :disabled)").filter(seen).sort(barLast).map((element) => ({
     label: nameOf(element),
     about: refused(element) ? reason(element) : texts.here,
