@@ -137,6 +137,20 @@ def _list(page: Page, query: str = "") -> None:
     expect(page.locator("#list tbody tr").first).to_be_visible()
 
 
+def _act(page: Page, code: str) -> Locator:
+    """What chooses an act of the order; none while the act is refused."""
+    return page.locator(f"#order-actions a#offer-{code}")
+
+
+def _choose(page: Page, code: str) -> None:
+    """Choose an act of the order, which is a button or stands in the menu of the others."""
+    act = _act(page, code)
+    expect(act).to_be_attached()
+    if not act.is_visible():
+        page.locator("#order-actions .offers summary").click()
+    act.click()
+
+
 def _wait_for_orders(page: Page) -> None:
     """Wait until every store has been read once, and open the list, which is full then."""
     page.goto(f"{_base(page)}/stores/")
@@ -213,8 +227,7 @@ def _cancel(page: Page) -> None:
     """Cancel an order; until it goes to Amazon it can be undone."""
     _list(page, "state:processing fulfilled-by:merchant country:FR -hold buyer-cancel:no attention:no")
     page.locator("#list tbody a.number").first.click()
-    page.locator("#order-actions .offers summary").click()
-    page.locator("#order-actions").get_by_role("link", name="Cancel order", exact=True).click()
+    _choose(page, "cancel")
     page.get_by_label("Reason").select_option("NoInventory")
     page.locator("#order-actions").get_by_role("button", name="Cancel order", exact=True).click()
     expect(page.locator("#order-summary").get_by_role("button", name="Undo")).to_be_visible()
@@ -323,10 +336,9 @@ def _review(page: Page) -> None:
     orders = [link.get_attribute("href") for link in page.locator("#list tbody a.number").all()]
     for order in orders:
         page.goto(f"{_base(page)}{order}")
-        offer = page.locator("a#offer-request_review")
-        if offer.count():
-            offer.click()
-            expect(page.locator("#order-actions form.chosen .previewed")).to_contain_text("once and in its own words")
+        if _act(page, "request_review").count():
+            _choose(page, "request_review")
+            expect(page.locator("#order-actions form.chosen .previewed")).to_contain_text("once for a review")
             return keep(page, "review")
     raise SystemExit("No order can be asked for a review.")
 
@@ -348,7 +360,7 @@ def _fill_ship_form(page: Page, country: str, tracking_number: str) -> None:
         f"state:processing fulfilled-by:merchant country:{country} unshipped:>1 -hold buyer-cancel:no attention:no",
     )
     page.locator("#list tbody a.number").first.click()
-    page.locator("#order-actions").get_by_role("link", name="Ship", exact=True).click()
+    _choose(page, "ship")
     page.get_by_label("Carrier", exact=True).select_option("DHL")
     page.get_by_label("Tracking number").fill(tracking_number)
 
