@@ -304,7 +304,7 @@ def _messages(page: Page, practice_url: str) -> None:
     form = page.locator("#order-actions form.chosen")
     expect(form.locator("optgroup[label='Through Amazon']")).to_be_attached()
     form.get_by_role("button", name="Invoice attached", exact=True).first.click()
-    expect(form.locator(".previewed")).to_contain_text("With: Invoice")
+    expect(form.locator(".previewed")).to_contain_text("Attached files: Invoice")
     form.evaluate("form => scrollTo(0, form.getBoundingClientRect().top + scrollY - 60)")
     keep(page, "message")
     form.locator("button.main").click()
