@@ -169,9 +169,9 @@ class Scene:
     def offered(self, first: int, second: int, quarters: int) -> None:
         """A refund that the desk offers is never refused, and is of lines of which something has shipped."""
         with self._writing() as row:
-            found = list(offers(row))
-            if not found:
-                return
+            found, left = list(offers(row)), Refundable(row)
+            if not found or sum(one.net for one in left.amounts.values()) > left.total:
+                return  # adjustments took a part of it; then the refusal says how much is left
             wish = found[(first + 4 * second) % len(found)]
             try:
                 memo = memos.record_refund(row, wish, "CustomerReturn", actor=self.mia)

@@ -139,7 +139,7 @@ def test_a_letter_in_the_name_of_a_buyer_is_told_of_and_not_kept(
     run_id = begin(mia, [order])
     work()
     [(state, sentence)] = results(run_id)
-    assert (state, "numbers in place of some letters" in str(sentence)) == ("done", True)
+    assert (state, "shows their numbers instead" in str(sentence)) == ("done", True)
     assert "05E9" not in str([row.problem for row in db.session.scalars(db.select(RunResult))])
 
 

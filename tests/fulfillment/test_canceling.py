@@ -396,7 +396,7 @@ def test_a_lost_answer_stays_canceling_until_the_order_shows(
     go_out(work)
     assert (update().state, seen(order).canceling) == ("unknown", True)
     assert not deciding.confirmable(update())
-    with pytest.raises(Refusal, match="can't be marked as done"), unit_of_work():
+    with pytest.raises(Refusal, match="before you mark it"), unit_of_work():
         deciding.close(update(), actor=boss)
     take(canceled(told))
     assert (cancellation().state, seen(order).canceling) == ("effective", False)

@@ -202,7 +202,7 @@ def test_what_was_typed_for_a_new_store_outlives_a_consent_that_failed(
     moved = browser.post("/stores/add/amazon/authorize", without | {"token_endpoint": "http://127.0.0.1:9/auth"})
     assert (moved.status_code, "Enter a value." in moved.text, "A value is stored" in moved.text) == (422, True, False)
     again = browser.post("/stores/add/amazon/authorize", without)
-    assert "Berlin 2 is there." in said(browser, browser.get(consented(link(again.text))))
+    assert "Berlin 2 was added." in said(browser, browser.get(consented(link(again.text))))
     assert connection().keys("waybill:typed:*") == []
     assert typed["client_id"] not in browser.get("/stores/add/amazon").text
     [store] = db.session.scalars(select(Store))
