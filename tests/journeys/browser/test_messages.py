@@ -85,7 +85,7 @@ def test_an_invoice_is_mailed_in_three_and_the_answer_replied_to_in_three(
     steps.click(form.get_by_role("button", name="Invoice attached", exact=True).first)
     expect(form.get_by_label("Kind of message")).to_have_value("mail")
     expect(form.get_by_label(re.compile("^Invoice "))).to_be_checked()
-    expect(form.locator(".previewed")).to_contain_text("With: Invoice", timeout=LONG)
+    expect(form.locator(".previewed")).to_contain_text("Attached files: Invoice", timeout=LONG)
     assert Axe().run(page).violations_count == 0
     steps.click(form.locator("button.main"))
     expect(page.locator("#messages")).to_contain_text("Message to the buyer written")
