@@ -14,7 +14,8 @@ from webapp.clock import now
 from webapp.db import db, unit_of_work
 from webapp.fulfillment.contract import PackageInput, ShipmentCreated
 from webapp.fulfillment.services import ship_order, shipments_of
-from webapp.fulfillment.ship_list import read_rows, start
+from webapp.fulfillment.ship_list import start
+from webapp.fulfillment.ship_rows import read_rows
 from webapp.hooks import hookimpl, hooks
 from webapp.hooks.failures import Failure
 from webapp.jobs.models import MissedFact

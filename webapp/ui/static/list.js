@@ -36,7 +36,11 @@ function offer() {
     if (choice !== offeredFor) return;
     const drawn = new DOMParser().parseFromString(answer?.ok ? await answer.text() : "", "text/html");
     const [old, fresh] = [document, drawn].map((page) => $("#list-acts", page));
-    if (!fresh) return void (offeredFor = ""); // not answered, or signed out: what is offered stays, and the next choice asks again
+    if (!fresh) { // not answered, or signed out: what is offered stays meanwhile
+      offeredFor = "";
+      if (!answer?.ok) waiting = setTimeout(offer, 2000);
+      return;
+    }
     if ($("details", old)?.open && $("details", fresh)) $("details", fresh).open = true;
     if (old.isEqualNode(fresh)) return;
     const named = old.contains(document.activeElement) && document.activeElement.textContent;
