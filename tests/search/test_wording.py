@@ -79,7 +79,7 @@ def values_of(key: QueryKey, actor: Actor) -> st.SearchStrategy[str]:
     """Values of a key, and some that it doesn't know."""
     match key.kind:
         case KeyKind.CHOICE:
-            return st.sampled_from([*map(str, choices_of(key, actor)), "oddity", "En attente"])
+            return st.sampled_from([*map(str, choices_of(key, actor)), "oddity", "Autre chose"])
         case KeyKind.YES_NO:
             return st.sampled_from(["yes", "no", "perhaps"])
         case KeyKind.DATE | KeyKind.DEADLINE:

@@ -1,5 +1,8 @@
 """The words for the facts of orders and lines that events change, and which of them news of a channel name."""
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l, ngettext
 from webapp.orders.events import after_of, amounts_of
 from webapp.orders.models import OrderEvent
@@ -51,7 +54,7 @@ FACT_LABELS: dict[str, LazyString] = {
     "title": _l("Title"),
 }
 # What the sentence about a channel's news names, in this order.
-NEWS = (
+_NEWS = (
     "state",
     "channel_status",
     "buyer_wants_cancel",
@@ -67,21 +70,37 @@ NEWS = (
     "flags",
     "placed_at",
 )
-NEWS_OF_LINES = ("ordered", "canceled", "withdrawn", "shipped", "sku", "title", "unit_price_minor")
-MOST_NEWS = 5
+_NEWS_OF_LINES = ("ordered", "canceled", "withdrawn", "shipped", "sku", "title", "unit_price_minor")
+_MOST_NEWS = 5
+
+
+def news_of(after: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str, Any]]:
+    """The changed facts that a sentence about a channel's news names: line id, empty for the order's own, name, value.
+    `after` are the changed columns by line id, as `after_of` returns them.
+    """
+    of_order = after.get("", {})
+    yield from (("", name, of_order[name]) for name in _NEWS if name in of_order)
+    for line_id, values in after.items():
+        new = "channel_line_id" in values  # all columns of a new line are among them
+        if line_id:
+            yield from (
+                (line_id, name, values[name])
+                for name in _NEWS_OF_LINES
+                if (values.get(name) if new else name in values)
+            )
+
+
+def shortened(facts: list[str]) -> list[str]:
+    """The first few facts, and how many more there are."""
+    more = len(facts) - _MOST_NEWS
+    return facts if more <= 0 else [*facts[:_MOST_NEWS], ngettext("%(num)s more", "%(num)s more", more)]
 
 
 def news_in_short(event: OrderEvent) -> str:
     """The sentence of a channel's news with the names of the changed facts; empty if none of them has one."""
     after, (before, charged) = after_of(event), amounts_of(event)
-    of_order = after.pop("", {})
-    found = [FACT_LABELS[name] for name in NEWS if name in of_order]
-    for values in after.values():
-        new = "channel_line_id" in values  # all columns of a new line are among them
-        found += [FACT_LABELS[name] for name in NEWS_OF_LINES if (values.get(name) if new else name in values)]
-    if charged != before and "total_minor" not in of_order:
+    found = [FACT_LABELS[name] for _line_id, name, _value in news_of(after)]
+    if charged != before and "total_minor" not in after.get("", {}):
         found.append(_l("Amounts"))
-    names = list(dict.fromkeys(map(str, found)))
-    if (more := len(names) - MOST_NEWS) > 0:
-        names[MOST_NEWS:] = [ngettext("%(num)s more", "%(num)s more", more)]
+    names = shortened(list(dict.fromkeys(map(str, found))))
     return str(_("News from the channel: %(facts)s", facts=" · ".join(names))) if names else ""

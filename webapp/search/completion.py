@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from webapp.audit.actor import Actor
 from webapp.hooks.fence import PluginFailed
 from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
-from webapp.search.contract import NO, ORDERS, YES, KeyKind, QueryKey
+from webapp.search.contract import ORDERS, YES, KeyKind, QueryKey
 from webapp.search.query import value_text
 from webapp.search.registered import choices_of, query_keys
 from webapp.search.values import choice_words
-from webapp.search.wording import find_key, folded, name_of, said_value
+from webapp.search.wording import ANSWERS, find_key, folded, name_of, said_value
 
 MOST = 12
-_YES_NO: Mapping[str, LazyString] = {YES: _l("yes"), NO: _l("no")}
 _DAYS: Mapping[str, LazyString] = {
     "today": _l("today"),
     "yesterday": _l("yesterday"),
@@ -101,7 +100,7 @@ def _values(key: QueryKey, name: str, typed: str, start: int, end: int, actor: A
                 choices = choices_of(key, actor)
             words = choice_words(choices, key.words)
         case KeyKind.YES_NO:
-            choices = _YES_NO
+            choices = ANSWERS
         case KeyKind.DATE:
             choices = _DAYS
         case KeyKind.DEADLINE:

@@ -171,11 +171,12 @@ def _translated(choices: Mapping[str, LazyString | str], words: Mapping[str, Laz
 
 
 def _choices(clause: Clause, key: QueryKey, choices: Mapping[str, LazyString | str]) -> list[str]:
-    codes, words = spellings(choices, key.words), choice_words(choices, key.words)
+    codes = spellings(choices, key.words)
     found = []
     for value in clause.values:
         code = _code_of(value, codes)
         if code is None:
+            words = choice_words(choices, key.words)
             shown = ", ".join([words.get(code, code) for code in choices][:_SHOWN_CHOICES]) + (
                 " …" if len(choices) > _SHOWN_CHOICES else ""
             )

@@ -8,7 +8,6 @@ meaning is taken, and the word is never shown.
 import re
 import unicodedata
 from collections.abc import Mapping
-from functools import lru_cache
 
 from webapp.i18n import LazyString, get_locale, lazy_gettext as _l, lazy_pgettext
 from webapp.search.contract import NO, YES, KeyKind, QueryKey
@@ -16,7 +15,7 @@ from webapp.search.contract import NO, YES, KeyKind, QueryKey
 KEY = re.compile(r"[^\W\d_][\w\u0300-\u036f-]*")  # also with accents apart from their letters
 _MARKS = re.compile(r"([<>]=?|\.\.)")
 _LENGTH = re.compile(r"([+-]?\d{1,5})([^\W\d_]+)")
-_ANSWERS: Mapping[str, LazyString] = {YES: _l("yes"), NO: _l("no")}
+ANSWERS: Mapping[str, LazyString] = {YES: _l("yes"), NO: _l("no")}
 _TIMES: Mapping[str, LazyString] = {
     "yesterday": _l("yesterday"),
     "today": _l("today"),
@@ -38,7 +37,6 @@ def is_translated() -> bool:
     return locale is not None and locale.language != "en"
 
 
-@lru_cache(maxsize=4096)
 def folded(text: str) -> str:
     """The text without capitals, accents and typographic apostrophes."""
     letters = unicodedata.normalize("NFKD", text.replace("’", "'"))
@@ -72,7 +70,7 @@ def name_of(key: QueryKey, keys: Mapping[str, QueryKey]) -> str:
 def read_value(kind: KeyKind, value: str) -> str:
     """A value in English that was typed in the reader's language; what is no word of a kind's own is not changed."""
     if kind is KeyKind.YES_NO:
-        return _read(value, _ANSWERS)
+        return _read(value, ANSWERS)
     if kind in (KeyKind.DATE, KeyKind.DEADLINE) and is_translated():
         return "".join(map(_read_time, _MARKS.split(value)))
     return value
@@ -83,7 +81,7 @@ def said_value(kind: KeyKind, value: str) -> str:
     if not is_translated():
         return value
     if kind is KeyKind.YES_NO:
-        return _said(value, _ANSWERS)
+        return _said(value, ANSWERS)
     if kind in (KeyKind.DATE, KeyKind.DEADLINE):
         said = "".join(map(_said_time, _MARKS.split(value)))
         return said if read_value(kind, said) == value else value

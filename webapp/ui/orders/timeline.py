@@ -16,7 +16,7 @@ from webapp.audit.actor import Actor, ActorKind
 from webapp.channels import described
 from webapp.clock import parse_instant
 from webapp.db import db, once_a_transaction
-from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l, ngettext
+from webapp.i18n import LazyString, gettext as _, lazy_gettext as _l
 from webapp.money import Money
 from webapp.orders import events as record
 from webapp.orders.amounts import NOTHING, OWN
@@ -31,7 +31,7 @@ from webapp.orders.events import (
     event_words,
     events_of,
 )
-from webapp.orders.fact_words import CHANGED_THERE, FACT_LABELS, MOST_NEWS, NEWS, NEWS_OF_LINES
+from webapp.orders.fact_words import CHANGED_THERE, FACT_LABELS, news_of, shortened
 from webapp.orders.models import Order, OrderEvent
 from webapp.orders.postal import territory
 from webapp.orders.postal_lines import address_of
@@ -205,24 +205,18 @@ def _news(order: Order, event: OrderEvent) -> list[str]:
     from others.
     """
     after, (charged_before, charged) = after_of(event), amounts_of(event)
-    of_order = after.pop("", {})
-    lines = {str(line.id): line.sku or line.title for line in order.lines} if after or charged else {}
+    lines = {str(line.id): line.sku or line.title for line in order.lines} if any(after) or charged else {}
 
     def named(label: LazyString | str, line_id: str) -> LazyString | str:
         return _("%(fact)s (%(sku)s)", fact=label, sku=lines[line_id]) if len(lines) > 1 and line_id in lines else label
 
-    found = [(FACT_LABELS[name], value_of(order, name, of_order[name])) for name in NEWS if name in of_order]
-    for line_id, values in after.items():
-        new = "channel_line_id" in values  # all columns of a new line are among them
-        for name in NEWS_OF_LINES:
-            if values.get(name) if new else name in values:
-                found.append((named(FACT_LABELS[name], line_id), value_of(order, name, values[name])))
+    found = [
+        (named(FACT_LABELS[name], line_id), value_of(order, name, value)) for line_id, name, value in news_of(after)
+    ]
     for at in sorted(charged, key=lambda at: (at[0] == OWN, at[0], component_place(at[1]))):
-        if "total_minor" not in of_order and charged[at].net != charged_before.get(at, NOTHING).net:
+        if "total_minor" not in after.get("", {}) and charged[at].net != charged_before.get(at, NOTHING).net:
             found.append((named(component_label(at[1]), str(at[0])), amount_of(charged[at].net, order.currency)))
-    facts = [_("%(name)s: %(text)s", name=label, text=value) for label, value in found]
-    more = len(facts) - MOST_NEWS
-    return facts if more <= 0 else [*facts[:MOST_NEWS], ngettext("%(num)s more", "%(num)s more", more)]
+    return shortened([_("%(name)s: %(text)s", name=label, text=value) for label, value in found])
 
 
 def _amount_changes(order: Order, event: OrderEvent) -> list[dict[str, str | None]]:
